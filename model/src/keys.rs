@@ -1,0 +1,65 @@
+//! Every label, annotation, taint, gate and finalizer key that Bulkhead reads or writes, once.
+//!
+//! Keys under `batch.amazonaws.com/` are those of AWS Batch on EKS, kept so that tools which know them keep working
+//! (<https://docs.aws.amazon.com/batch/latest/userguide/eks-jobs.html>). All others are ours, under `bulkhead.dev/`.
+//! Knows nothing about the objects that carry them.
+
+/// Label on a namespace, Job or bare Pod: the queue it goes through, or [`QUEUE_NONE`].
+pub const QUEUE: &str = "bulkhead.dev/queue";
+/// Value of [`QUEUE`] that opts a Job out of its namespace's queue.
+pub const QUEUE_NONE: &str = "none";
+/// Label with the job id, in label form (`<id>`, `<id>.<child>`, `<id>_<node>`).
+pub const JOB_ID: &str = "batch.amazonaws.com/job-id";
+/// Annotation with the raw job id (`<id>`, `<id>:<child>`, `<id>#<node>`).
+pub const JOB_ID_RAW: &str = "bulkhead.dev/job-id";
+/// Label on nodes and pods: UUID of the compute environment.
+pub const CE_UUID: &str = "batch.amazonaws.com/compute-environment-uuid";
+/// Label and annotation on pods: UID of the node they were dispatched to.
+pub const NODE_UID: &str = "batch.amazonaws.com/node-uid";
+/// Annotation on pods: AWS name of the compute environment, set by the dispatch.
+pub const COMPUTE_ENVIRONMENT: &str = "bulkhead.dev/compute-environment";
+/// Annotation on pods: number of the attempt (from 1), set by the dispatch.
+pub const ATTEMPT: &str = "bulkhead.dev/attempt";
+/// Annotation on a Job: its state and reason, as JSON; written only when it changes.
+pub const STATUS: &str = "bulkhead.dev/status";
+/// Annotation on a Job: `"true"` while the user holds it (their own `suspend: true`).
+pub const SUSPEND: &str = "bulkhead.dev/suspend";
+/// Annotation on a Job: `"true"` once the plan released it; what tells our `suspend: false` from a user's.
+pub const RELEASED: &str = "bulkhead.dev/released";
+/// Annotation on a Job or its template: the user's explicit `hostNetwork` choice (`"true"` or `"false"`).
+pub const HOST_NETWORK: &str = "bulkhead.dev/host-network";
+/// Template annotation: number of children of an Indexed Job.
+pub const ARRAY_SIZE: &str = "bulkhead.dev/array-size";
+/// Annotation on a pod handed to kube-scheduler: the nodes (comma-separated) on which the plan holds room for it.
+pub const HOLD: &str = "bulkhead.dev/hold";
+/// Annotation on a BatchNode or node: when it became idle (RFC 3339).
+pub const IDLE_SINCE: &str = "bulkhead.dev/idle-since";
+/// Scheduling gate on pods the planner does not judge, until their dispatch.
+pub const GATE: &str = "bulkhead.dev/dispatch";
+/// Finalizer on a BatchNode until its machine is gone.
+pub const MACHINE_FINALIZER: &str = "bulkhead.dev/machine";
+/// Taint key of every batch node; value [`BATCH_TAINT_VALUE`].
+pub const BATCH_TAINT: &str = "batch.amazonaws.com/batch-node";
+/// Value of the batch taint.
+pub const BATCH_TAINT_VALUE: &str = "true";
+/// Taint key (NoSchedule) of a node that is being retired.
+pub const RETIRING_TAINT: &str = "bulkhead.dev/retiring";
+/// `schedulerName` of pods that the controller binds itself; served by nobody else.
+pub const SCHEDULER_DIRECT: &str = "bulkhead";
+/// `schedulerName` of pods that the second kube-scheduler places, with our extender.
+pub const SCHEDULER_EXTENDED: &str = "bulkhead-scheduler";
+/// Namespace of an installation.
+pub const NAMESPACE: &str = "bulkhead-system";
+/// Prefixes under which every key but the documented user keys is reserved.
+pub const RESERVED_PREFIXES: [&str; 2] = ["bulkhead.dev/", "batch.amazonaws.com/"];
+
+/// Label the Job controller puts on a Job's pods: the Job's name.
+pub const K8S_JOB_NAME: &str = "batch.kubernetes.io/job-name";
+/// Label and annotation the Job controller puts on the pods of an Indexed Job: the completion index.
+pub const K8S_COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// Label the Job controller puts on pods of a Job with `backoffLimitPerIndex`: failures of this index so far.
+pub const K8S_INDEX_FAILURE_COUNT: &str = "batch.kubernetes.io/job-index-failure-count";
+/// Label by which a Job is handed to Kueue; such Jobs are left outside.
+pub const KUEUE_QUEUE: &str = "kueue.x-k8s.io/queue-name";
+/// Namespace label that enforces a Pod Security level.
+pub const POD_SECURITY_ENFORCE: &str = "pod-security.kubernetes.io/enforce";

@@ -1,0 +1,3 @@
+//! The vocabulary of Bulkhead: plain data, no I/O, no clock, no randomness.
+
+pub mod keys;
