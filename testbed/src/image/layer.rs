@@ -43,19 +43,27 @@ impl Layer {
     /// Adds a symbolic link.
     #[must_use]
     pub fn link(self, path: &str, target: &str) -> Self {
-        self.add(path, Entry::Link { target: target.to_owned() })
+        self.add(
+            path,
+            Entry::Link {
+                target: target.to_owned(),
+            },
+        )
     }
 
     /// Adds an executable copied from this machine.
     pub fn program(self, path: &str, from: &Path) -> Result<Self> {
-        let bytes = std::fs::read(from).with_context(|| format!("cannot read {} for an image", from.display()))?;
+        let bytes = std::fs::read(from)
+            .with_context(|| format!("cannot read {} for an image", from.display()))?;
         Ok(self.file(path, 0o755, bytes))
     }
 
     fn add(mut self, path: &str, entry: Entry) -> Self {
         let path = path.trim_matches('/');
         for (end, _) in path.match_indices('/') {
-            self.entries.entry(path[..end].to_owned()).or_insert(Entry::Directory { mode: 0o755 });
+            self.entries
+                .entry(path[..end].to_owned())
+                .or_insert(Entry::Directory { mode: 0o755 });
         }
         self.entries.insert(path.to_owned(), entry);
         self
@@ -66,12 +74,16 @@ impl Layer {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, entry) in &self.entries {
             match entry {
-                Entry::Directory { mode } => {
-                    tar.append_data(&mut header(tar::EntryType::Directory, *mode, 0), format!("{path}/"), &[][..])
-                }
-                Entry::File { mode, bytes } => {
-                    tar.append_data(&mut header(tar::EntryType::Regular, *mode, bytes.len() as u64), path, &bytes[..])
-                }
+                Entry::Directory { mode } => tar.append_data(
+                    &mut header(tar::EntryType::Directory, *mode, 0),
+                    format!("{path}/"),
+                    &[][..],
+                ),
+                Entry::File { mode, bytes } => tar.append_data(
+                    &mut header(tar::EntryType::Regular, *mode, bytes.len() as u64),
+                    path,
+                    &bytes[..],
+                ),
                 Entry::Link { target } => {
                     tar.append_link(&mut header(tar::EntryType::Symlink, 0o777, 0), path, target)
                 }
@@ -95,7 +107,9 @@ pub(super) fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header 
 
 /// Gzip without name or time in its header, so that equal input gives equal output.
 pub(super) fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut gz = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
+    let mut gz = GzBuilder::new()
+        .mtime(0)
+        .write(Vec::new(), Compression::default());
     gz.write_all(bytes)?;
     Ok(gz.finish()?)
 }
@@ -116,10 +130,19 @@ mod tests {
             .unwrap()
             .map(|entry| {
                 let entry = entry.unwrap();
-                (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap())
+                (
+                    entry.path().unwrap().display().to_string(),
+                    entry.header().mode().unwrap(),
+                )
             })
             .collect();
-        let expect = [("bin", 0o777), ("tmp/", 0o1777), ("usr/", 0o755), ("usr/bin/", 0o755), ("usr/bin/app", 0o755)];
+        let expect = [
+            ("bin", 0o777),
+            ("tmp/", 0o1777),
+            ("usr/", 0o755),
+            ("usr/bin/", 0o755),
+            ("usr/bin/app", 0o755),
+        ];
         assert_eq!(seen, expect.map(|(path, mode)| (path.to_owned(), mode)));
     }
 }

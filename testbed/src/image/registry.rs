@@ -20,14 +20,17 @@ pub async fn push(image: &Image, registry: &str, name: &Name) -> Result<String> 
         }
         repository.put_manifest(&image.manifest, &name.tag).await
     };
-    push.await.with_context(|| format!("cannot push {name} to the registry at {registry}"))?;
+    push.await
+        .with_context(|| format!("cannot push {name} to the registry at {registry}"))?;
     Ok(image.digest().to_owned())
 }
 
 /// Whether the registry has something under this repository and tag.
 pub async fn exists(registry: &str, name: &Name) -> Result<bool> {
     let repository = Repository::new(registry, name)?;
-    let request = repository.client.head(repository.url(&format!("manifests/{}", name.tag))?);
+    let request = repository
+        .client
+        .head(repository.url(&format!("manifests/{}", name.tag))?);
     let response = request
         .header(header::ACCEPT, MANIFEST)
         .send()
@@ -49,17 +52,28 @@ impl Repository {
         let base = Url::parse(&format!("http://{registry}/v2/{}/", name.repository))
             .ok()
             .filter(|_| !registry.contains('/'))
-            .with_context(|| format!("{registry:?} is not a registry address: expected HOST:PORT"))?;
-        let client = Client::builder().no_proxy().timeout(Duration::from_mins(2)).build()?;
+            .with_context(|| {
+                format!("{registry:?} is not a registry address: expected HOST:PORT")
+            })?;
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_mins(2))
+            .build()?;
         Ok(Self { client, base })
     }
 
     fn url(&self, path: &str) -> Result<Url> {
-        self.base.join(path).with_context(|| format!("{path:?} does not make a URL"))
+        self.base
+            .join(path)
+            .with_context(|| format!("{path:?} does not make a URL"))
     }
 
     async fn put_blob(&self, blob: &Blob) -> Result<()> {
-        let there = self.client.head(self.url(&format!("blobs/{}", blob.digest))?).send().await?;
+        let there = self
+            .client
+            .head(self.url(&format!("blobs/{}", blob.digest))?)
+            .send()
+            .await?;
         if there.status().is_success() {
             return Ok(());
         }
@@ -68,10 +82,15 @@ impl Repository {
             .headers()
             .get(header::LOCATION)
             .and_then(|value| value.to_str().ok())
-            .context("the registry started an upload without saying where to (no Location header)")?;
+            .context(
+                "the registry started an upload without saying where to (no Location header)",
+            )?;
         let mut to = self.url(location)?;
         to.query_pairs_mut().append_pair("digest", &blob.digest);
-        let request = self.client.put(to).header(header::CONTENT_TYPE, "application/octet-stream");
+        let request = self
+            .client
+            .put(to)
+            .header(header::CONTENT_TYPE, "application/octet-stream");
         checked(request.body(blob.bytes.clone()).send().await?).await?;
         Ok(())
     }
