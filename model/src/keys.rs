@@ -28,6 +28,14 @@ pub const SUSPEND: &str = "bulkhead.dev/suspend";
 pub const RELEASED: &str = "bulkhead.dev/released";
 /// Annotation on a Job or its template: the user's explicit `hostNetwork` choice (`"true"` or `"false"`).
 pub const HOST_NETWORK: &str = "bulkhead.dev/host-network";
+/// Annotation on a Job or its template: its units start together or not at all.
+pub const GANG: &str = "bulkhead.dev/gang";
+/// Annotation on a Job or its template: priority inside its queue.
+pub const PRIORITY: &str = "bulkhead.dev/priority";
+/// Annotation on a Job or its template: share identifier for fair-share queues.
+pub const SHARE: &str = "bulkhead.dev/share";
+/// Annotation on a Job or its template: jobs that must succeed first.
+pub const DEPENDS_ON: &str = "bulkhead.dev/depends-on";
 /// Template annotation: number of children of an Indexed Job.
 pub const ARRAY_SIZE: &str = "bulkhead.dev/array-size";
 /// Annotation on a pod handed to kube-scheduler: the nodes (comma-separated) on which the plan holds room for it.
@@ -50,6 +58,8 @@ pub const SCHEDULER_DIRECT: &str = "bulkhead";
 pub const SCHEDULER_EXTENDED: &str = "bulkhead-scheduler";
 /// Namespace of an installation.
 pub const NAMESPACE: &str = "bulkhead-system";
+/// The controller's user name at the API server; its own writes to Jobs are not corrected by the hooks.
+pub const CONTROLLER_USER: &str = "system:serviceaccount:bulkhead-system:bulkhead-controller";
 /// Prefixes under which every key but the documented user keys is reserved.
 pub const RESERVED_PREFIXES: [&str; 2] = ["bulkhead.dev/", "batch.amazonaws.com/"];
 

@@ -1,3 +1,10 @@
 //! The vocabulary of Bulkhead: plain data, no I/O, no clock, no randomness.
 
 pub mod keys;
+pub mod names;
+pub mod placement;
+pub mod plan;
+pub mod quantity;
+pub mod resources;
+pub mod snapshot;
+pub mod status;

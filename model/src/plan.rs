@@ -1,0 +1,115 @@
+//! What a planning cycle decided. Executing it is the only place with side effects.
+//!
+//! Invariant: executing any part of a plan twice, or not at all, is harmless: the next cycle sees what is and plans again.
+
+use jiff::Timestamp;
+
+use crate::snapshot::ObjectKey;
+use crate::status::Status;
+
+/// What a planning cycle decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Jobs to unsuspend, by namespace and name, with their UIDs.
+    pub release: Vec<(ObjectKey, String)>,
+    /// Units to bind to a node.
+    pub dispatch: Vec<Dispatch>,
+    /// Units that kube-scheduler may place on nodes with room held for them.
+    pub hold: Vec<Hold>,
+    /// Machines to launch.
+    pub launch: Vec<Launch>,
+    /// Nodes that get no more work and go.
+    pub retire: Vec<Retire>,
+    /// Jobs whose status changed.
+    pub status: Vec<StatusChange>,
+    /// What queues show.
+    pub queues: Vec<QueueCounts>,
+    /// When to plan again even if nothing changes.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// A unit and its node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatch {
+    /// The pod.
+    pub unit: ObjectKey,
+    /// UID of the pod.
+    pub uid: String,
+    /// UID of its Job, for events.
+    pub job: Option<String>,
+    /// Name of the node.
+    pub node: String,
+    /// UID of the node.
+    pub node_uid: String,
+    /// AWS name of the environment.
+    pub environment: String,
+    /// UUID of the environment.
+    pub environment_uuid: String,
+    /// Number of the attempt.
+    pub attempt: u32,
+}
+
+/// A unit that kube-scheduler places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The pod.
+    pub unit: ObjectKey,
+    /// UID of the pod.
+    pub uid: String,
+    /// UID of its Job, for events.
+    pub job: Option<String>,
+    /// Names of the nodes with room held.
+    pub nodes: Vec<String>,
+    /// AWS name of the environment.
+    pub environment: String,
+    /// UUID of the environment.
+    pub environment_uuid: String,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// Its gate has not been removed before.
+    pub first: bool,
+}
+
+/// A machine to launch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// Object name of the environment.
+    pub environment: String,
+    /// Name of the offer.
+    pub offer: String,
+    /// UID of the job that asked first, for events; `None`: minvCpus did.
+    pub job: Option<String>,
+}
+
+/// A node that gets no more work and goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retire {
+    /// Name of machine, Node and BatchNode.
+    pub machine: String,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// A job whose status changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusChange {
+    /// The Job.
+    pub job: ObjectKey,
+    /// UID of the Job.
+    pub uid: String,
+    /// What to write.
+    pub status: Status,
+}
+
+/// What a queue shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueCounts {
+    /// Object name.
+    pub queue: String,
+    /// Units that wait.
+    pub waiting: u32,
+    /// Units on a node.
+    pub dispatched: u32,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}

@@ -1,0 +1,269 @@
+//! What one planning cycle sees: queues, environments, nodes, machines, jobs and units, as plain data.
+//!
+//! Invariant: immutable during a cycle; everything the plan depends on is in here or is the time. Does not know Kubernetes
+//! objects: whoever builds it has decoded and judged them.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::placement::{Shape, Taint};
+use crate::resources::Resources;
+use crate::status::Status;
+
+/// Namespace and name of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// From namespace and name.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl std::fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A job queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Object name.
+    pub name: String,
+    /// AWS name.
+    pub aws_name: String,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Whether it takes work.
+    pub enabled: bool,
+    /// Object or AWS names of its environments, in order.
+    pub environments: Vec<String>,
+    /// Nothing passes a job that waits.
+    pub strict_fifo: bool,
+}
+
+/// A compute environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// Object name.
+    pub name: String,
+    /// AWS name.
+    pub aws_name: String,
+    /// UUID that its nodes carry.
+    pub uuid: String,
+    /// Whether it takes work.
+    pub enabled: bool,
+    /// How it is scaled; `None`: UNMANAGED.
+    pub scaling: Option<Scaling>,
+}
+
+/// Limits and choices of a MANAGED environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scaling {
+    /// vCPUs (thousandths) kept even when idle.
+    pub min_milli: i64,
+    /// vCPUs (thousandths) never exceeded.
+    pub max_milli: i64,
+    /// Names or families of offers; empty: any.
+    pub instance_types: Vec<String>,
+    /// Only spot offers.
+    pub spot: bool,
+    /// How long a node stays idle before it goes.
+    pub scale_down_delay: SignedDuration,
+    /// What the provider offers, or why that is not known.
+    pub offers: Result<Vec<Offer>, String>,
+    /// Offers, or all launches, that are not tried again before a time.
+    pub setbacks: Vec<Setback>,
+}
+
+/// One kind of machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Name, for example `m5.large`.
+    pub name: String,
+    /// vCPUs as sold, in thousandths.
+    pub milli_vcpus: i64,
+    /// What pods can request on a node of this kind.
+    pub allocatable: Resources,
+    /// Price per hour in millionths; vCPUs stand in where there is none.
+    pub price_micros: i64,
+    /// Can be taken back at any time.
+    pub spot: bool,
+    /// Labels a node of this kind is known to have, the environment's own left out.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A failed launch that is not repeated for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setback {
+    /// The offer concerned; `None`: every launch of the environment.
+    pub offer: Option<String>,
+    /// Not before.
+    pub until: Timestamp,
+    /// The provider's words.
+    pub message: String,
+    /// Whether the provider was out of capacity (else it answered an error).
+    pub capacity: bool,
+}
+
+/// A batch node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Name.
+    pub name: String,
+    /// UID of the Node object.
+    pub uid: String,
+    /// UUID of its environment.
+    pub environment_uuid: String,
+    /// Ready, schedulable, not being deleted.
+    pub ready: bool,
+    /// Gets no more work.
+    pub retiring: bool,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Taints.
+    pub taints: Vec<Taint>,
+    /// What pods can request.
+    pub allocatable: Resources,
+    /// Requests of all pods on it that have not ended, foreign ones included.
+    pub used: Resources,
+    /// Units on it that have not ended.
+    pub units: u32,
+    /// When it last became idle; `None`: it is not.
+    pub idle_since: Option<Timestamp>,
+}
+
+/// A machine of a MANAGED environment that is being launched, serves or goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Name of machine, Node and BatchNode.
+    pub name: String,
+    /// Object name of the environment.
+    pub environment: String,
+    /// Name of the offer.
+    pub offer: String,
+    /// vCPUs as sold, in thousandths.
+    pub milli_vcpus: i64,
+    /// What pods are expected to be able to request.
+    pub allocatable: Resources,
+    /// Where it is in its life.
+    pub stage: Stage,
+}
+
+/// Where a machine is in its life, as far as planning cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// On its way: its room is still to come.
+    Coming,
+    /// Its node takes work.
+    Serving,
+    /// On its way out: it counts against the limit and gives no room.
+    Going,
+}
+
+/// A Job of the Job door that is in a queue and has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// UID.
+    pub uid: String,
+    /// Name of its queue, as its label says.
+    pub queue: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The user holds it.
+    pub held: bool,
+    /// The plan has let it go.
+    pub released: bool,
+    /// When it was last started, by its status.
+    pub started: Option<Timestamp>,
+    /// Pods that may run at the same time.
+    pub parallelism: u32,
+    /// Pods still to succeed; `None`: a work queue with none succeeded yet.
+    pub remaining: Option<u32>,
+    /// Its clock starts at its release, so it starts with all the units it will ever run together, or not at all.
+    pub has_deadline: bool,
+    /// What each unit needs.
+    pub shape: Shape,
+    /// The status that is written on it.
+    pub status: Option<Status>,
+}
+
+/// A pod that goes through a queue and has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// UID.
+    pub uid: String,
+    /// Name of its queue, as its label says.
+    pub queue: String,
+    /// UID and creation time of its Job; `None`: a bare pod.
+    pub job: Option<JobRef>,
+    /// When the pod was created.
+    pub created: Timestamp,
+    /// Completion index, for order.
+    pub index: u32,
+    /// Number of its attempt, from 1.
+    pub attempt: u32,
+    /// What it needs.
+    pub shape: Shape,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// The Job that a unit belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRef {
+    /// UID.
+    pub uid: String,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+/// Where a unit is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Waits for its dispatch.
+    Waiting,
+    /// With kube-scheduler, which may choose among the nodes on which the plan holds room.
+    Held {
+        /// Names of the nodes.
+        nodes: Vec<String>,
+        /// kube-scheduler has tried and found none of them fit.
+        refused: bool,
+    },
+    /// On a node.
+    Bound {
+        /// Name of the node.
+        node: String,
+        /// Its containers have started.
+        running: bool,
+    },
+}
+
+/// What one planning cycle sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// All queues.
+    pub queues: Vec<Queue>,
+    /// All environments.
+    pub environments: Vec<Environment>,
+    /// All batch nodes.
+    pub nodes: Vec<Node>,
+    /// All machines.
+    pub machines: Vec<Machine>,
+    /// All Jobs that are in a queue and have not ended.
+    pub jobs: Vec<Job>,
+    /// All units that have not ended.
+    pub units: Vec<Unit>,
+}
