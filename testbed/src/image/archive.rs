@@ -13,12 +13,8 @@ impl Image {
     /// Writes the archive, replacing the file atomically.
     pub fn write_archive(&self, name: &Name, to: &Path) -> Result<()> {
         let bytes = self.archive(name)?;
-        let directory = to
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        std::fs::create_dir_all(directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let directory = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let partial = to.with_extension("partial");
         std::fs::File::create(&partial)
             .and_then(|mut file| file.write_all(&bytes))
@@ -45,10 +41,7 @@ impl Image {
         add("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         add("index.json", &serde_json::to_vec(&index)?)?;
         for blob in self.blobs.iter().chain([&self.manifest]) {
-            add(
-                &format!("blobs/{}", blob.digest.replace(':', "/")),
-                &blob.bytes,
-            )?;
+            add(&format!("blobs/{}", blob.digest.replace(':', "/")), &blob.bytes)?;
         }
         Ok(tar.into_inner()?)
     }
@@ -63,11 +56,7 @@ mod tests {
 
     #[test]
     fn the_archive_holds_what_its_index_names() {
-        let image = Image::build(
-            &Layer::new().file("a", 0o644, b"a".to_vec()),
-            &Start::default(),
-        )
-        .unwrap();
+        let image = Image::build(&Layer::new().file("a", 0o644, b"a".to_vec()), &Start::default()).unwrap();
         let bytes = image.archive(&"busybox".parse().unwrap()).unwrap();
         let paths: BTreeSet<String> = tar::Archive::new(&bytes[..])
             .entries()

@@ -21,17 +21,14 @@ type Build = fn() -> Result<Image>;
 
 /// Pushes `registry.k8s.io/pause:3.10`, `docker.io/library/busybox:latest` and `docker.io/library/bash:latest`, skipping
 /// those the registry (`HOST:PORT`) already has.
-pub async fn push_base(registry: &str) -> Result<()> {
-    let images: [(&str, Build); 3] = [
-        ("registry.k8s.io/pause:3.10", pause),
-        ("busybox:latest", busybox),
-        ("bash:latest", bash),
-    ];
+pub fn push_base(registry: &str) -> Result<()> {
+    let images: [(&str, Build); 3] =
+        [("registry.k8s.io/pause:3.10", pause), ("busybox:latest", busybox), ("bash:latest", bash)];
     for (name, build) in images {
         let name: Name = name.parse()?;
-        if !exists(registry, &name).await? {
+        if !exists(registry, &name)? {
             let image = build().with_context(|| format!("cannot build the image {name}"))?;
-            push(&image, registry, &name).await?;
+            push(&image, registry, &name)?;
         }
     }
     Ok(())
@@ -42,11 +39,7 @@ fn pause() -> Result<Image> {
     std::fs::create_dir_all(&directory)?;
     let built = compile_pause(&directory);
     std::fs::remove_dir_all(&directory).ok();
-    let start = Start {
-        user: "65535:65535".into(),
-        entrypoint: vec!["/pause".into()],
-        ..Start::default()
-    };
+    let start = Start { user: "65535:65535".into(), entrypoint: vec!["/pause".into()], ..Start::default() };
     Image::build(&Layer::new().file("pause", 0o755, built?), &start)
 }
 
@@ -59,11 +52,7 @@ fn compile_pause(directory: &Path) -> Result<Vec<u8>> {
         .output()
         .context("cannot run the C compiler `cc`: install gcc and libc6-dev")?;
     if !output.status.success() {
-        bail!(
-            "cc failed ({}): {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("cc failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(std::fs::read(&program)?)
 }
@@ -75,27 +64,18 @@ fn busybox() -> Result<Image> {
 /// The public image has busybox's tools too, so ours has.
 fn bash() -> Result<Image> {
     let program = installed("bash-static", "bash-static")?;
-    let layer = tools()?
-        .program("bin/bash", Path::new(&program))?
-        .link("bin/sh", "bash");
+    let layer = tools()?.program("bin/bash", Path::new(&program))?.link("bin/sh", "bash");
     Image::build(&layer, &shell("bash"))
 }
 
 /// A root file system with busybox and a link for each of its tools.
 fn tools() -> Result<Layer> {
     let program = installed("busybox", "busybox-static")?;
-    let output = Command::new(&program)
-        .arg("--list")
-        .output()
-        .context("cannot run busybox --list")?;
+    let output = Command::new(&program).arg("--list").output().context("cannot run busybox --list")?;
     let applets = String::from_utf8(output.stdout).context("busybox --list is not text")?;
     let layer = root().program("bin/busybox", Path::new(&program))?;
-    let applets = applets
-        .lines()
-        .filter(|applet| !applet.is_empty() && *applet != "busybox");
-    Ok(applets.fold(layer, |layer, applet| {
-        layer.link(&format!("bin/{applet}"), "busybox")
-    }))
+    let applets = applets.lines().filter(|applet| !applet.is_empty() && *applet != "busybox");
+    Ok(applets.fold(layer, |layer, applet| layer.link(&format!("bin/{applet}"), "busybox")))
 }
 
 /// What programs expect of a root file system.
@@ -107,36 +87,19 @@ fn root() -> Layer {
             0o644,
             b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n".to_vec(),
         )
-        .file(
-            "etc/group",
-            0o644,
-            b"root:x:0:\nnogroup:x:65534:\n".to_vec(),
-        )
+        .file("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n".to_vec())
         .directory("root", 0o700)
 }
 
 fn shell(command: &str) -> Start {
-    Start {
-        command: vec![command.into()],
-        env: vec!["PATH=/bin".into()],
-        ..Start::default()
-    }
+    Start { command: vec![command.into()], env: vec!["PATH=/bin".into()], ..Start::default() }
 }
 
-/// Path of a statically linked program of this machine; a dynamic one would not start in an image without libraries.
+/// Path of a program of this machine.
 fn installed(program: &str, package: &str) -> Result<String> {
-    let path = ["/bin", "/usr/bin"]
+    ["/bin", "/usr/bin"]
         .map(|dir| format!("{dir}/{program}"))
         .into_iter()
         .find(|path| Path::new(path).exists())
-        .with_context(|| format!("{program} is missing: apt-get install {package}"))?;
-    // A dynamic executable names its loader, an ordinary path, near its beginning.
-    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {path}"))?;
-    let head = &bytes[..bytes.len().min(4096)];
-    if head.windows(7).any(|window| window == b"/ld-lin") {
-        bail!(
-            "{path} is dynamically linked and cannot run in an image of its own: apt-get install {package}"
-        );
-    }
-    Ok(path)
+        .with_context(|| format!("{program} is missing: apt-get install {package}"))
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use flate2::{Compression, GzBuilder};
 
 #[derive(Debug, Clone)]
@@ -43,27 +43,27 @@ impl Layer {
     /// Adds a symbolic link.
     #[must_use]
     pub fn link(self, path: &str, target: &str) -> Self {
-        self.add(
-            path,
-            Entry::Link {
-                target: target.to_owned(),
-            },
-        )
+        self.add(path, Entry::Link { target: target.to_owned() })
     }
 
-    /// Adds an executable copied from this machine.
+    /// Adds an executable copied from this machine. It must be linked statically: an image has no libraries.
     pub fn program(self, path: &str, from: &Path) -> Result<Self> {
-        let bytes = std::fs::read(from)
-            .with_context(|| format!("cannot read {} for an image", from.display()))?;
+        let bytes = std::fs::read(from).with_context(|| format!("cannot read {} for an image", from.display()))?;
+        // A dynamic executable names its loader near its beginning.
+        if bytes[..bytes.len().min(4096)].windows(7).any(|window| window == b"/ld-lin") {
+            bail!(
+                "{} is dynamically linked and would not start in an image that has no libraries: link it statically, or \
+                 for a tool of this machine install its -static package",
+                from.display()
+            );
+        }
         Ok(self.file(path, 0o755, bytes))
     }
 
     fn add(mut self, path: &str, entry: Entry) -> Self {
         let path = path.trim_matches('/');
         for (end, _) in path.match_indices('/') {
-            self.entries
-                .entry(path[..end].to_owned())
-                .or_insert(Entry::Directory { mode: 0o755 });
+            self.entries.entry(path[..end].to_owned()).or_insert(Entry::Directory { mode: 0o755 });
         }
         self.entries.insert(path.to_owned(), entry);
         self
@@ -74,19 +74,13 @@ impl Layer {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, entry) in &self.entries {
             match entry {
-                Entry::Directory { mode } => tar.append_data(
-                    &mut header(tar::EntryType::Directory, *mode, 0),
-                    format!("{path}/"),
-                    &[][..],
-                ),
-                Entry::File { mode, bytes } => tar.append_data(
-                    &mut header(tar::EntryType::Regular, *mode, bytes.len() as u64),
-                    path,
-                    &bytes[..],
-                ),
-                Entry::Link { target } => {
-                    tar.append_link(&mut header(tar::EntryType::Symlink, 0o777, 0), path, target)
+                Entry::Directory { mode } => {
+                    tar.append_data(&mut header(tar::EntryType::Directory, *mode, 0), format!("{path}/"), &[][..])
                 }
+                Entry::File { mode, bytes } => {
+                    tar.append_data(&mut header(tar::EntryType::Regular, *mode, bytes.len() as u64), path, &bytes[..])
+                }
+                Entry::Link { target } => tar.append_link(&mut header(tar::EntryType::Symlink, 0o777, 0), path, target),
             }
             .with_context(|| format!("cannot add {path} to the layer"))?;
         }
@@ -107,9 +101,7 @@ pub(super) fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header 
 
 /// Gzip without name or time in its header, so that equal input gives equal output.
 pub(super) fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut gz = GzBuilder::new()
-        .mtime(0)
-        .write(Vec::new(), Compression::default());
+    let mut gz = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
     gz.write_all(bytes)?;
     Ok(gz.finish()?)
 }
@@ -120,29 +112,18 @@ mod tests {
 
     #[test]
     fn parents_come_first_and_entries_are_sorted_with_their_modes() {
-        let layer = Layer::new()
-            .file("usr/bin/app", 0o755, b"x".to_vec())
-            .link("bin", "usr/bin")
-            .directory("/tmp/", 0o1777);
+        let layer =
+            Layer::new().file("usr/bin/app", 0o755, b"x".to_vec()).link("bin", "usr/bin").directory("/tmp/", 0o1777);
         let tar = layer.tar().unwrap();
         let seen: Vec<(String, u32)> = tar::Archive::new(&tar[..])
             .entries()
             .unwrap()
             .map(|entry| {
                 let entry = entry.unwrap();
-                (
-                    entry.path().unwrap().display().to_string(),
-                    entry.header().mode().unwrap(),
-                )
+                (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap())
             })
             .collect();
-        let expect = [
-            ("bin", 0o777),
-            ("tmp/", 0o1777),
-            ("usr/", 0o755),
-            ("usr/bin/", 0o755),
-            ("usr/bin/app", 0o755),
-        ];
+        let expect = [("bin", 0o777), ("tmp/", 0o1777), ("usr/", 0o755), ("usr/bin/", 0o755), ("usr/bin/app", 0o755)];
         assert_eq!(seen, expect.map(|(path, mode)| (path.to_owned(), mode)));
     }
 }

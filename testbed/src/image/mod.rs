@@ -49,11 +49,7 @@ pub(crate) struct Blob {
 
 impl Blob {
     fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
-        Self {
-            media_type,
-            digest: digest(&bytes),
-            bytes,
-        }
+        Self { media_type, digest: digest(&bytes), bytes }
     }
 
     fn descriptor(&self) -> serde_json::Value {
@@ -82,10 +78,7 @@ impl Image {
             "config": config.descriptor(),
             "layers": [layer.descriptor()],
         });
-        Ok(Self {
-            manifest: Blob::new(MANIFEST, serde_json::to_vec(&manifest)?),
-            blobs: vec![layer, config],
-        })
+        Ok(Self { manifest: Blob::new(MANIFEST, serde_json::to_vec(&manifest)?), blobs: vec![layer, config] })
     }
 
     /// `sha256:…` of the manifest: what `image: name@sha256:…` refers to.
@@ -111,11 +104,7 @@ fn config(start: &Start, diff_id: &str) -> serde_json::Value {
         config["Cmd"] = json!(start.command);
     }
     if !start.labels.is_empty() {
-        config["Labels"] = start
-            .labels
-            .iter()
-            .map(|(key, value)| (key.clone(), json!(value)))
-            .collect();
+        config["Labels"] = start.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
     }
     json!({
         "created": "1970-01-01T00:00:00Z",
@@ -144,14 +133,8 @@ mod tests {
     use super::*;
 
     fn image() -> Image {
-        let layer = Layer::new()
-            .file("bin/app", 0o755, b"program".to_vec())
-            .link("bin/sh", "app");
-        let start = Start {
-            user: "65532:65532".into(),
-            entrypoint: vec!["/bin/app".into()],
-            ..Start::default()
-        };
+        let layer = Layer::new().file("bin/app", 0o755, b"program".to_vec()).link("bin/sh", "app");
+        let start = Start { user: "65532:65532".into(), entrypoint: vec!["/bin/app".into()], ..Start::default() };
         Image::build(&layer, &start).unwrap()
     }
 

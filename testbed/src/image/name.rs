@@ -26,26 +26,14 @@ impl FromStr for Name {
         };
         let (path, tag) = rest.split_once(':').unwrap_or((rest, "latest"));
         let legal = |text: &str, more: &str| {
-            !text.is_empty()
-                && text
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c) || more.contains(c))
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c) || more.contains(c))
         };
         if !legal(path, "/") || !legal(tag, "") {
-            bail!(
-                "{name:?} is not an image name: expected [host/]repository[:tag], without a digest"
-            );
+            bail!("{name:?} is not an image name: expected [host/]repository[:tag], without a digest");
         }
-        let repository = if host == "docker.io" && !path.contains('/') {
-            format!("library/{path}")
-        } else {
-            path.to_owned()
-        };
-        Ok(Self {
-            host: host.to_owned(),
-            repository,
-            tag: tag.to_owned(),
-        })
+        let repository =
+            if host == "docker.io" && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
+        Ok(Self { host: host.to_owned(), repository, tag: tag.to_owned() })
     }
 }
 
@@ -60,11 +48,7 @@ mod tests {
     use super::*;
 
     fn check(input: &str, expect: &str) {
-        assert_eq!(
-            input.parse::<Name>().unwrap().to_string(),
-            expect,
-            "{input}"
-        );
+        assert_eq!(input.parse::<Name>().unwrap().to_string(), expect, "{input}");
     }
 
     #[test]
@@ -73,10 +57,7 @@ mod tests {
         check("someone/tool:1", "docker.io/someone/tool:1");
         check("registry.k8s.io/pause:3.10", "registry.k8s.io/pause:3.10");
         check("localhost:5000/a/b", "localhost:5000/a/b:latest");
-        check(
-            "ghcr.io/bulkhead-dev/bulkhead:0.0.0",
-            "ghcr.io/bulkhead-dev/bulkhead:0.0.0",
-        );
+        check("ghcr.io/bulkhead-dev/bulkhead:0.0.0", "ghcr.io/bulkhead-dev/bulkhead:0.0.0");
     }
 
     #[test]

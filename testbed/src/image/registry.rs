@@ -12,34 +12,36 @@ use reqwest::{Client, Response, StatusCode, Url, header};
 use super::{Blob, Image, MANIFEST, Name};
 
 /// Pushes under the name's repository and tag (the registry stands in for the name's own host); answers the digest.
-pub async fn push(image: &Image, registry: &str, name: &Name) -> Result<String> {
+pub fn push(image: &Image, registry: &str, name: &Name) -> Result<String> {
     let repository = Repository::new(registry, name)?;
-    let push = async {
+    wait(async {
         for blob in &image.blobs {
             repository.put_blob(blob).await?;
         }
         repository.put_manifest(&image.manifest, &name.tag).await
-    };
-    push.await
-        .with_context(|| format!("cannot push {name} to the registry at {registry}"))?;
+    })
+    .with_context(|| format!("cannot push {name} to the registry at {registry}"))?;
     Ok(image.digest().to_owned())
 }
 
 /// Whether the registry has something under this repository and tag.
-pub async fn exists(registry: &str, name: &Name) -> Result<bool> {
+pub fn exists(registry: &str, name: &Name) -> Result<bool> {
     let repository = Repository::new(registry, name)?;
-    let request = repository
-        .client
-        .head(repository.url(&format!("manifests/{}", name.tag))?);
-    let response = request
-        .header(header::ACCEPT, MANIFEST)
-        .send()
-        .await
-        .with_context(|| format!("the image registry at {registry} does not answer"))?;
-    match response.status() {
-        StatusCode::NOT_FOUND => Ok(false),
-        _ => checked(response).await.map(|_| true),
-    }
+    wait(async {
+        let request = repository.client.head(repository.url(&format!("manifests/{}", name.tag))?);
+        let response = request.header(header::ACCEPT, MANIFEST).send().await?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => checked(response).await.map(|_| true),
+        }
+    })
+    .with_context(|| format!("cannot ask the image registry at {registry} for {name}"))
+}
+
+/// Runs to the end on a thread of its own, so that callers may or may not be inside a runtime.
+fn wait<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work);
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
 struct Repository {
@@ -52,28 +54,17 @@ impl Repository {
         let base = Url::parse(&format!("http://{registry}/v2/{}/", name.repository))
             .ok()
             .filter(|_| !registry.contains('/'))
-            .with_context(|| {
-                format!("{registry:?} is not a registry address: expected HOST:PORT")
-            })?;
-        let client = Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_mins(2))
-            .build()?;
+            .with_context(|| format!("{registry:?} is not a registry address: expected HOST:PORT"))?;
+        let client = Client::builder().no_proxy().timeout(Duration::from_mins(2)).build()?;
         Ok(Self { client, base })
     }
 
     fn url(&self, path: &str) -> Result<Url> {
-        self.base
-            .join(path)
-            .with_context(|| format!("{path:?} does not make a URL"))
+        self.base.join(path).with_context(|| format!("{path:?} does not make a URL"))
     }
 
     async fn put_blob(&self, blob: &Blob) -> Result<()> {
-        let there = self
-            .client
-            .head(self.url(&format!("blobs/{}", blob.digest))?)
-            .send()
-            .await?;
+        let there = self.client.head(self.url(&format!("blobs/{}", blob.digest))?).send().await?;
         if there.status().is_success() {
             return Ok(());
         }
@@ -82,15 +73,10 @@ impl Repository {
             .headers()
             .get(header::LOCATION)
             .and_then(|value| value.to_str().ok())
-            .context(
-                "the registry started an upload without saying where to (no Location header)",
-            )?;
+            .context("the registry started an upload without saying where to (no Location header)")?;
         let mut to = self.url(location)?;
         to.query_pairs_mut().append_pair("digest", &blob.digest);
-        let request = self
-            .client
-            .put(to)
-            .header(header::CONTENT_TYPE, "application/octet-stream");
+        let request = self.client.put(to).header(header::CONTENT_TYPE, "application/octet-stream");
         checked(request.body(blob.bytes.clone()).send().await?).await?;
         Ok(())
     }
