@@ -10,8 +10,8 @@ use crate::status::Status;
 /// What a planning cycle decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Jobs to unsuspend, by namespace and name, with their UIDs.
-    pub release: Vec<(ObjectKey, String)>,
+    /// Jobs to unsuspend; their status is written in the same request.
+    pub release: Vec<StatusChange>,
     /// Units to bind to a node.
     pub dispatch: Vec<Dispatch>,
     /// Units that kube-scheduler may place on nodes with room held for them.

@@ -135,6 +135,8 @@ pub struct Node {
     pub allocatable: Resources,
     /// Requests of all pods on it that have not ended, foreign ones included.
     pub used: Resources,
+    /// The part of `used` that is not of units: DaemonSets and whatever else tolerates everything.
+    pub foreign: Resources,
     /// Units on it that have not ended.
     pub units: u32,
     /// When it last became idle; `None`: it is not.

@@ -1,1 +1,16 @@
-//! placeholder
+//! Decisions, all pure: where things go, when, and why. No I/O, no clock, no randomness: time and ids are arguments.
+
+pub mod admission;
+
+mod dispatch;
+mod explain;
+mod offers;
+mod order;
+pub mod plan;
+mod room;
+mod scale;
+
+#[cfg(test)]
+mod tests;
+
+pub use plan::plan;

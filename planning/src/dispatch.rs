@@ -1,0 +1,353 @@
+//! Gives room to demands in their order, and asks for machines where there is none.
+//!
+//! Invariant: a unit is dispatched only to a node on which it fits after everything that came before it. Knows nothing about
+//! how nodes are launched or pods bound.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use model::placement::Shape;
+use model::plan::{Dispatch, Hold, Launch, Plan};
+use model::snapshot::{Job, Place, Queue, Snapshot, Unit};
+use model::status::Reason;
+
+use crate::explain::{self, Note};
+use crate::offers;
+use crate::order::{Demand, Line, Wanted, together};
+use crate::room::Rooms;
+
+/// Nodes named in one hold. kube-scheduler's refusal adds more, so this bounds the annotation, not the choice.
+const HOLD_NODES: usize = 32;
+
+/// One planning cycle at work.
+pub(crate) struct Cycle<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) now: Timestamp,
+    /// Rooms by environment, in the snapshot's order.
+    pub(crate) rooms: Vec<Rooms<'a>>,
+    pub(crate) plan: Plan,
+    /// Reason by job UID (or unit UID for bare pods), the first that was found.
+    pub(crate) reasons: HashMap<&'a str, Reason>,
+    /// Units still to be placed, by shape, for choosing machines.
+    pending: HashMap<&'a Shape, u32>,
+}
+
+/// What came of one unit.
+enum Outcome {
+    /// It can start on this node (environment, room).
+    Ready(usize, usize),
+    /// It waits for a machine that is on its way, or for something else.
+    Waits(Reason, bool),
+}
+
+impl<'a> Cycle<'a> {
+    pub(crate) fn new(snapshot: &'a Snapshot, now: Timestamp) -> Self {
+        let rooms = snapshot.environments.iter().map(|environment| Rooms::new(environment, snapshot)).collect();
+        Self { snapshot, now, rooms, plan: Plan::default(), reasons: HashMap::new(), pending: HashMap::new() }
+    }
+
+    /// Counts what is still to be placed, over all lines.
+    pub(crate) fn count(&mut self, line: &Line<'a>) {
+        for demand in &line.demands {
+            let count = if let Wanted::Future(count) = demand.wanted { count } else { 1 };
+            *self.pending.entry(demand.shape).or_default() += count;
+        }
+    }
+
+    /// Gives room to one queue's line. Returns how many of its units wait.
+    pub(crate) fn serve(&mut self, queue: &'a Queue, line: &Line<'a>) -> u32 {
+        let environments = self.environments(queue);
+        let mut head: Option<String> = None;
+        let mut waiting = 0;
+        for demand in &line.demands {
+            if let (true, Some(head)) = (queue.strict_fifo, &head) {
+                waiting += Self::size(demand);
+                self.explain(demand, explain::behind(head));
+                continue;
+            }
+            let blocked = match demand.wanted {
+                Wanted::Unit(unit) => self.serve_unit(&environments, demand, unit),
+                Wanted::Future(count) => self.serve_future(&environments, demand, count),
+            };
+            waiting += Self::size(demand);
+            if let Some(is_final) = blocked
+                && head.is_none()
+            {
+                head = Some(demand.job.map_or_else(|| Self::name(demand), |job| job.key.to_string()));
+                if is_final {
+                    self.reserve(&environments, demand.shape);
+                }
+            }
+        }
+        waiting
+    }
+
+    fn size(demand: &Demand<'_>) -> u32 {
+        if let Wanted::Future(count) = demand.wanted { count } else { 1 }
+    }
+
+    fn name(demand: &Demand<'_>) -> String {
+        if let Wanted::Unit(unit) = demand.wanted { unit.key.to_string() } else { String::new() }
+    }
+
+    /// The environments of a queue, in order; those that cannot be used as notes.
+    fn environments(&self, queue: &Queue) -> Vec<Result<usize, Note>> {
+        let find = |name: &String| {
+            let all = self.snapshot.environments.iter();
+            let found = all.enumerate().find(|(_, one)| one.name == *name || one.aws_name == *name);
+            match found {
+                None => Err(Note::not_found(name)),
+                Some((_, environment)) if !environment.enabled => Err(Note::disabled(&environment.aws_name)),
+                Some((index, _)) => Ok(index),
+            }
+        };
+        queue.environments.iter().map(find).collect()
+    }
+
+    /// Serves one pod. `Some` if it waits; true if no machine is on its way for it.
+    fn serve_unit(
+        &mut self,
+        environments: &[Result<usize, Note>],
+        demand: &Demand<'a>,
+        unit: &'a Unit,
+    ) -> Option<bool> {
+        if let Place::Held { nodes, refused } = &unit.place {
+            return self.serve_held(environments, demand, unit, nodes, *refused);
+        }
+        match self.place(environments, demand) {
+            Outcome::Ready(environment, room) if unit.shape.judged => {
+                self.dispatch(unit, environment, room);
+                None
+            }
+            Outcome::Ready(environment, room) => {
+                self.hold(unit, environment, room, &[]);
+                None
+            }
+            Outcome::Waits(reason, is_final) => {
+                self.explain(demand, reason);
+                Some(is_final)
+            }
+        }
+    }
+
+    /// Serves a pod that kube-scheduler has: if it was refused everywhere, one more node is found or launched for it.
+    fn serve_held(
+        &mut self,
+        environments: &[Result<usize, Note>],
+        demand: &Demand<'a>,
+        unit: &'a Unit,
+        held: &'a [String],
+        refused: bool,
+    ) -> Option<bool> {
+        let lost =
+            !self.rooms.iter().flat_map(|rooms| &rooms.rooms).any(|room| held.iter().any(|node| node == room.name));
+        if !refused && !lost {
+            self.explain(demand, explain::with_scheduler(false));
+            return None;
+        }
+        let fresh = environments.iter().flatten().find_map(|&environment| {
+            let rooms = &self.rooms[environment].rooms;
+            let mut known = rooms.iter().enumerate();
+            known
+                .find(|(_, room)| {
+                    room.node.is_some() && room.takes(&unit.shape) && !held.iter().any(|node| node == room.name)
+                })
+                .map(|(room, _)| (environment, room))
+        });
+        if let Some((environment, room)) = fresh {
+            self.hold(unit, environment, room, if lost { &[] } else { held });
+            return None;
+        }
+        let reason = match self.await_machine(environments, demand, true) {
+            Some(note) if !note.is_final => explain::reason(&[note]),
+            _ => explain::with_scheduler(true),
+        };
+        self.explain(demand, reason);
+        Some(false)
+    }
+
+    /// Serves pods that do not exist yet: releases their Job if that is due.
+    fn serve_future(&mut self, environments: &[Result<usize, Note>], demand: &Demand<'a>, count: u32) -> Option<bool> {
+        let mut fit = 0;
+        let mut blocked = None;
+        for _ in 0..count {
+            match self.place(environments, demand) {
+                Outcome::Ready(..) => fit += 1,
+                Outcome::Waits(reason, is_final) => {
+                    if blocked.is_none() {
+                        blocked = Some((reason, is_final));
+                    }
+                    // Without a machine on its way the next unit of the same shape cannot fare better.
+                    if is_final {
+                        break;
+                    }
+                }
+            }
+        }
+        let job = demand.job?;
+        let all = fit >= together(job);
+        if fit > 0 && !job.released && (all || !job.has_deadline) {
+            self.release(job);
+        }
+        let (reason, is_final) = blocked?;
+        let waits_for_all = job.has_deadline && !job.released && fit > 0;
+        let reason = if waits_for_all { explain::not_together(fit, together(job), &reason) } else { reason };
+        self.explain(demand, reason);
+        Some(is_final)
+    }
+
+    /// Finds room for one unit: a node in any environment, else a machine on its way or a new one.
+    fn place(&mut self, environments: &[Result<usize, Note>], demand: &Demand<'a>) -> Outcome {
+        if let Some(pending) = self.pending.get_mut(demand.shape) {
+            *pending = pending.saturating_sub(1);
+        }
+        for &environment in environments.iter().flatten() {
+            if let Some(room) = self.rooms[environment].ready(demand.shape) {
+                self.rooms[environment].rooms[room].take(demand.shape);
+                return Outcome::Ready(environment, room);
+            }
+        }
+        let mut notes = Vec::new();
+        for environment in environments {
+            let note = match environment {
+                Ok(environment) => self.machine_in(*environment, demand, false),
+                Err(note) => note.clone(),
+            };
+            if !note.is_final {
+                return Outcome::Waits(explain::reason(&[note]), false);
+            }
+            notes.push(note);
+        }
+        Outcome::Waits(explain::reason(&notes), true)
+    }
+
+    fn await_machine(
+        &mut self,
+        environments: &[Result<usize, Note>],
+        demand: &Demand<'a>,
+        alone: bool,
+    ) -> Option<Note> {
+        environments
+            .iter()
+            .flatten()
+            .map(|&environment| self.machine_in(environment, demand, alone))
+            .find(|note| !note.is_final)
+    }
+
+    /// Room on a machine of one environment that is on its way, or a new one; `alone`: on one that nobody else waits for.
+    fn machine_in(&mut self, environment: usize, demand: &Demand<'a>, alone: bool) -> Note {
+        let now = self.now;
+        let rooms = &mut self.rooms[environment];
+        let name = &rooms.environment.aws_name;
+        let Some(scaling) = &rooms.environment.scaling else {
+            return unmanaged_note(rooms, demand.shape);
+        };
+        let coming = rooms.coming(demand.shape).filter(|&room| !alone || !rooms.rooms[room].wanted);
+        let room = if let Some(room) = coming {
+            room
+        } else {
+            if let Some(note) = rooms.refused.get(demand.shape) {
+                return note.clone();
+            }
+            let count = self.pending.get(demand.shape).copied().unwrap_or(0) + 1;
+            let offer = match offers::choose(rooms, scaling, demand.shape, if alone { 1 } else { count }, now) {
+                Ok(offer) => offer,
+                Err(note) => {
+                    rooms.refused.insert(demand.shape, note.clone());
+                    return note;
+                }
+            };
+            self.plan.launch.push(Launch {
+                environment: rooms.environment.name.clone(),
+                offer: offer.name.clone(),
+                job: demand.job.map(|job| job.uid.clone()),
+            });
+            rooms.launch(offer)
+        };
+        rooms.rooms[room].take(demand.shape);
+        rooms.rooms[room].closed |= alone;
+        Note::launching(name)
+    }
+
+    fn dispatch(&mut self, unit: &Unit, environment: usize, room: usize) {
+        let rooms = &self.rooms[environment];
+        let Some(node) = rooms.rooms[room].node else { return };
+        self.plan.dispatch.push(Dispatch {
+            unit: unit.key.clone(),
+            uid: unit.uid.clone(),
+            job: unit.job.as_ref().map(|job| job.uid.clone()),
+            node: node.name.clone(),
+            node_uid: node.uid.clone(),
+            environment: rooms.environment.aws_name.clone(),
+            environment_uuid: rooms.environment.uuid.clone(),
+            attempt: unit.attempt,
+        });
+    }
+
+    /// Lets kube-scheduler choose: among all nodes of the environment with room, the fullest first.
+    fn hold(&mut self, unit: &Unit, environment: usize, chosen: usize, held: &[String]) {
+        let rooms = &mut self.rooms[environment];
+        let mut nodes: Vec<String> = held.to_vec();
+        nodes.push(rooms.rooms[chosen].name.to_owned());
+        let mut others: Vec<&mut crate::room::Room<'_>> =
+            rooms.rooms.iter_mut().filter(|room| room.node.is_some() && room.takes(&unit.shape)).collect();
+        others.sort_by(|a, b| (a.free.cpu, a.name).cmp(&(b.free.cpu, b.name)));
+        for room in others.into_iter().take(HOLD_NODES) {
+            if !nodes.iter().any(|node| node == room.name) {
+                nodes.push(room.name.to_owned());
+                room.take(&unit.shape);
+            }
+        }
+        self.plan.hold.push(Hold {
+            unit: unit.key.clone(),
+            uid: unit.uid.clone(),
+            job: unit.job.as_ref().map(|job| job.uid.clone()),
+            nodes,
+            environment: rooms.environment.aws_name.clone(),
+            environment_uuid: rooms.environment.uuid.clone(),
+            attempt: unit.attempt,
+            first: matches!(unit.place, Place::Waiting),
+        });
+    }
+
+    fn release(&mut self, job: &'a Job) {
+        let status =
+            model::status::Status { state: model::status::JobState::Starting, reason: Some(explain::creating_pods()) };
+        let (key, uid) = (job.key.clone(), job.uid.clone());
+        self.plan.release.push(model::plan::StatusChange { job: key, uid, status });
+    }
+
+    /// Keeps room for the head of a queue that waits, so that what passes it does not delay it.
+    fn reserve(&mut self, environments: &[Result<usize, Note>], shape: &'a Shape) {
+        for &environment in environments.iter().flatten() {
+            let rooms = &mut self.rooms[environment];
+            let best = rooms.rooms.iter_mut().filter(|room| room.node.is_some() && room.suits(shape));
+            if let Some(room) = best.max_by(|a, b| (a.free.cpu, b.name).cmp(&(b.free.cpu, a.name))) {
+                room.take(shape);
+                return;
+            }
+        }
+        for &environment in environments.iter().flatten() {
+            if crate::scale::make_way(&mut self.rooms[environment], shape) {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn explain(&mut self, demand: &Demand<'a>, reason: Reason) {
+        let unit = if let Wanted::Unit(unit) = demand.wanted { Some(unit.uid.as_str()) } else { None };
+        if let Some(uid) = demand.job.map(|job| job.uid.as_str()).or(unit) {
+            self.reasons.entry(uid).or_insert(reason);
+        }
+    }
+}
+
+fn unmanaged_note(rooms: &Rooms<'_>, shape: &Shape) -> Note {
+    let name = &rooms.environment.aws_name;
+    let nodes: Vec<_> = rooms.rooms.iter().filter(|room| room.node.is_some()).collect();
+    if !nodes.is_empty() && !nodes.iter().any(|room| room.suits(shape)) {
+        let largest = nodes.iter().map(|room| &room.allocatable).max_by_key(|room| (room.cpu, room.memory));
+        return Note::too_large(name, shape, largest.unwrap_or(&shape.requests));
+    }
+    Note::no_room(name, shape, nodes.len())
+}

@@ -1,0 +1,172 @@
+//! Why something waits: one note per environment, made into one reason.
+//!
+//! Invariant: a text depends only on what it names, so it does not change (and is not written) while nothing changes.
+
+use model::placement::Shape;
+use model::quantity::format_milli;
+use model::resources::{Resources, describe};
+use model::snapshot::{Offer, Setback};
+use model::status::{Code, Reason};
+
+/// Why one environment does not take a unit now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) code: Code,
+    pub(crate) text: String,
+    /// A longer wait on this environment is pointless: others may be asked.
+    pub(crate) is_final: bool,
+}
+
+impl Note {
+    fn new(code: Code, text: String) -> Self {
+        let is_final = !matches!(code, Code::Launching);
+        Self { code, text, is_final }
+    }
+
+    pub(crate) fn not_found(name: &str) -> Self {
+        Self::new(Code::EnvironmentNotFound, format!("compute environment {name} does not exist"))
+    }
+
+    pub(crate) fn disabled(environment: &str) -> Self {
+        Self::new(Code::EnvironmentDisabled, format!("compute environment {environment} is DISABLED"))
+    }
+
+    pub(crate) fn provider(environment: &str, message: &str) -> Self {
+        Self::new(Code::ProviderError, format!("compute environment {environment}: {message}"))
+    }
+
+    pub(crate) fn no_offer(environment: &str, wanted: &[String], offers: &[Offer]) -> Self {
+        let names: Vec<&str> = offers.iter().map(|offer| offer.name.as_str()).collect();
+        let text = format!(
+            "compute environment {environment}: no offer of its provider matches instanceTypes [{}]; it offers [{}]",
+            wanted.join(", "),
+            names.join(", ")
+        );
+        Self::new(Code::ResourceRequirement, text)
+    }
+
+    pub(crate) fn too_large(environment: &str, shape: &Shape, largest: &Resources) -> Self {
+        let short: Vec<String> = shape
+            .requests
+            .shortages(largest)
+            .map(|(name, wanted, there)| {
+                format!("{} requested, {} on its largest node", describe(name, wanted), describe(name, there))
+            })
+            .collect();
+        let what = if short.is_empty() {
+            "no node of it has the labels the pod asks for".to_owned()
+        } else {
+            short.join("; ")
+        };
+        Self::new(Code::ResourceRequirement, format!("compute environment {environment} can never run it: {what}"))
+    }
+
+    pub(crate) fn max_resource(environment: &str, least: i64, max: i64) -> Self {
+        let text = format!(
+            "compute environment {environment}: the smallest machine that fits has {} vCPUs, maxvCpus is {}",
+            format_milli(least),
+            format_milli(max)
+        );
+        Self::new(Code::MaxResource, text)
+    }
+
+    pub(crate) fn limit(environment: &str, used: i64, max: i64, least: i64) -> Self {
+        let text = format!(
+            "compute environment {environment} is at its limit: its machines have {} of {} vCPUs (maxvCpus), another one needs {}",
+            format_milli(used),
+            format_milli(max),
+            format_milli(least)
+        );
+        Self::new(Code::MaxVcpus, text)
+    }
+
+    pub(crate) fn setback(environment: &str, offer: Option<&str>, setback: &Setback) -> Self {
+        let code = if setback.capacity { Code::InsufficientCapacity } else { Code::ProviderError };
+        let offer = offer.map_or_else(String::new, |offer| format!(" {offer}"));
+        Self::new(code, format!("compute environment {environment}:{offer} {}", setback.message))
+    }
+
+    pub(crate) fn in_flight(environment: &str, coming: usize) -> Self {
+        let text = format!(
+            "compute environment {environment} is launching {coming} machines, more follow when these are there"
+        );
+        Self::new(Code::Launching, text)
+    }
+
+    pub(crate) fn launching(environment: &str) -> Self {
+        Self::new(Code::Launching, format!("compute environment {environment} is launching a machine for it"))
+    }
+
+    pub(crate) fn no_room(environment: &str, shape: &Shape, nodes: usize) -> Self {
+        let text = if nodes == 0 {
+            format!("compute environment {environment} has no node that is Ready; label one with its UUID")
+        } else {
+            format!("compute environment {environment}: none of its {nodes} nodes has room for {} now", shape.requests)
+        };
+        Self::new(Code::NoRoom, text)
+    }
+}
+
+/// One reason from the notes of all environments, in their order.
+pub(crate) fn reason(notes: &[Note]) -> Reason {
+    let settled = |note: &&Note| {
+        matches!(
+            note.code,
+            Code::EnvironmentNotFound | Code::EnvironmentDisabled | Code::MaxResource | Code::ResourceRequirement
+        )
+    };
+    let code = notes
+        .iter()
+        .find(|note| note.code == Code::Launching)
+        .or_else(|| notes.iter().find(|note| !settled(note)))
+        .or_else(|| notes.first())
+        .map_or(Code::EnvironmentNotFound, |note| note.code);
+    let texts: Vec<&str> = notes.iter().map(|note| note.text.as_str()).collect();
+    Reason { code, message: texts.join("; ") }
+}
+
+/// The reason of something that has no queue.
+pub(crate) fn queue_not_found(name: &str) -> Reason {
+    let message = format!("job queue {name} does not exist; create it, or correct the label bulkhead.dev/queue");
+    Reason { code: Code::QueueNotFound, message }
+}
+
+/// The reason of something whose queue is disabled.
+pub(crate) fn queue_disabled(name: &str) -> Reason {
+    Reason { code: Code::QueueDisabled, message: format!("job queue {name} is DISABLED") }
+}
+
+/// The reason of a Job that its user holds.
+pub(crate) fn held() -> Reason {
+    let message = "held by its user (suspend: true); set spec.suspend to false to let it go".to_owned();
+    Reason { code: Code::Held, message }
+}
+
+/// The reason of a Job whose deadline would start before all its units can.
+pub(crate) fn not_together(fit: u32, wanted: u32, blocked: &Reason) -> Reason {
+    let message = format!(
+        "{fit} of {wanted} units would fit; with activeDeadlineSeconds a Job starts with all of them, because its clock starts then: {}",
+        blocked.message
+    );
+    Reason { code: blocked.code, message }
+}
+
+/// The reason of something behind a job that waits.
+pub(crate) fn behind(what: &str) -> Reason {
+    Reason { code: Code::Behind, message: format!("waits behind {what}, which waits itself (strictFifo)") }
+}
+
+/// The reason of a unit that kube-scheduler is placing.
+pub(crate) fn with_scheduler(refused: bool) -> Reason {
+    let message = if refused {
+        "kube-scheduler finds no node for it among those with room (see the pod's PodScheduled condition)".to_owned()
+    } else {
+        "room is held; kube-scheduler is choosing the node".to_owned()
+    };
+    Reason { code: Code::KubeScheduler, message }
+}
+
+/// The reason of a Job that was released and has no pods yet.
+pub(crate) fn creating_pods() -> Reason {
+    Reason { code: Code::CreatingPods, message: "released; the Job controller is creating its pods".to_owned() }
+}

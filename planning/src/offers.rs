@@ -1,0 +1,102 @@
+//! Which machine to launch for work that found no room, and why none where there is none.
+//!
+//! Invariant: an environment's vCPUs never exceed its limit, whatever the demand. Knows nothing about how launches happen.
+
+use jiff::Timestamp;
+use model::placement::Shape;
+use model::snapshot::{Offer, Scaling, Setback};
+
+use crate::explain::Note;
+use crate::room::Rooms;
+
+/// Launches of one environment that may be under way at the same time; more would hide a provider's failure for longer.
+const LAUNCHES_IN_FLIGHT: usize = 10;
+
+/// The offer to launch for `count` units of `shape`, or why there is none.
+pub(crate) fn choose<'a>(
+    rooms: &Rooms<'a>,
+    scaling: &'a Scaling,
+    shape: &Shape,
+    count: u32,
+    now: Timestamp,
+) -> Result<&'a Offer, Note> {
+    let environment = &rooms.environment.aws_name;
+    let offers = scaling.offers.as_ref().map_err(|message| Note::provider(environment, message))?;
+    let allowed: Vec<&Offer> = offers.iter().filter(|offer| is_allowed(scaling, offer)).collect();
+    if allowed.is_empty() {
+        return Err(Note::no_offer(environment, &scaling.instance_types, offers));
+    }
+    let large: Vec<&Offer> = allowed.iter().copied().filter(|offer| rooms.offer_suits(offer, shape)).collect();
+    if large.is_empty() {
+        let largest = allowed.iter().max_by_key(|offer| offer.milli_vcpus).map(|offer| rooms.expected(offer));
+        return Err(Note::too_large(environment, shape, &largest.unwrap_or_default()));
+    }
+    let least = large.iter().map(|offer| offer.milli_vcpus).min().unwrap_or_default();
+    if least > scaling.max_milli {
+        return Err(Note::max_resource(environment, least, scaling.max_milli));
+    }
+    let left = scaling.max_milli - rooms.used_milli;
+    let affordable: Vec<&Offer> = large.iter().copied().filter(|offer| offer.milli_vcpus <= left).collect();
+    if affordable.is_empty() {
+        return Err(Note::limit(environment, rooms.used_milli, scaling.max_milli, least));
+    }
+    if let Some(setback) = setback(scaling, None, now) {
+        return Err(Note::setback(environment, None, setback));
+    }
+    let available: Vec<&Offer> =
+        affordable.iter().copied().filter(|offer| setback(scaling, Some(&offer.name), now).is_none()).collect();
+    if available.is_empty() {
+        let refused = affordable.iter().find_map(|offer| {
+            setback(scaling, Some(&offer.name), now)
+                .map(|setback| Note::setback(environment, Some(&offer.name), setback))
+        });
+        return Err(refused.unwrap_or_else(|| Note::limit(environment, rooms.used_milli, scaling.max_milli, least)));
+    }
+    if rooms.coming >= LAUNCHES_IN_FLIGHT {
+        return Err(Note::in_flight(environment, rooms.coming));
+    }
+    cheapest(rooms, &available, shape, count).ok_or_else(|| Note::too_large(environment, shape, &shape.requests))
+}
+
+/// The cheapest offer of those that an environment may use, for keeping `minvCpus`.
+pub(crate) fn cheapest_of_all(scaling: &Scaling, left: i64, now: Timestamp) -> Option<&Offer> {
+    let offers = scaling.offers.as_ref().ok()?;
+    let usable = |offer: &&Offer| {
+        is_allowed(scaling, offer)
+            && offer.milli_vcpus <= left
+            && setback(scaling, None, now).is_none()
+            && setback(scaling, Some(&offer.name), now).is_none()
+    };
+    offers.iter().filter(usable).min_by_key(|offer| (offer.price_micros, offer.milli_vcpus, &offer.name))
+}
+
+/// The earliest end of a setback that still holds.
+pub(crate) fn next_retry(scaling: &Scaling, now: Timestamp) -> Option<Timestamp> {
+    scaling.setbacks.iter().map(|setback| setback.until).filter(|until| *until > now).min()
+}
+
+fn is_allowed(scaling: &Scaling, offer: &Offer) -> bool {
+    let family = offer.name.split('.').next().unwrap_or_default();
+    let named = |name: &String| *name == offer.name || name == family;
+    (scaling.instance_types.is_empty() || scaling.instance_types.iter().any(named)) && (!scaling.spot || offer.spot)
+}
+
+fn setback<'a>(scaling: &'a Scaling, offer: Option<&str>, now: Timestamp) -> Option<&'a Setback> {
+    scaling.setbacks.iter().find(|setback| setback.offer.as_deref() == offer && setback.until > now)
+}
+
+/// Lowest price per unit that would really run on it; of equals the larger machine, so that there are fewer.
+fn cheapest<'a>(rooms: &Rooms<'_>, offers: &[&'a Offer], shape: &Shape, count: u32) -> Option<&'a Offer> {
+    offers.iter().copied().min_by_key(|offer| {
+        let fit = capacity(&rooms.expected(offer), shape).clamp(1, i64::from(count.max(1)));
+        // Micro-prices per thousand units keep the division exact enough without floats.
+        (offer.price_micros.saturating_mul(1000) / fit, -offer.milli_vcpus, offer.name.clone())
+    })
+}
+
+/// How many units of a shape an empty node takes.
+fn capacity(room: &model::resources::Resources, shape: &Shape) -> i64 {
+    let of = |name: &str, wanted: i64| if wanted > 0 { room.get(name) / wanted } else { i64::MAX };
+    let others = shape.requests.other.iter().map(|(name, wanted)| of(name, *wanted));
+    others.fold(of("cpu", shape.requests.cpu).min(of("memory", shape.requests.memory)), i64::min)
+}

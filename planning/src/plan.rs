@@ -1,0 +1,128 @@
+//! One planning cycle: a snapshot and the time in, a plan out.
+//!
+//! Invariant: pure and deterministic; every job that waits gets a reason. Knows nothing about who executes the plan.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use model::plan::{Plan, QueueCounts, StatusChange};
+use model::snapshot::{Job, Place, Snapshot, Unit};
+use model::status::{JobState, Reason, Status};
+
+use crate::dispatch::Cycle;
+use crate::order::{self, Line, PODS_EXPECTED, Wanted};
+use crate::{explain, offers, scale};
+
+/// Plans one cycle.
+pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
+    let lines = order::lines(snapshot, now);
+    let queues = order::queues(snapshot);
+    let mut cycle = Cycle::new(snapshot, now);
+    for queue in queues.iter().filter(|queue| queue.enabled) {
+        if let Some(line) = lines.get(queue.name.as_str()) {
+            cycle.count(line);
+        }
+    }
+    for queue in &queues {
+        let line = lines.get(queue.name.as_str());
+        let waiting = line.map_or(0, |line| if queue.enabled { cycle.serve(queue, line) } else { size(line) });
+        let dispatched = line.map_or(0, |line| line.dispatched);
+        let problem = problem(snapshot, &queue.environments);
+        cycle.plan.queues.push(QueueCounts { queue: queue.name.clone(), waiting, dispatched, problem });
+    }
+    explain_the_unqueued(&mut cycle, &lines);
+    scale::keep_minimum(&mut cycle);
+    scale::retire_idle(&mut cycle);
+    wake_for_retries(&mut cycle);
+    let status = changes(&cycle);
+    let mut plan = cycle.plan;
+    plan.status = status;
+    plan
+}
+
+fn size(line: &Line<'_>) -> u32 {
+    line.demands.iter().map(|demand| if let Wanted::Future(count) = demand.wanted { count } else { 1 }).sum()
+}
+
+/// What is wrong with a queue: environments that do not exist.
+fn problem(snapshot: &Snapshot, environments: &[String]) -> Option<String> {
+    let exists = |name: &String| snapshot.environments.iter().any(|one| one.name == *name || one.aws_name == *name);
+    let missing: Vec<&str> = environments.iter().filter(|name| !exists(name)).map(String::as_str).collect();
+    (!missing.is_empty()).then(|| format!("compute environment {} does not exist", missing.join(", ")))
+}
+
+/// Gives a reason to what is in a queue that does not exist or takes no work.
+fn explain_the_unqueued<'a>(cycle: &mut Cycle<'a>, lines: &HashMap<&'a str, Line<'a>>) {
+    for (name, line) in lines {
+        let reason = match cycle.snapshot.queues.iter().find(|queue| queue.name == *name) {
+            None => explain::queue_not_found(name),
+            Some(queue) if !queue.enabled => explain::queue_disabled(name),
+            Some(_) => continue,
+        };
+        for demand in &line.demands {
+            cycle.explain(demand, reason.clone());
+        }
+    }
+}
+
+/// Plans again when a setback ends, and when a Job's missing pods are no longer expected.
+fn wake_for_retries(cycle: &mut Cycle<'_>) {
+    let now = cycle.now;
+    for environment in &cycle.snapshot.environments {
+        if let Some(time) = environment.scaling.as_ref().and_then(|scaling| offers::next_retry(scaling, now)) {
+            scale::wake(&mut cycle.plan.wake_at, time);
+        }
+    }
+    for job in cycle.snapshot.jobs.iter().filter(|job| job.released) {
+        let due = job.started.and_then(|started| started.checked_add(PODS_EXPECTED).ok());
+        if let Some(due) = due.filter(|due| *due > now) {
+            scale::wake(&mut cycle.plan.wake_at, due);
+        }
+    }
+}
+
+/// The statuses that differ from what is written. A Job that is released gets its status with the release.
+fn changes(cycle: &Cycle<'_>) -> Vec<StatusChange> {
+    let mut units: HashMap<&str, Vec<&Unit>> = HashMap::new();
+    for unit in &cycle.snapshot.units {
+        if let Some(job) = &unit.job {
+            units.entry(job.uid.as_str()).or_default().push(unit);
+        }
+    }
+    let released: Vec<&str> = cycle.plan.release.iter().map(|change| change.uid.as_str()).collect();
+    let jobs = cycle.snapshot.jobs.iter().filter(|job| !released.contains(&job.uid.as_str()));
+    jobs.filter_map(|job| {
+        let units = units.get(job.uid.as_str()).map_or(&[][..], Vec::as_slice);
+        let status = status(job, units, cycle.reasons.get(job.uid.as_str()));
+        let change = || StatusChange { job: job.key.clone(), uid: job.uid.clone(), status: status.clone() };
+        (job.status.as_ref() != Some(&status)).then(change)
+    })
+    .collect()
+}
+
+/// State and reason of a Job that has not ended.
+fn status(job: &Job, units: &[&Unit], reason: Option<&Reason>) -> Status {
+    let any = |running: bool| {
+        units.iter().any(|unit| matches!(unit.place, Place::Bound { running: is_running, .. } if is_running == running))
+    };
+    if !job.released {
+        return if job.held {
+            Status { state: JobState::Pending, reason: Some(explain::held()) }
+        } else {
+            Status { state: JobState::Runnable, reason: reason.cloned() }
+        };
+    }
+    let waits = reason.cloned();
+    if any(true) {
+        Status { state: JobState::Running, reason: waits }
+    } else if any(false) {
+        Status { state: JobState::Starting, reason: waits }
+    } else if units.is_empty() {
+        Status { state: JobState::Starting, reason: Some(explain::creating_pods()) }
+    } else if waits.is_some() {
+        Status { state: JobState::Runnable, reason: waits }
+    } else {
+        // Every unit has just been dispatched; what is written stays until that is seen.
+        job.status.clone().unwrap_or(Status { state: JobState::Starting, reason: None })
+    }
+}

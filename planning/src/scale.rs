@@ -1,0 +1,117 @@
+//! Which machines go, and which are kept or launched for `minvCpus`.
+//!
+//! Invariant: a node with a unit on it, or with room wanted in this cycle, never goes. Knows nothing about how machines are taken down.
+
+use jiff::Timestamp;
+use model::placement::Shape;
+use model::plan::{Launch, Retire};
+use model::snapshot::{Machine, Scaling, Stage};
+
+use crate::dispatch::Cycle;
+use crate::offers;
+use crate::room::{Room, Rooms};
+
+/// Launches what is missing to `minvCpus`.
+pub(crate) fn keep_minimum(cycle: &mut Cycle<'_>) {
+    for rooms in cycle.rooms.iter_mut().filter(|rooms| rooms.environment.enabled) {
+        let Some(scaling) = &rooms.environment.scaling else { continue };
+        while rooms.used_milli < scaling.min_milli {
+            let left = scaling.max_milli - rooms.used_milli;
+            let Some(offer) = offers::cheapest_of_all(scaling, left, cycle.now) else { break };
+            let environment = rooms.environment.name.clone();
+            cycle.plan.launch.push(Launch { environment, offer: offer.name.clone(), job: None });
+            rooms.launch(offer);
+        }
+    }
+}
+
+/// Retires nodes that have been idle for long enough, and those whose environment is gone, disabled or over its limit.
+pub(crate) fn retire_idle(cycle: &mut Cycle<'_>) {
+    let snapshot = cycle.snapshot;
+    for machine in snapshot.machines.iter().filter(|machine| machine.stage == Stage::Serving) {
+        let Some(environment) = cycle.rooms.iter().position(|rooms| rooms.environment.name == machine.environment)
+        else {
+            let gone = format!("its compute environment {} does not exist any more", machine.environment);
+            if snapshot.nodes.iter().any(|node| node.name == machine.name && node.units == 0) {
+                cycle.plan.retire.push(Retire { machine: machine.name.clone(), reason: gone });
+            }
+            continue;
+        };
+        let rooms = &cycle.rooms[environment];
+        let Some(scaling) = &rooms.environment.scaling else { continue };
+        let Some(room) = rooms.rooms.iter().find(|room| room.name == machine.name) else { continue };
+        match verdict(room, machine, rooms, scaling, cycle.now) {
+            Verdict::Stays => {}
+            Verdict::StaysUntil(time) => wake(&mut cycle.plan.wake_at, time),
+            Verdict::Goes(reason) => {
+                cycle.plan.retire.push(Retire { machine: machine.name.clone(), reason });
+                // It no longer counts towards minvCpus for the machines after it.
+                cycle.rooms[environment].used_milli -= machine.milli_vcpus;
+            }
+        }
+    }
+}
+
+enum Verdict {
+    Stays,
+    StaysUntil(Timestamp),
+    Goes(String),
+}
+
+fn verdict(room: &Room<'_>, machine: &Machine, rooms: &Rooms<'_>, scaling: &Scaling, now: Timestamp) -> Verdict {
+    let Some(idle_since) = room.node.filter(|node| node.units == 0).and_then(|node| node.idle_since) else {
+        return Verdict::Stays;
+    };
+    if room.closed {
+        return Verdict::Goes("it makes way for a larger machine".to_owned());
+    }
+    if room.wanted {
+        return Verdict::Stays;
+    }
+    if !rooms.environment.enabled {
+        return Verdict::Goes("its compute environment is DISABLED".to_owned());
+    }
+    if rooms.used_milli > scaling.max_milli {
+        return Verdict::Goes("its compute environment is above maxvCpus".to_owned());
+    }
+    if rooms.used_milli - machine.milli_vcpus < scaling.min_milli {
+        return Verdict::Stays;
+    }
+    match idle_since.checked_add(scaling.scale_down_delay) {
+        Ok(due) if due > now => Verdict::StaysUntil(due),
+        _ => Verdict::Goes(format!("idle for {}", delay(scaling))),
+    }
+}
+
+fn delay(scaling: &Scaling) -> String {
+    format!("{:#}", scaling.scale_down_delay)
+}
+
+/// Brings a time forward.
+pub(crate) fn wake(at: &mut Option<Timestamp>, time: Timestamp) {
+    *at = Some(at.map_or(time, |at| at.min(time)));
+}
+
+/// Closes the emptiest nodes so that a machine large enough for `shape` can take their vCPUs. False if that cannot help.
+pub(crate) fn make_way(rooms: &mut Rooms<'_>, shape: &Shape) -> bool {
+    let Some(scaling) = &rooms.environment.scaling else { return false };
+    let Ok(offers) = &scaling.offers else { return false };
+    let fitting =
+        offers.iter().filter(|offer| rooms.offer_suits(offer, shape) && offer.milli_vcpus <= scaling.max_milli);
+    let Some(needed) = fitting.map(|offer| offer.milli_vcpus).min() else { return false };
+    let mut missing = needed - (scaling.max_milli - rooms.used_milli);
+    let mut order: Vec<usize> = (0..rooms.rooms.len()).filter(|&index| rooms.rooms[index].node.is_some()).collect();
+    order.sort_by_key(|&index| (rooms.rooms[index].node.map(|node| node.units), rooms.rooms[index].name));
+    for index in order {
+        if missing <= 0 {
+            break;
+        }
+        let room = &mut rooms.rooms[index];
+        if room.wanted && room.node.is_some_and(|node| node.units == 0) {
+            continue;
+        }
+        room.closed = true;
+        missing -= room.allocatable.cpu;
+    }
+    true
+}

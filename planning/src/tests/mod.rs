@@ -1,0 +1,5 @@
+//! Tests of one planning cycle: a world in a few words, the plan as text.
+
+mod build;
+mod cases;
+mod properties;

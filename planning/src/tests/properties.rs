@@ -1,0 +1,121 @@
+//! Properties of any plan in any world.
+
+use std::collections::BTreeMap;
+
+use model::resources::Resources;
+use model::snapshot::{Place, Stage};
+use proptest::prelude::*;
+
+use super::build::{World, noon, world};
+
+fn any_world() -> impl Strategy<Value = World> {
+    let nodes =
+        prop::collection::vec((0..2usize, prop::sample::select(vec![500i64, 1000, 2000]), 0..3u8, 0..200i64), 0..6);
+    let jobs = prop::collection::vec(
+        (
+            0..3usize,
+            1..5u32,
+            prop::sample::select(vec![100i64, 250, 500, 1000, 1500, 2500]),
+            0..100i64,
+            0..4u8,
+            any::<bool>(),
+        ),
+        0..12,
+    );
+    (nodes, jobs, 0..6i64, any::<bool>()).prop_map(|(nodes, jobs, max, strict)| {
+        let mut out = world().managed("m", max).unmanaged("u").queue("a", 5, &["m", "u"]).queue("b", 1, &["u", "m"]);
+        out.0.queues[0].strict_fifo = strict;
+        for (index, (environment, milli, stage, idle)) in nodes.into_iter().enumerate() {
+            let name = format!("n{index}");
+            let stage = [Stage::Coming, Stage::Serving, Stage::Going][usize::from(stage)];
+            out = if environment == 0 {
+                out.machine("m", &name, milli, stage, idle)
+            } else {
+                out.node("u", &name, milli)
+            };
+        }
+        for (index, (queue, count, milli, age, made, judged)) in jobs.into_iter().enumerate() {
+            out = out.job(["a", "b", "missing"][queue], &format!("j{index}"), count, milli, age);
+            out = out.that_job(|job| {
+                job.shape.judged = judged;
+                job.held = made == 3;
+            });
+            if made == 1 || made == 2 {
+                out = out.pods(&vec![Place::Waiting; count.min(u32::from(made)) as usize]);
+            }
+        }
+        out
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_node_gets_more_than_it_has(world in any_world()) {
+        let plan = crate::plan(&world.0, noon());
+        let mut load: BTreeMap<&str, Resources> = BTreeMap::new();
+        for dispatch in &plan.dispatch {
+            let unit = world.0.units.iter().find(|unit| unit.uid == dispatch.uid).unwrap();
+            load.entry(&dispatch.node).or_default().add(&unit.shape.requests);
+        }
+        for (name, load) in load {
+            let node = world.0.nodes.iter().find(|node| node.name == name).unwrap();
+            let mut free = node.allocatable.clone();
+            free.sub(&node.used);
+            prop_assert!(load.fits(&free), "{name}: {load} into {free}");
+            prop_assert!(node.ready && !node.retiring);
+        }
+    }
+
+    #[test]
+    fn the_limit_holds_whatever_is_asked(world in any_world()) {
+        let plan = crate::plan(&world.0, noon());
+        let scaling = world.0.environments[0].scaling.as_ref().unwrap();
+        let have: i64 = world.0.machines.iter().map(|machine| machine.milli_vcpus).sum();
+        let offers = scaling.offers.as_ref().unwrap();
+        let more: i64 = plan.launch.iter().map(|launch| offers.iter().find(|offer| offer.name == launch.offer).unwrap().milli_vcpus).sum();
+        prop_assert!(more == 0 || have + more <= scaling.max_milli, "{have} + {more} of {}", scaling.max_milli);
+    }
+
+    #[test]
+    fn every_job_that_waits_says_why_and_nothing_is_decided_twice(world in any_world()) {
+        let plan = crate::plan(&world.0, noon());
+        for job in &world.0.jobs {
+            let released = plan.release.iter().filter(|change| change.uid == job.uid).count();
+            prop_assert!(released <= 1);
+            let status = plan.status.iter().find(|change| change.uid == job.uid);
+            if !job.released && released == 0 {
+                prop_assert!(status.is_some_and(|change| change.status.reason.is_some()), "{}", job.uid);
+            }
+            prop_assert!(!(job.held && released > 0));
+        }
+        for unit in &world.0.units {
+            let decided = plan.dispatch.iter().filter(|dispatch| dispatch.uid == unit.uid).count()
+                + plan.hold.iter().filter(|hold| hold.uid == unit.uid).count();
+            prop_assert!(decided <= 1);
+        }
+    }
+
+    #[test]
+    fn a_node_with_work_or_with_room_wanted_never_goes(world in any_world()) {
+        let plan = crate::plan(&world.0, noon());
+        for retire in &plan.retire {
+            let node = world.0.nodes.iter().find(|node| node.name == retire.machine).unwrap();
+            prop_assert_eq!(node.units, 0);
+            prop_assert!(plan.dispatch.iter().all(|dispatch| dispatch.node != retire.machine));
+            prop_assert!(plan.hold.iter().all(|hold| !hold.nodes.contains(&retire.machine)));
+        }
+    }
+
+    #[test]
+    fn once_a_plan_is_written_the_same_world_writes_nothing_more(world in any_world()) {
+        let plan = crate::plan(&world.0, noon());
+        let mut after = world;
+        for change in plan.status {
+            let job = after.0.jobs.iter_mut().find(|job| job.uid == change.uid).unwrap();
+            job.status = Some(change.status);
+        }
+        prop_assert_eq!(crate::plan(&after.0, noon()).status, vec![]);
+    }
+}
