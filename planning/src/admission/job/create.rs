@@ -1,0 +1,84 @@
+//! A Job is created: it gets an id, its queue's name, and is suspended until the plan releases it.
+//!
+//! Invariant: a copied manifest never brings another Job's identity or state with it.
+
+use super::super::edit::{Editor, at, is_true, text};
+use super::super::policy::{JobRoute, array_size, route_job};
+use super::super::{Admit, Outcome, reserved};
+use super::{JobContext, TEMPLATE_ANNOTATIONS, TEMPLATE_LABELS, template_annotation, template_label, warn};
+use crate::admission::pod::host_network;
+use model::keys;
+use serde_json::Value;
+
+pub(super) fn create(job: &Value, context: &JobContext) -> Admit {
+    match route_job(job, context.namespace) {
+        JobRoute::Unqueued => Admit::unchanged(Outcome::LeftAlone),
+        JobRoute::OptedOut => opt_out(job),
+        JobRoute::Outside(reason) => leave_outside(job, reason),
+        JobRoute::Queue(queue) => match selected_reserved_label(job) {
+            Some(key) => Admit::refused(
+                422,
+                format!("spec.selector uses label {key:?}, which Bulkhead sets itself; select by another label"),
+            ),
+            None => enqueue(job, &queue, context),
+        },
+    }
+}
+
+/// A Job that says `none` passes that on to its pods, so that no hook is called for them.
+fn opt_out(job: &Value) -> Admit {
+    let mut editor = Editor::new(job);
+    editor.set(&template_label(keys::QUEUE), keys::QUEUE_NONE);
+    Admit::edited(Outcome::OptedOut, editor, Vec::new())
+}
+
+/// A Job that stays outside must not send its pods in, as a copied template would.
+fn leave_outside(job: &Value, reason: String) -> Admit {
+    let mut editor = Editor::new(job);
+    strip(&mut editor, &[]);
+    editor.unset(&template_label(keys::QUEUE));
+    Admit::edited(Outcome::LeftOutside, editor, vec![reason])
+}
+
+fn enqueue(job: &Value, queue: &str, context: &JobContext) -> Admit {
+    let mut editor = Editor::new(job);
+    let held = asks_for_suspension(job);
+    strip(&mut editor, &[keys::JOB_ID, keys::ARRAY_SIZE]);
+    editor.set(&["metadata", "labels", keys::JOB_ID], context.fresh_id);
+    editor.set(&["metadata", "labels", keys::QUEUE], queue);
+    editor.set(&template_label(keys::JOB_ID), context.fresh_id);
+    editor.set(&template_label(keys::QUEUE), queue);
+    if held {
+        editor.set(&["metadata", "annotations", keys::SUSPEND], "true");
+    }
+    if at(job, &template_annotation(keys::HOST_NETWORK)).is_none()
+        && let Some(choice) = host_network::choice_of_job(job)
+    {
+        editor.set(&template_annotation(keys::HOST_NETWORK), choice.to_string());
+    }
+    match array_size(job) {
+        Some(size) => editor.set(&template_annotation(keys::ARRAY_SIZE), size.to_string()),
+        None => editor.unset(&template_annotation(keys::ARRAY_SIZE)),
+    }
+    editor.set(&["spec", "suspend"], true);
+    Admit::edited(Outcome::Queued, editor, warn::warnings(job, queue, context.queue_exists))
+}
+
+/// Removes what a copied manifest brought along, except the keys that get their value next.
+fn strip(editor: &mut Editor, keep: &[&str]) {
+    for path in [&["metadata", "labels"][..], &["metadata", "annotations"], &TEMPLATE_LABELS, &TEMPLATE_ANNOTATIONS] {
+        reserved::strip(editor, path, keep);
+    }
+}
+
+/// Whether the user asked for suspension. In a copy of a queued Job it was Bulkhead that had suspended it; the user's own
+/// suspension shows in the annotation there.
+fn asks_for_suspension(job: &Value) -> bool {
+    is_true(job, &["spec", "suspend"]) && text(job, &["metadata", "labels", keys::JOB_ID]).is_none()
+}
+
+/// A label that the Job's own selector matches and that is not the user's to use.
+fn selected_reserved_label(job: &Value) -> Option<String> {
+    let labels = at(job, &["spec", "selector", "matchLabels"])?.as_object()?;
+    labels.keys().find(|key| reserved::is_reserved(key) || *key == keys::QUEUE).cloned()
+}

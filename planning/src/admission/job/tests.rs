@@ -1,0 +1,262 @@
+//! Tables: what the Job hook makes of Jobs.
+
+use super::*;
+use crate::admission::{Allowed, Outcome};
+use model::keys;
+use serde_json::json;
+
+/// What the hook made of a Job: the Job afterwards, and what was said.
+struct Seen {
+    job: Value,
+    outcome: Outcome,
+    operations: usize,
+    warnings: Vec<String>,
+}
+
+fn hook(job: &Value, old: Option<&Value>, requester: &str, write: Write) -> Seen {
+    let namespace = NamespaceFacts { queue: Some("q".into()), ..NamespaceFacts::default() };
+    let context = JobContext { fresh_id: "fresh", namespace: &namespace, requester, write, queue_exists: true };
+    match mutate(job, old, &context) {
+        Admit::Allowed(Allowed { outcome, patch, warnings }) => {
+            let mut patched = job.clone();
+            json_patch::patch(&mut patched, &patch).expect("the patch applies");
+            Seen { job: patched, outcome, operations: patch.len(), warnings }
+        }
+        Admit::Refused(refusal) => panic!("{refusal:?}"),
+    }
+}
+
+fn create(job: &Value) -> Seen {
+    hook(job, None, "alice", Write::Patch)
+}
+
+fn update(old: &Value, new: &Value, write: Write) -> Seen {
+    hook(new, Some(old), "alice", write)
+}
+
+/// The documents' Indexed Job, as the API server shows it to the hook.
+fn indexed() -> Value {
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": "indexed-job", "creationTimestamp": null},
+        "spec": {"completions": 5, "parallelism": 3, "completionMode": "Indexed", "suspend": false, "template": {
+            "metadata": {"creationTimestamp": null},
+            "spec": {"restartPolicy": "Never", "schedulerName": "default-scheduler", "containers": [{"name": "worker"}]}}}
+    })
+}
+
+fn with(mut job: Value, path: &str, value: Value) -> Value {
+    let mut tokens: Vec<&str> = path.split(' ').collect();
+    let last = tokens.pop().unwrap();
+    let mut place = &mut job;
+    for token in tokens {
+        place = &mut place[token];
+    }
+    place[last] = value;
+    job
+}
+
+fn without(mut job: Value, pointer: &str, key: &str) -> Value {
+    job.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(key).unwrap();
+    job
+}
+
+/// A Job in the queue, one that the plan released, and one that also started.
+fn queued() -> Value {
+    create(&indexed()).job
+}
+
+fn released() -> Value {
+    with(with(queued(), "spec suspend", json!(false)), "metadata annotations bulkhead.dev/released", json!("true"))
+}
+
+#[test]
+fn a_plain_job_is_identified_and_held_back_and_nothing_else() {
+    let seen = create(&indexed());
+    let mut expected = indexed();
+    expected["metadata"]["labels"] = json!({keys::JOB_ID: "fresh", keys::QUEUE: "q"});
+    expected["spec"]["suspend"] = json!(true);
+    expected["spec"]["template"]["metadata"]["labels"] = json!({keys::JOB_ID: "fresh", keys::QUEUE: "q"});
+    expected["spec"]["template"]["metadata"]["annotations"] = json!({keys::ARRAY_SIZE: "5"});
+    assert_eq!(seen.job, expected);
+    assert_eq!((seen.outcome, seen.warnings), (Outcome::Queued, vec![]));
+}
+
+#[test]
+fn a_second_pass_changes_nothing() {
+    for job in [indexed(), with(indexed(), "spec suspend", json!(true)), with(indexed(), "spec", json!({}))] {
+        assert_eq!(create(&create(&job).job).operations, 0);
+    }
+}
+
+#[test]
+fn the_users_own_suspension_becomes_a_hold() {
+    let seen = create(&with(indexed(), "spec suspend", json!(true)));
+    assert_eq!(seen.job["metadata"]["annotations"], json!({keys::SUSPEND: "true"}));
+    let seen = create(&with(indexed(), "metadata annotations", json!({keys::SUSPEND: "true"})));
+    assert_eq!(seen.job["metadata"]["annotations"], json!({keys::SUSPEND: "true"}));
+}
+
+#[test]
+fn a_copied_manifest_brings_no_identity_no_state_and_no_hold() {
+    let copied =
+        with(queued(), "metadata annotations", json!({keys::RELEASED: "true", keys::STATUS: "{}", "mine": "x"}));
+    let copied = with(copied, "metadata labels batch.amazonaws.com/job-id", json!("old"));
+    let copied = with(copied, "spec template metadata labels batch.amazonaws.com/job-id", json!("old"));
+    let copied = with(copied, "spec template metadata annotations bulkhead.dev/attempt", json!("7"));
+    let seen = create(&copied).job;
+    assert_eq!(seen["metadata"]["labels"][keys::JOB_ID], "fresh");
+    assert_eq!(seen["spec"]["template"]["metadata"]["labels"][keys::JOB_ID], "fresh");
+    assert_eq!(seen["metadata"]["annotations"], json!({"mine": "x"}));
+    assert_eq!(seen["spec"]["template"]["metadata"]["annotations"], json!({keys::ARRAY_SIZE: "5"}));
+}
+
+#[test]
+fn none_only_puts_none_on_the_template() {
+    let job = with(indexed(), "metadata labels", json!({keys::QUEUE: "none"}));
+    let seen = create(&job);
+    assert_eq!(seen.job, with(job, "spec template metadata labels", json!({keys::QUEUE: "none"})));
+    assert_eq!(seen.outcome, Outcome::OptedOut);
+}
+
+#[test]
+fn a_job_left_outside_is_not_changed_and_the_user_hears_why() {
+    let job = with(indexed(), "spec template spec nodeName", json!("n1"));
+    let seen = create(&job);
+    assert_eq!((seen.operations, seen.outcome), (0, Outcome::LeftOutside));
+    assert!(seen.warnings[0].contains("nodeName"), "{:?}", seen.warnings);
+    // A template copied from a queued Job must not send its pods in.
+    let seen = create(&with(queued(), "spec managedBy", json!("example.com/x"))).job;
+    assert_eq!(seen["spec"]["template"]["metadata"]["labels"], json!({}));
+}
+
+#[test]
+fn a_selector_on_our_own_labels_is_refused() {
+    let job = with(indexed(), "spec selector", json!({"matchLabels": {keys::JOB_ID: "x"}}));
+    let namespace = NamespaceFacts { queue: Some("q".into()), ..NamespaceFacts::default() };
+    let context =
+        JobContext { fresh_id: "f", namespace: &namespace, requester: "a", write: Write::Patch, queue_exists: true };
+    assert!(matches!(mutate(&job, None, &context), Admit::Refused(refusal) if refusal.code == 422));
+}
+
+#[track_caller]
+fn check_host_network(job: &Value, stamped: Option<&str>) {
+    let seen = create(job).job;
+    let stamp = seen["spec"]["template"]["metadata"]["annotations"].get(keys::HOST_NETWORK).and_then(Value::as_str);
+    assert_eq!(stamp, stamped);
+}
+
+#[test]
+fn an_explicit_choice_about_the_host_network_is_stamped_where_it_can_be_seen() {
+    let applied = |operation: &str| json!([{"operation": operation, "fieldsV1": {"f:spec": {"f:template": {"f:spec": {"f:hostNetwork": {}}}}}}]);
+    let last_applied = |manifest: &str| json!({"kubectl.kubernetes.io/last-applied-configuration": manifest});
+    let explicit = r#"{"spec":{"template":{"spec":{"hostNetwork":false}}}}"#;
+    check_host_network(&indexed(), None);
+    check_host_network(&with(indexed(), "metadata managedFields", applied("Apply")), Some("false"));
+    check_host_network(&with(indexed(), "metadata managedFields", applied("Update")), None);
+    check_host_network(&with(indexed(), "metadata annotations", last_applied(explicit)), Some("false"));
+    check_host_network(&with(indexed(), "metadata annotations", last_applied(r#"{"spec":{}}"#)), None);
+    check_host_network(&with(indexed(), "metadata annotations", last_applied("garbage")), None);
+    check_host_network(&with(indexed(), "metadata annotations", json!({keys::HOST_NETWORK: "false"})), Some("false"));
+    let both = with(indexed(), "metadata annotations", json!({keys::HOST_NETWORK: "false"}));
+    check_host_network(
+        &with(both, "spec template metadata annotations", json!({keys::HOST_NETWORK: "true"})),
+        Some("true"),
+    );
+}
+
+#[test]
+fn reserved_variables_are_warned_of_once() {
+    let env =
+        json!([{"name": "AWS_BATCH_JOB_ID", "value": "x"}, {"name": "AWS_BATCH_MINE", "value": "y"}, {"name": "A"}]);
+    let job =
+        with(indexed(), "spec template spec containers", json!([{"name": "a", "env": env}, {"name": "b", "env": env}]));
+    let expected = "variable AWS_BATCH_JOB_ID and 1 more: names that begin with AWS_BATCH_ are reserved, Bulkhead's values replace yours";
+    assert_eq!(create(&job).warnings, [expected]);
+}
+
+#[test]
+fn false_re_applied_by_a_sync_leaves_a_queued_job_as_it_is() {
+    let old = queued();
+    let seen = update(&old, &with(old.clone(), "spec suspend", json!(false)), Write::Patch);
+    assert_eq!(seen.job, old);
+}
+
+#[test]
+fn replacing_with_the_original_manifest_leaves_a_queued_job_as_it_is() {
+    let old = queued();
+    let mut manifest = indexed();
+    manifest["metadata"]["labels"] = json!({});
+    manifest["spec"]["template"]["metadata"]["annotations"] = json!({});
+    assert_eq!(update(&old, &manifest, Write::Replace).job, old);
+}
+
+#[test]
+fn false_clears_the_users_hold_and_releases_nothing() {
+    let held = create(&with(indexed(), "spec suspend", json!(true))).job;
+    let seen = update(&held, &with(held.clone(), "spec suspend", json!(false)), Write::Patch).job;
+    assert_eq!(seen["spec"]["suspend"], true);
+    assert_eq!(seen["metadata"]["annotations"], json!({}));
+}
+
+#[test]
+fn true_after_release_suspends_and_false_queues_again() {
+    let suspended = update(&released(), &with(released(), "spec suspend", json!(true)), Write::Patch).job;
+    assert_eq!(suspended["metadata"]["annotations"], json!({keys::SUSPEND: "true"}));
+    assert_eq!(suspended["spec"]["suspend"], true);
+    let again = update(&suspended, &with(suspended.clone(), "spec suspend", json!(false)), Write::Patch).job;
+    assert_eq!((&again["spec"]["suspend"], &again["metadata"]["annotations"]), (&json!(true), &json!({})));
+}
+
+#[test]
+fn a_finished_job_is_not_suspended_again() {
+    let done = with(released(), "status conditions", json!([{"type": "Complete", "status": "True"}]));
+    let new = with(done.clone(), "spec suspend", json!(true));
+    assert_eq!(update(&done, &new, Write::Patch).operations, 0);
+}
+
+#[test]
+fn nobody_but_the_controller_writes_our_keys() {
+    let old = released();
+    let forged = with(
+        without(old.clone(), "/metadata/annotations", keys::RELEASED),
+        "metadata labels bulkhead.dev/queue",
+        json!("p"),
+    );
+    let forged = with(forged, "metadata annotations bulkhead.dev/status", json!("fine"));
+    let seen = update(&old, &forged, Write::Patch);
+    assert_eq!(seen.job, old);
+    assert_eq!(seen.warnings.len(), 1);
+    let release = released();
+    assert_eq!(hook(&release, Some(&queued()), keys::CONTROLLER_USER, Write::Patch).operations, 0);
+}
+
+#[test]
+fn a_job_older_than_the_label_is_left_alone() {
+    let old = indexed();
+    let new = with(old.clone(), "metadata labels", json!({"mine": "x"}));
+    assert_eq!(update(&old, &new, Write::Patch).operations, 0);
+    let late = with(old.clone(), "metadata labels", json!({keys::QUEUE: "q"}));
+    let seen = update(&old, &late, Write::Patch);
+    assert_eq!((seen.operations, seen.outcome, seen.warnings.len()), (0, Outcome::LeftAlone, 1));
+}
+
+#[test]
+fn none_survives_a_replace() {
+    let manifest = with(indexed(), "metadata labels", json!({keys::QUEUE: "none"}));
+    let old = create(&manifest).job;
+    let mut again = manifest;
+    again["spec"]["template"]["metadata"]["labels"] = json!({});
+    assert_eq!(update(&old, &again, Write::Replace).job, old);
+}
+
+#[test]
+fn the_number_of_children_follows_the_job_only_while_its_template_may_change() {
+    let resize = |old: Value| {
+        let new = with(old.clone(), "spec completions", json!(7));
+        update(&old, &new, Write::Patch).job["spec"]["template"]["metadata"]["annotations"][keys::ARRAY_SIZE].clone()
+    };
+    assert_eq!(resize(queued()), "7");
+    assert_eq!(resize(released()), "5");
+    assert_eq!(resize(with(queued(), "status startTime", json!("2026-01-01T00:00:00Z"))), "5");
+}

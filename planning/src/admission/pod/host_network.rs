@@ -1,0 +1,104 @@
+//! Whether a pod gets the host network, as AWS Batch on EKS gives it by default.
+//!
+//! Invariant: it is injected only where the API server and the kubelet accept it and nobody decided otherwise. A pod that has the
+//! host network already is not touched, its DNS policy neither.
+
+use super::super::edit::{Editor, at, has_any, is_true, items, text};
+use super::{CONTAINER_LISTS, PodContext};
+use model::keys;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Gives the pod the host network and the DNS policy that goes with it, unless something speaks against it.
+pub(super) fn apply(editor: &mut Editor, context: &PodContext) {
+    if is_true(editor.document(), &["spec", "hostNetwork"]) || objection(editor.document(), context).is_some() {
+        return;
+    }
+    editor.set(&["spec", "hostNetwork"], true);
+    if matches!(text(editor.document(), &["spec", "dnsPolicy"]), None | Some("ClusterFirst")) {
+        editor.set(&["spec", "dnsPolicy"], "ClusterFirstWithHostNet");
+    }
+}
+
+/// Why the host network is not injected.
+fn objection(pod: &Value, context: &PodContext) -> Option<&'static str> {
+    let spec = at(pod, &["spec"])?;
+    let choice = annotated(pod, &[]).or(context.host_network).or_else(|| explicit(pod, &["spec"]));
+    let objections = [
+        (choice == Some(false), "the user said no"),
+        (choice.is_none() && !context.queue.host_network, "the queue says no"),
+        (context.forbids_host_network, "the namespace enforces a Pod Security level that forbids it"),
+        (at(spec, &["hostUsers"]) == Some(&Value::Bool(false)), "it does not go with a user namespace of its own"),
+        (text(spec, &["hostnameOverride"]).is_some(), "it does not go with an overridden host name"),
+        (is_windows(spec), "Windows pods cannot have it"),
+        (text(spec, &["runtimeClassName"]).is_some(), "sandboxed runtimes may not have it"),
+        (sets_network_sysctls(spec), "the kubelet refuses network sysctls with it"),
+        (ports_would_clash(spec), "its ports would be invalid with it"),
+    ];
+    objections.into_iter().find_map(|(applies, reason)| applies.then_some(reason))
+}
+
+/// The user's explicit choice on a Job, where it can be seen: the template's annotation, the Job's, then the field itself.
+pub fn choice_of_job(job: &Value) -> Option<bool> {
+    annotated(job, &["spec", "template"])
+        .or_else(|| annotated(job, &[]))
+        .or_else(|| explicit(job, &["spec", "template", "spec"]))
+}
+
+fn annotated(object: &Value, place: &[&str]) -> Option<bool> {
+    text(object, &[place, &["metadata", "annotations", keys::HOST_NETWORK]].concat())?.parse().ok()
+}
+
+/// What the user wrote for `hostNetwork` under `pod_spec`, where it can be seen. A `false` never reaches the object itself, but
+/// server-side apply lists the field and client-side apply keeps the manifest.
+fn explicit(object: &Value, pod_spec: &[&str]) -> Option<bool> {
+    applied_by_server(object, pod_spec).or_else(|| applied_by_client(object, pod_spec))
+}
+
+fn applied_by_server(object: &Value, pod_spec: &[&str]) -> Option<bool> {
+    let mut path = vec!["fieldsV1".to_owned()];
+    path.extend(pod_spec.iter().map(|field| format!("f:{field}")));
+    path.push("f:hostNetwork".to_owned());
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    items(object, &["metadata", "managedFields"])
+        .iter()
+        .any(|entry| text(entry, &["operation"]) == Some("Apply") && at(entry, &path).is_some())
+        .then(|| is_true(object, &[pod_spec, &["hostNetwork"]].concat()))
+}
+
+fn applied_by_client(object: &Value, pod_spec: &[&str]) -> Option<bool> {
+    let manifest = text(object, &["metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"])?;
+    let manifest: Value = serde_json::from_str(manifest).ok()?;
+    at(&manifest, &[pod_spec, &["hostNetwork"]].concat())?.as_bool()
+}
+
+fn is_windows(spec: &Value) -> bool {
+    const OS: &str = "kubernetes.io/os";
+    let required = ["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"];
+    text(spec, &["os", "name"]) == Some("windows")
+        || text(spec, &["nodeSelector", OS]) == Some("windows")
+        || items(spec, &required).iter().flat_map(|term| items(term, &["matchExpressions"])).any(|expression| {
+            text(expression, &["key"]) == Some(OS)
+                && text(expression, &["operator"]) == Some("In")
+                && items(expression, &["values"]).iter().any(|value| value == "windows")
+        })
+}
+
+fn sets_network_sysctls(spec: &Value) -> bool {
+    has_any(spec, &["securityContext", "sysctls"])
+        && items(spec, &["securityContext", "sysctls"])
+            .iter()
+            .filter_map(|sysctl| text(sysctl, &["name"]))
+            .any(|name| name.starts_with("net.") || name.starts_with("net/"))
+}
+
+/// With the host network every port is a host port: one that differs from its container port, or the same one twice, is invalid.
+fn ports_would_clash(spec: &Value) -> bool {
+    let mut seen = BTreeSet::new();
+    CONTAINER_LISTS.into_iter().flat_map(|list| items(spec, &[list])).flat_map(|c| items(c, &["ports"])).any(|port| {
+        let number = |field| at(port, &[field]).and_then(Value::as_u64).filter(|number| *number != 0);
+        let container = number("containerPort");
+        let differs = number("hostPort").is_some_and(|host| Some(host) != container);
+        differs || !seen.insert((container, text(port, &["protocol"]).unwrap_or("TCP")))
+    })
+}

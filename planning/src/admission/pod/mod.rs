@@ -1,0 +1,91 @@
+//! The contract between Bulkhead and a pod, kept from AWS Batch on EKS: labels, variables, toleration, scheduler, network.
+//!
+//! Invariant: the same function serves every way in; it needs the pod and what is known about its unit and queue, nothing else.
+//! What the user wrote stays, except under reserved names. Knows nothing about where the pod will run.
+
+mod env;
+pub mod host_network;
+mod labels;
+mod requests;
+mod schedule;
+
+pub use schedule::judged;
+
+use super::edit::Editor;
+use super::identity::Unit;
+use super::{Admit, Outcome, reserved};
+use model::keys;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What is known about a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueFacts {
+    /// Its AWS name.
+    pub name: String,
+    /// Requests for containers that state neither requests nor limits.
+    pub default_requests: BTreeMap<String, String>,
+    /// Whether pods get the host network when they do not say.
+    pub host_network: bool,
+}
+
+impl QueueFacts {
+    /// A queue of which nothing but its name is known.
+    pub fn unknown(name: impl Into<String>) -> Self {
+        Self { name: name.into(), default_requests: BTreeMap::new(), host_network: true }
+    }
+}
+
+/// What is known about a pod besides the pod itself.
+#[derive(Debug, Clone)]
+pub struct PodContext<'a> {
+    /// The unit it is.
+    pub unit: &'a Unit,
+    /// Value of its queue label; without one the pod gets no queue label and no hook is called for it.
+    pub queue_label: Option<&'a str>,
+    /// Its queue.
+    pub queue: &'a QueueFacts,
+    /// Number of children of its array job, where the pod itself does not say.
+    pub array_size: Option<u64>,
+    /// The user's choice about the host network, where the pod itself does not say.
+    pub host_network: Option<bool>,
+    /// Whether its namespace forbids the host network.
+    pub forbids_host_network: bool,
+}
+
+/// Applies the whole contract to a pod.
+pub fn mutate(pod: &Value, context: &PodContext) -> Admit {
+    let mut editor = Editor::new(pod);
+    let array_size = labels::apply(&mut editor, context);
+    host_network::apply(&mut editor, context);
+    requests::apply(&mut editor, &context.queue.default_requests);
+    env::apply(&mut editor, context, array_size);
+    schedule::apply(&mut editor);
+    Admit::edited(Outcome::Queued, editor, Vec::new())
+}
+
+/// Lets a pod in that was labelled for a queue but cannot go through it: without anything that would make it look like ours.
+pub fn leave_outside(pod: &Value, reason: String) -> Admit {
+    let mut editor = Editor::new(pod);
+    editor.unset(&["metadata", "labels", keys::QUEUE]);
+    reserved::strip(&mut editor, &["metadata", "labels"], &[]);
+    reserved::strip(&mut editor, &["metadata", "annotations"], &[]);
+    Admit::edited(Outcome::LeftOutside, editor, vec![reason])
+}
+
+/// The lists of a pod spec that hold containers; sidecars are among the init containers.
+const CONTAINER_LISTS: [&str; 2] = ["initContainers", "containers"];
+
+/// Paths of all containers of a pod.
+fn container_paths(pod: &Value) -> Vec<(&'static str, String)> {
+    CONTAINER_LISTS
+        .into_iter()
+        .flat_map(|list| {
+            let count = super::edit::items(pod, &["spec", list]).len();
+            (0..count).map(move |index| (list, index.to_string()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

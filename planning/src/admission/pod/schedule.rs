@@ -1,0 +1,70 @@
+//! Who places a pod, and that it may go to batch nodes.
+//!
+//! Invariant: a queued pod belongs to a scheduler that does nothing until the plan dispatches the pod, and [`judged`] gives the
+//! same answer for a Job's template as for its pods.
+
+use super::super::edit::{Editor, at, has_any, items, text};
+use super::CONTAINER_LISTS;
+use model::keys;
+use serde_json::{Value, json};
+
+pub(super) fn apply(editor: &mut Editor) {
+    tolerate(editor);
+    let gates = ["spec", "schedulingGates"];
+    let is_ours = |gate: &Value| text(gate, &["name"]) == Some(keys::GATE);
+    let position = |editor: &Editor| items(editor.document(), &gates).iter().position(is_ours);
+    if at(editor.document(), &["spec"]).is_some_and(judged) {
+        editor.set(&["spec", "schedulerName"], keys::SCHEDULER_DIRECT);
+        while let Some(index) = position(editor) {
+            editor.take(&gates, index);
+        }
+    } else {
+        editor.set(&["spec", "schedulerName"], keys::SCHEDULER_EXTENDED);
+        if position(editor).is_none() {
+            editor.append(&gates, json!({"name": keys::GATE}));
+        }
+    }
+}
+
+/// One toleration without an effect covers `NoSchedule` and `NoExecute`.
+fn tolerate(editor: &mut Editor) {
+    let ours = json!({"key": keys::BATCH_TAINT, "operator": "Exists"});
+    let path = ["spec", "tolerations"];
+    if !items(editor.document(), &path).contains(&ours) {
+        editor.append(&path, ours);
+    }
+}
+
+/// Volume sources that tie a pod to certain nodes or exclude each other on one node.
+const PLACED_VOLUMES: [&str; 9] = [
+    "persistentVolumeClaim",
+    "ephemeral",
+    "awsElasticBlockStore",
+    "azureDisk",
+    "cinder",
+    "gcePersistentDisk",
+    "iscsi",
+    "rbd",
+    "vsphereVolume",
+];
+
+/// Whether the planner itself judges where a pod with this spec fits. What depends on other pods, on volumes or on devices is
+/// left to kube-scheduler. A declared port counts too: with the host network, which may be injected later, it is a host port, and
+/// of two pods with the same one the kubelet refuses the second.
+pub fn judged(pod_spec: &Value) -> bool {
+    let has = |path: &[&str]| has_any(pod_spec, path);
+    let affinity = ["podAffinity", "podAntiAffinity"].into_iter().any(|kind| {
+        ["requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"]
+            .into_iter()
+            .any(|strength| has(&["affinity", kind, strength]))
+    });
+    let volumes = items(pod_spec, &["volumes"])
+        .iter()
+        .any(|volume| PLACED_VOLUMES.into_iter().any(|source| at(volume, &[source]).is_some()));
+    let ports = CONTAINER_LISTS
+        .into_iter()
+        .flat_map(|list| items(pod_spec, &[list]))
+        .any(|container| has_any(container, &["ports"]));
+    let elsewhere = has(&["topologySpreadConstraints"]) || has(&["resourceClaims"]) || has(&["schedulingGroup"]);
+    !(affinity || volumes || ports || elsewhere)
+}

@@ -1,0 +1,208 @@
+//! Where an object belongs: which queue, outside and why, or none of our business.
+//!
+//! Invariant: the Job hook and the pod hook answer from these same functions, so a Job and its pods are always of one mind.
+//! Knows nothing about what is done to the object afterwards.
+
+use super::Outcome;
+use super::edit::{at, is_true, items, text};
+use super::identity::{Part, Unit, derived_job_id, job_of_label};
+use super::pod::host_network;
+use jiff::Timestamp;
+use model::keys;
+use serde_json::Value;
+
+/// What admission needs to know about a namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Queue that the namespace's Jobs go through.
+    pub queue: Option<String>,
+    /// When the queue label was put there, as far as the namespace itself tells.
+    pub labelled_at: Option<Timestamp>,
+    /// Whether it enforces Pod Security level baseline or restricted, which forbid the host network.
+    pub forbids_host_network: bool,
+}
+
+impl NamespaceFacts {
+    /// Reads the facts from a Namespace object.
+    pub fn read(namespace: &Value) -> Self {
+        let enforced = text(namespace, &["metadata", "labels", keys::POD_SECURITY_ENFORCE]);
+        Self {
+            queue: queue_label(namespace).filter(|queue| *queue != keys::QUEUE_NONE).map(str::to_owned),
+            labelled_at: labelled_at(namespace),
+            forbids_host_network: matches!(enforced, Some("baseline" | "restricted")),
+        }
+    }
+}
+
+/// Where a Job goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobRoute {
+    /// Neither it nor its namespace names a queue.
+    Unqueued,
+    /// It says `none`.
+    OptedOut,
+    /// It cannot go through the queue; the sentence says why.
+    Outside(String),
+    /// It goes through this queue.
+    Queue(String),
+}
+
+/// Decides where a Job goes: its own label counts before its namespace's.
+pub fn route_job(job: &Value, namespace: &NamespaceFacts) -> JobRoute {
+    let Some(queue) = queue_label(job).or(namespace.queue.as_deref()) else { return JobRoute::Unqueued };
+    if queue == keys::QUEUE_NONE {
+        return JobRoute::OptedOut;
+    }
+    match left_outside(job) {
+        Some(reason) => JobRoute::Outside(format!("this Job does not go through queue {queue:?}: {reason}")),
+        None => JobRoute::Queue(queue.to_owned()),
+    }
+}
+
+/// Why a Job cannot go through a queue, if so; ends with what to do about it.
+pub fn left_outside(job: &Value) -> Option<String> {
+    if let Some(manager) = text(job, &["spec", "managedBy"])
+        && manager != "kubernetes.io/job-controller"
+    {
+        return Some(format!("spec.managedBy hands it to {manager:?}; remove that to let it be queued"));
+    }
+    if let Some(queue) = text(job, &["metadata", "labels", keys::KUEUE_QUEUE]) {
+        return Some(format!(
+            "it belongs to Kueue's queue {queue:?}; remove label {} to let it be queued",
+            keys::KUEUE_QUEUE
+        ));
+    }
+    spec_outside(at(job, &["spec", "template", "spec"])?, "spec.template.spec")
+}
+
+/// Why a pod spec cannot go through a queue, if so.
+fn spec_outside(spec: &Value, place: &str) -> Option<String> {
+    if let Some(node) = text(spec, &["nodeName"]) {
+        return Some(format!("{place}.nodeName names node {node:?}; use a nodeSelector to let it be queued"));
+    }
+    let scheduler = text(spec, &["schedulerName"])?;
+    let ours = ["default-scheduler", keys::SCHEDULER_DIRECT, keys::SCHEDULER_EXTENDED].contains(&scheduler);
+    (!ours).then(|| format!("{place}.schedulerName names scheduler {scheduler:?}; remove it to let it be queued"))
+}
+
+/// Where a pod goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PodRoute {
+    /// It stays as it is.
+    Leave(Outcome),
+    /// It was labelled for a queue but cannot go through it; the sentence says why.
+    Outside(String),
+    /// It goes through a queue.
+    Queue(QueuedPod),
+    /// It depends on its Job: look that up and call [`route_pod_of_job`].
+    LookUpJob {
+        /// Name of the Job.
+        name: String,
+        /// Its UID.
+        uid: String,
+    },
+}
+
+/// A pod that goes through a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedPod {
+    /// Name of the queue.
+    pub queue: String,
+    /// The unit it is.
+    pub unit: Unit,
+    /// Number of children of its array job, where the pod itself does not say.
+    pub array_size: Option<u64>,
+    /// The user's choice about the host network, where it shows on the Job only.
+    pub host_network: Option<bool>,
+}
+
+/// Decides where a pod goes, as far as the pod itself tells. `fresh_id` becomes the id of a pod that is nobody's.
+pub fn route_pod(pod: &Value, namespace: &NamespaceFacts, fresh_id: &str) -> PodRoute {
+    if at(pod, &["metadata", "annotations", "kubernetes.io/config.mirror"]).is_some() {
+        return PodRoute::Leave(Outcome::LeftAlone);
+    }
+    let owner = owning_job(pod).map(|(name, uid)| PodRoute::LookUpJob { name: name.to_owned(), uid: uid.to_owned() });
+    let Some(queue) = queue_label(pod) else {
+        let leave = PodRoute::Leave(Outcome::LeftAlone);
+        return if namespace.queue.is_some() { owner.unwrap_or(leave) } else { leave };
+    };
+    if queue == keys::QUEUE_NONE {
+        return PodRoute::Leave(Outcome::OptedOut);
+    }
+    if let Some(reason) = at(pod, &["spec"]).and_then(|spec| spec_outside(spec, "spec")) {
+        return PodRoute::Outside(format!("this pod does not go through queue {queue:?}: {reason}"));
+    }
+    let labelled = text(pod, &["metadata", "labels", keys::JOB_ID]).map(job_of_label);
+    let unit = match (owner, labelled) {
+        (Some(_), Some(job)) => Unit::of_pod(job, pod),
+        (Some(look_up), None) => return look_up,
+        (None, _) => Unit { job: fresh_id.to_owned(), part: Part::Whole },
+    };
+    PodRoute::Queue(QueuedPod { queue: queue.to_owned(), unit, array_size: None, host_network: None })
+}
+
+/// Decides where a pod goes whose Job never went through the Job hook, or stayed outside.
+pub fn route_pod_of_job(pod: &Value, job: &Value, namespace: &NamespaceFacts) -> PodRoute {
+    let admitted_id = text(job, &["metadata", "labels", keys::JOB_ID]);
+    let own_label = queue_label(pod);
+    if own_label.is_none() && queue_label(job).is_none() && admitted_id.is_none() && existed_before(job, namespace) {
+        return PodRoute::Leave(Outcome::LeftAlone);
+    }
+    let queue = match (own_label, route_job(job, namespace)) {
+        (Some(_), JobRoute::Outside(reason)) => return PodRoute::Outside(reason),
+        (Some(own), _) => own.to_owned(),
+        (None, JobRoute::Queue(queue)) => queue,
+        (None, JobRoute::Outside(_)) => return PodRoute::Leave(Outcome::LeftOutside),
+        (None, JobRoute::OptedOut) => return PodRoute::Leave(Outcome::OptedOut),
+        (None, JobRoute::Unqueued) => return PodRoute::Leave(Outcome::LeftAlone),
+    };
+    let id = admitted_id.map_or_else(
+        || derived_job_id(text(job, &["metadata", "uid"]).unwrap_or_default()),
+        |label| job_of_label(label).to_owned(),
+    );
+    let host_network = host_network::choice_of_job(job);
+    PodRoute::Queue(QueuedPod { queue, unit: Unit::of_pod(&id, pod), array_size: array_size(job), host_network })
+}
+
+/// Number of children of an Indexed Job.
+pub fn array_size(job: &Value) -> Option<u64> {
+    let indexed = text(job, &["spec", "completionMode"]) == Some("Indexed");
+    at(job, &["spec", "completions"]).and_then(Value::as_u64).filter(|_| indexed)
+}
+
+/// Name and UID of the Job that controls a pod.
+pub fn owning_job(pod: &Value) -> Option<(&str, &str)> {
+    items(pod, &["metadata", "ownerReferences"])
+        .iter()
+        .find(|owner| {
+            is_true(owner, &["controller"])
+                && text(owner, &["kind"]) == Some("Job")
+                && text(owner, &["apiVersion"]).is_some_and(|version| version.starts_with("batch/"))
+        })
+        .and_then(|owner| Some((text(owner, &["name"])?, text(owner, &["uid"])?)))
+}
+
+fn queue_label(object: &Value) -> Option<&str> {
+    text(object, &["metadata", "labels", keys::QUEUE])
+}
+
+/// Whether a Job is older than its namespace's queue label. Unknown counts as no: then its pods are queued, not lost.
+fn existed_before(job: &Value, namespace: &NamespaceFacts) -> bool {
+    let created = text(job, &["metadata", "creationTimestamp"]).and_then(|time| time.parse::<Timestamp>().ok());
+    matches!((created, namespace.labelled_at), (Some(created), Some(labelled)) if created < labelled)
+}
+
+/// When the queue label was put on a namespace: its field manager's time. That manager may have written other fields since,
+/// so the time can be too late, never too early.
+fn labelled_at(namespace: &Value) -> Option<Timestamp> {
+    let label = format!("f:{}", keys::QUEUE);
+    items(namespace, &["metadata", "managedFields"])
+        .iter()
+        .filter(|entry| at(entry, &["fieldsV1", "f:metadata", "f:labels", &label]).is_some())
+        .filter_map(|entry| text(entry, &["time"])?.parse().ok())
+        .min()
+}
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;
