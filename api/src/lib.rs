@@ -1,5 +1,6 @@
 //! Types that cross a wire: the CRDs, the node provider's HTTP, and the way between Kubernetes objects and `model`.
 
+pub mod convert;
 pub mod crd;
 pub mod provider;
 

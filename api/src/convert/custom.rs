@@ -1,0 +1,98 @@
+//! The custom resources as the planner sees them.
+//!
+//! Invariant: an object that is being deleted takes no work. Does not judge whether names in them exist.
+
+use jiff::SignedDuration;
+use model::names::ArnBase;
+use model::resources::Resources;
+use model::snapshot::{Environment, Machine, Offer, Queue, Scaling, Setback, Stage};
+
+use super::requests::from_texts;
+use super::{Problems, go_duration};
+use crate::crd::{AllocationStrategy, BatchNode, ComputeEnvironment, EnvironmentType, JobQueue, Phase, State};
+
+/// Stands in for a `scaleDownDelay` that is no duration: the default of the field.
+const SCALE_DOWN_DELAY: SignedDuration = SignedDuration::from_mins(1);
+
+/// UUID that the nodes of a compute environment carry: the one in its status, else that of its ARN.
+pub fn environment_uuid(object: &ComputeEnvironment, arn: &ArnBase) -> String {
+    let stored = object.status.as_ref().and_then(|status| status.uuid.clone()).filter(|uuid| !uuid.is_empty());
+    stored.unwrap_or_else(|| arn.compute_environment_uuid(object.aws_name()))
+}
+
+/// A compute environment, with what its provider offers and which launches are not to be repeated yet.
+pub fn environment(
+    object: &ComputeEnvironment,
+    arn: &ArnBase,
+    offers: Result<Vec<Offer>, String>,
+    setbacks: Vec<Setback>,
+    problems: &mut Problems,
+) -> Environment {
+    let spec = &object.spec;
+    let any = spec.instance_types.iter().any(|name| name == "optimal");
+    let delay = go_duration(&spec.scale_down_delay).unwrap_or_else(|| {
+        problems.push(format!(
+            "scaleDownDelay {:?} is no duration such as 90s or 1h30m; 1m is used",
+            spec.scale_down_delay
+        ));
+        SCALE_DOWN_DELAY
+    });
+    let scaling = || Scaling {
+        min_milli: i64::from(spec.minv_cpus) * 1000,
+        max_milli: i64::from(spec.maxv_cpus) * 1000,
+        instance_types: if any { Vec::new() } else { spec.instance_types.clone() },
+        spot: spec.allocation_strategy != AllocationStrategy::BestFitProgressive,
+        scale_down_delay: delay,
+        offers,
+        setbacks,
+    };
+    Environment {
+        name: object.metadata.name.clone().unwrap_or_default(),
+        aws_name: object.aws_name().to_owned(),
+        uuid: environment_uuid(object, arn),
+        enabled: spec.state == State::Enabled && object.metadata.deletion_timestamp.is_none(),
+        scaling: (spec.type_ == EnvironmentType::Managed).then(scaling),
+    }
+}
+
+/// A job queue.
+pub fn queue(object: &JobQueue) -> Queue {
+    Queue {
+        name: object.metadata.name.clone().unwrap_or_default(),
+        aws_name: object.aws_name().to_owned(),
+        priority: object.spec.priority,
+        enabled: object.spec.state == State::Enabled && object.metadata.deletion_timestamp.is_none(),
+        environments: object.spec.compute_environments.clone(),
+        strict_fifo: object.spec.strict_fifo,
+    }
+}
+
+/// Requests that a queue gives to containers that state neither requests nor limits.
+pub fn default_requests(object: &JobQueue, problems: &mut Problems) -> Resources {
+    let texts = object.spec.default_requests.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    from_texts(texts, "defaultRequests", problems)
+}
+
+/// The machine that a `BatchNode` stands for.
+pub fn machine(object: &BatchNode, problems: &mut Problems) -> Machine {
+    let spec = &object.spec;
+    let stage = match object.phase() {
+        _ if object.metadata.deletion_timestamp.is_some() => Stage::Going,
+        Phase::Pending | Phase::Launching => Stage::Coming,
+        Phase::Ready => Stage::Serving,
+        Phase::Retiring | Phase::Terminating => Stage::Going,
+    };
+    let texts = spec.allocatable.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    Machine {
+        name: object.metadata.name.clone().unwrap_or_default(),
+        environment: spec.compute_environment.clone(),
+        offer: spec.offer.clone(),
+        milli_vcpus: i64::try_from(spec.milli_vcpus).unwrap_or(i64::MAX),
+        allocatable: from_texts(texts, "allocatable", problems),
+        stage,
+    }
+}
+
+#[cfg(test)]
+#[path = "custom_tests.rs"]
+mod tests;

@@ -1,0 +1,114 @@
+//! What is kept of a Job that is in a queue.
+//!
+//! Invariant: its shape is that of the pods that will be made from it, as far as the template tells; the requests that the queue
+//! adds are applied by [`JobRecord::use_defaults`]. Does not know pods.
+
+use k8s_openapi::api::batch::v1::{Job as RawJob, JobSpec, JobStatus};
+use k8s_openapi::api::core::v1::PodSpec;
+use model::keys;
+use model::placement::Shape;
+use model::resources::Resources;
+use model::snapshot::Job;
+use model::status::JobState;
+
+use super::requests::Requests;
+use super::shape::shape;
+use super::{Problems, annotation, created, key, label, queue, uid};
+
+/// What is kept of a Job that is in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRecord {
+    /// As the planner sees it.
+    pub job: Job,
+    /// How it ended (SUCCEEDED or FAILED); `None`: it has not.
+    pub ended: Option<JobState>,
+    /// It is being deleted.
+    pub terminating: bool,
+    template: Requests,
+}
+
+impl JobRecord {
+    /// Counts containers that state neither requests nor limits with the queue's default requests.
+    pub fn use_defaults(&mut self, defaults: &Resources) {
+        self.job.shape.requests = self.template.effective(defaults);
+    }
+}
+
+/// What is kept of a Job; `None`: it is in no queue.
+pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
+    let meta = &raw.metadata;
+    let queue = queue(meta)?;
+    label(meta, keys::JOB_ID)?;
+    let (no_spec, no_status) = (JobSpec::default(), JobStatus::default());
+    let spec = raw.spec.as_ref().unwrap_or(&no_spec);
+    let status = raw.status.as_ref().unwrap_or(&no_status);
+    let says = |key| annotation(meta, key) == Some("true");
+    let template = spec.template.spec.as_ref();
+    let requests = template.map(|spec| Requests::of_template(spec, problems)).unwrap_or_default();
+    Some(JobRecord {
+        job: Job {
+            key: key(meta),
+            uid: uid(meta),
+            queue: queue.to_owned(),
+            created: created(meta),
+            held: says(keys::SUSPEND),
+            released: says(keys::RELEASED),
+            started: status.start_time.as_ref().map(|time| time.0),
+            parallelism: count(spec.parallelism.unwrap_or(1)),
+            remaining: remaining(spec, status),
+            has_deadline: spec.active_deadline_seconds.is_some(),
+            shape: template.map(|spec| template_shape(spec, &requests)).unwrap_or_default(),
+            status: annotation(meta, keys::STATUS).and_then(|text| serde_json::from_str(text).ok()),
+        },
+        ended: ended(status),
+        terminating: meta.deletion_timestamp.is_some(),
+        template: requests,
+    })
+}
+
+fn template_shape(spec: &PodSpec, requests: &Requests) -> Shape {
+    // What cannot be written as JSON cannot have been read from it; kube-scheduler would get such a pod.
+    let judged = serde_json::to_value(spec).is_ok_and(|spec| planning::admission::pod::judged(&spec));
+    shape(spec, requests.effective(&Resources::default()), judged)
+}
+
+fn count(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+/// Pods still to succeed. A work queue starts no more pods once one of them has succeeded.
+fn remaining(spec: &JobSpec, status: &JobStatus) -> Option<u32> {
+    let succeeded = count(status.succeeded.unwrap_or(0));
+    match spec.completions {
+        None if succeeded == 0 => None,
+        None => Some(0),
+        Some(completions) => {
+            let given_up = status.failed_indexes.as_deref().map_or(0, indexes);
+            Some(count(completions).saturating_sub(succeeded).saturating_sub(given_up))
+        }
+    }
+}
+
+/// How many indexes a text such as `1,3-5,7` names.
+fn indexes(text: &str) -> u32 {
+    let size = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let ends = first.trim().parse::<u32>().ok().zip(last.trim().parse::<u32>().ok());
+        ends.and_then(|(first, last)| last.checked_sub(first)?.checked_add(1)).unwrap_or(0)
+    };
+    text.split(',').map(size).fold(0, u32::saturating_add)
+}
+
+fn ended(status: &JobStatus) -> Option<JobState> {
+    status.conditions.iter().flatten().filter(|condition| condition.status == "True").find_map(|condition| {
+        match condition.type_.as_str() {
+            "Complete" => Some(JobState::Succeeded),
+            "Failed" => Some(JobState::Failed),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+#[path = "job_tests.rs"]
+mod tests;

@@ -1,0 +1,96 @@
+//! What is kept of a node.
+//!
+//! Invariant: a heartbeat changes nothing of it. Does not know the pods on it: what they use is added by whoever knows them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Node as RawNode, Taint as RawTaint};
+use k8s_openapi::jiff::Timestamp;
+use model::keys;
+use model::placement::Taint;
+use model::snapshot::Node;
+
+use super::requests::amounts;
+use super::shape::effect;
+use super::{Problems, created, label, uid};
+
+/// What is kept of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeRecord {
+    /// As the planner sees it; without a compute environment its UUID is empty.
+    pub node: Node,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Its Ready condition is True, whatever else keeps pods away.
+    pub kubelet_ready: bool,
+    /// It is cordoned.
+    pub unschedulable: bool,
+    /// It is being deleted.
+    pub terminating: bool,
+    /// All its taints, ours included, as they are.
+    pub taints: Vec<RawTaint>,
+    /// Its annotations under `bulkhead.dev/`.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl NodeRecord {
+    /// UUID of the compute environment that its label names.
+    pub fn environment_uuid(&self) -> Option<&str> {
+        Some(self.node.environment_uuid.as_str()).filter(|uuid| !uuid.is_empty())
+    }
+
+    /// Whether it has a taint with this key.
+    pub fn has_taint(&self, key: &str) -> bool {
+        self.taints.iter().any(|taint| taint.key == key)
+    }
+}
+
+/// What is kept of a node.
+pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
+    let meta = &raw.metadata;
+    let spec = raw.spec.clone().unwrap_or_default();
+    let unschedulable = spec.unschedulable == Some(true);
+    let terminating = meta.deletion_timestamp.is_some();
+    let conditions = raw.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let kubelet_ready =
+        conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let taints = spec.taints.unwrap_or_default();
+    let allocatable = raw.status.as_ref().and_then(|status| status.allocatable.as_ref());
+    let ours = |(key, _): &(&String, &String)| key.starts_with("bulkhead.dev/");
+    NodeRecord {
+        node: Node {
+            name: meta.name.clone().unwrap_or_default(),
+            uid: uid(meta),
+            environment_uuid: label(meta, keys::CE_UUID).unwrap_or_default().to_owned(),
+            ready: kubelet_ready && !unschedulable && !terminating,
+            retiring: taints.iter().any(|taint| taint.key == keys::RETIRING_TAINT),
+            labels: meta.labels.clone().unwrap_or_default(),
+            taints: taints.iter().filter_map(taint).collect(),
+            allocatable: amounts(allocatable, "allocatable", problems),
+            ..Node::default()
+        },
+        created: created(meta),
+        kubelet_ready,
+        unschedulable,
+        terminating,
+        annotations: meta
+            .annotations
+            .iter()
+            .flatten()
+            .filter(ours)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+        taints,
+    }
+}
+
+/// A taint that units may not tolerate: every unit tolerates the batch taint, so it is left out.
+fn taint(raw: &RawTaint) -> Option<Taint> {
+    let value = raw.value.clone().unwrap_or_default();
+    let effect = effect(&raw.effect)?;
+    (raw.key != keys::BATCH_TAINT).then(|| Taint { key: raw.key.clone(), value, effect })
+}
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

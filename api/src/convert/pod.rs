@@ -1,0 +1,166 @@
+//! What is kept of a pod: the room it takes on its node and, for one that goes through a queue, its place in it.
+//!
+//! Invariant: a pod that ended takes nothing; one that nobody may dispatch has no place. Does not know nodes or Jobs.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::jiff::Timestamp;
+use model::keys;
+use model::placement::Shape;
+use model::resources::Resources;
+use model::snapshot::{ObjectKey, Place};
+
+use super::requests::Requests;
+use super::shape::shape;
+use super::{Problems, annotation, created, key, label, queue, uid};
+
+/// Annotation of a static pod, which the kubelet runs by itself.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// What is kept of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodRecord {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// UID.
+    pub uid: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// How it ended; `None`: it has not.
+    pub ended: Option<Ending>,
+    /// Name of its node; `None`: it has none yet.
+    pub node: Option<String>,
+    /// It is being deleted.
+    pub terminating: bool,
+    /// It belongs to a job of Bulkhead, through a queue or the API.
+    pub unit: bool,
+    /// A `DaemonSet` made it.
+    pub daemon_set: bool,
+    /// It is a static pod.
+    pub mirror: bool,
+    /// Its effective requests, one of `pods` included.
+    pub requests: Resources,
+    /// Its part in a queue, if it has the label of one.
+    pub queued: Option<Box<Queued>>,
+}
+
+/// How a pod ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All containers ended well.
+    Succeeded,
+    /// At least one did not.
+    Failed,
+}
+
+/// What is kept of a pod that has the label of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Name of the queue, as the label says.
+    pub queue: String,
+    /// UID of its Job; `None`: a bare pod.
+    pub job: Option<String>,
+    /// Completion index; `None`: its Job is not Indexed.
+    pub index: Option<u32>,
+    /// Number of its attempt, where the pod says.
+    pub attempt: Option<u32>,
+    /// What it needs.
+    pub shape: Shape,
+    /// Where it is; `None`: nobody may dispatch it: it is being deleted, waits for somebody else's gate, or is another
+    /// scheduler's.
+    pub place: Option<Place>,
+}
+
+/// What is kept of a pod.
+pub fn pod(pod: &Pod, problems: &mut Problems) -> PodRecord {
+    let meta = &pod.metadata;
+    let requests = Requests::of_pod(pod, problems).effective(&Resources::default());
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    PodRecord {
+        key: key(meta),
+        uid: uid(meta),
+        created: created(meta),
+        ended: match phase {
+            Some("Succeeded") => Some(Ending::Succeeded),
+            Some("Failed") => Some(Ending::Failed),
+            _ => None,
+        },
+        node: node(pod).map(str::to_owned),
+        terminating: meta.deletion_timestamp.is_some(),
+        unit: label(meta, keys::JOB_ID).is_some(),
+        daemon_set: owner.is_some_and(|owner| owner.kind == "DaemonSet"),
+        mirror: annotation(meta, MIRROR).is_some(),
+        queued: queued(pod, &requests).map(Box::new),
+        requests,
+    }
+}
+
+fn queued(pod: &Pod, requests: &Resources) -> Option<Queued> {
+    let meta = &pod.metadata;
+    let spec = pod.spec.as_ref()?;
+    let is_job = |api_version: &str, kind: &str| kind == "Job" && api_version.starts_with("batch/");
+    let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    let either = |key| annotation(meta, key).or_else(|| label(meta, key));
+    let failures = either(keys::K8S_INDEX_FAILURE_COUNT).and_then(|text| text.parse::<u32>().ok());
+    let said = annotation(meta, keys::ATTEMPT).and_then(|text| text.parse().ok()).filter(|attempt| *attempt > 0);
+    let judged = spec.scheduler_name.as_deref() == Some(keys::SCHEDULER_DIRECT);
+    Some(Queued {
+        queue: queue(meta)?.to_owned(),
+        job: owner.filter(|owner| is_job(&owner.api_version, &owner.kind)).map(|owner| owner.uid.clone()),
+        index: either(keys::K8S_COMPLETION_INDEX).and_then(|text| text.parse().ok()),
+        attempt: said.or(failures.map(|failures| failures.saturating_add(1))),
+        shape: shape(spec, requests.clone(), judged),
+        place: place(pod),
+    })
+}
+
+fn node(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
+}
+
+fn place(pod: &Pod) -> Option<Place> {
+    let scheduler = pod.spec.as_ref().and_then(|spec| spec.scheduler_name.as_deref());
+    let ours = scheduler == Some(keys::SCHEDULER_DIRECT) || scheduler == Some(keys::SCHEDULER_EXTENDED);
+    if let Some(node) = node(pod) {
+        // A pod with the label of a queue that was placed by somebody else is not a unit.
+        return (ours || label(&pod.metadata, keys::JOB_ID).is_some())
+            .then(|| Place::Bound { node: node.to_owned(), running: running(pod) });
+    }
+    let gates = pod.spec.as_ref().and_then(|spec| spec.scheduling_gates.as_deref()).unwrap_or_default();
+    let foreign = gates.iter().any(|gate| gate.name != keys::GATE);
+    if !ours || foreign || pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    if scheduler == Some(keys::SCHEDULER_DIRECT) || !gates.is_empty() {
+        return Some(Place::Waiting);
+    }
+    let held = annotation(&pod.metadata, keys::HOLD).unwrap_or_default();
+    let nodes = held.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    Some(Place::Held { nodes, refused: refused(pod) })
+}
+
+fn refused(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| {
+        condition.type_ == "PodScheduled"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+    })
+}
+
+/// Whether any container has started, init containers included.
+fn running(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else { return false };
+    let lists = [&status.container_statuses, &status.init_container_statuses];
+    lists.into_iter().flatten().flatten().any(started)
+}
+
+fn started(status: &ContainerStatus) -> bool {
+    let has_run =
+        |state: &k8s_openapi::api::core::v1::ContainerState| state.running.is_some() || state.terminated.is_some();
+    status.state.as_ref().is_some_and(has_run) || status.last_state.as_ref().is_some_and(has_run)
+}
+
+#[cfg(test)]
+#[path = "pod_tests.rs"]
+mod tests;

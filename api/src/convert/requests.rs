@@ -1,0 +1,185 @@
+//! What a pod requests, as kube-scheduler computes it.
+//!
+//! Invariant: the same rules for a pod and for the template it is made from: the sum of what runs together, sidecars included;
+//! an init container beside the sidecars started before it; requests of the pod as a whole win; overhead on top
+//! (<https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers>, KEP-753, KEP-2837).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, ResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use model::quantity;
+use model::resources::{PODS, Resources};
+
+use super::Problems;
+
+/// What the containers of a pod request, before it is added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    containers: Vec<One>,
+    /// Of the pod as a whole.
+    pod: Resources,
+    /// Limits of the pod as a whole; they stand in for requests that nobody states.
+    pod_limits: Resources,
+    overhead: Resources,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct One {
+    role: Role,
+    /// Its requests; `None`: it states neither requests nor limits.
+    stated: Option<Resources>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Main,
+    Init,
+    Sidecar,
+}
+
+impl Requests {
+    /// Of a pod template.
+    pub fn of_template(spec: &PodSpec, problems: &mut Problems) -> Self {
+        Self::read(spec, &|_| None, problems)
+    }
+
+    /// Of a pod: a container that is being resized counts with the larger of what it wants and what it has.
+    pub fn of_pod(pod: &Pod, problems: &mut Problems) -> Self {
+        let Some(spec) = &pod.spec else { return Self::default() };
+        let status = |name: &str| {
+            let status = pod.status.as_ref()?;
+            let lists = [&status.container_statuses, &status.init_container_statuses];
+            lists.into_iter().flatten().flatten().find(|status| status.name == name)
+        };
+        Self::read(spec, &status, problems)
+    }
+
+    fn read<'a>(
+        spec: &PodSpec,
+        status: &impl Fn(&str) -> Option<&'a ContainerStatus>,
+        problems: &mut Problems,
+    ) -> Self {
+        let mut read =
+            |container: &Container, role| One { role, stated: stated(container, status(&container.name), problems) };
+        let mut containers = Vec::new();
+        for container in spec.init_containers.iter().flatten() {
+            let role = if container.restart_policy.as_deref() == Some("Always") { Role::Sidecar } else { Role::Init };
+            containers.push(read(container, role));
+        }
+        containers.extend(spec.containers.iter().map(|container| read(container, Role::Main)));
+        let whole = spec.resources.as_ref();
+        Self {
+            containers,
+            pod: whole_pod(whole.and_then(|resources| resources.requests.as_ref()), "the pod's requests", problems),
+            pod_limits: whole_pod(whole.and_then(|resources| resources.limits.as_ref()), "the pod's limits", problems),
+            overhead: amounts(spec.overhead.as_ref(), "the pod's overhead", problems),
+        }
+    }
+
+    /// The sum, one of `pods` included. `defaults` are the requests of containers that state neither requests nor limits,
+    /// unless the pod states them for all.
+    pub fn effective(&self, defaults: &Resources) -> Resources {
+        let nothing = Resources::default();
+        let whole = self.pod != nothing || self.pod_limits != nothing;
+        let defaults = if whole { &nothing } else { defaults };
+        let mut total = self.of_containers(defaults);
+        for name in names(&self.pod) {
+            total.set(name, self.pod.get(name));
+        }
+        for name in names(&self.pod_limits) {
+            if total.get(name) == 0 {
+                total.set(name, self.pod_limits.get(name));
+            }
+        }
+        total.add(&self.overhead);
+        total.set(PODS, 1);
+        total
+    }
+
+    fn of_containers(&self, defaults: &Resources) -> Resources {
+        let mut together = Resources::default();
+        let mut sidecars = Resources::default();
+        let mut starting = Resources::default();
+        for container in &self.containers {
+            let requests = container.stated.as_ref().unwrap_or(defaults);
+            match container.role {
+                Role::Main => together.add(requests),
+                Role::Sidecar => {
+                    together.add(requests);
+                    sidecars.add(requests);
+                    starting.max(&sidecars);
+                }
+                Role::Init => {
+                    let mut now = sidecars.clone();
+                    now.add(requests);
+                    starting.max(&now);
+                }
+            }
+        }
+        together.max(&starting);
+        together
+    }
+}
+
+fn names(resources: &Resources) -> impl Iterator<Item = &str> {
+    let fixed = ["cpu", "memory"].into_iter().filter(|name| resources.get(name) != 0);
+    fixed.chain(resources.other.keys().map(String::as_str))
+}
+
+fn stated(container: &Container, status: Option<&ContainerStatus>, problems: &mut Problems) -> Option<Resources> {
+    let what = format!("container {}", container.name);
+    let spec = container.resources.as_ref().and_then(|resources| merged(resources, &what, problems));
+    let Some(status) = status else { return spec };
+    let mut larger = spec?;
+    larger.max(&amounts(status.allocated_resources.as_ref(), &what, problems));
+    let actual = status.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    larger.max(&amounts(actual, &what, problems));
+    Some(larger)
+}
+
+/// Requests, with limits where there is no request, as the API server sets them on pods (and not on templates).
+fn merged(resources: &ResourceRequirements, what: &str, problems: &mut Problems) -> Option<Resources> {
+    let filled = |map: &Option<BTreeMap<String, Quantity>>| map.clone().filter(|map| !map.is_empty());
+    let mut all = match (filled(&resources.limits), filled(&resources.requests)) {
+        (None, None) => return None,
+        (limits, requests) => [limits.unwrap_or_default(), requests.unwrap_or_default()],
+    };
+    let [limits, requests] = &mut all;
+    limits.append(requests);
+    Some(amounts(Some(limits), what, problems))
+}
+
+/// Only CPU, memory and huge pages can be requested for a pod as a whole.
+fn whole_pod(map: Option<&BTreeMap<String, Quantity>>, what: &str, problems: &mut Problems) -> Resources {
+    let mut resources = amounts(map, what, problems);
+    resources.other.retain(|name, _| name.starts_with("hugepages-"));
+    resources
+}
+
+/// Amounts from quantities; one that is none counts as zero.
+pub(super) fn amounts(map: Option<&BTreeMap<String, Quantity>>, what: &str, problems: &mut Problems) -> Resources {
+    let texts = map.into_iter().flatten().map(|(name, quantity)| (name.as_str(), quantity.0.as_str()));
+    from_texts(texts, what, problems)
+}
+
+/// Amounts from quantities in text form, such as a queue's default requests; one that is none counts as zero.
+pub fn from_texts<'a>(
+    texts: impl Iterator<Item = (&'a str, &'a str)>,
+    what: &str,
+    problems: &mut Problems,
+) -> Resources {
+    let mut resources = Resources::default();
+    for (name, text) in texts {
+        let amount = if name == "cpu" { quantity::milli(text) } else { quantity::units(text) };
+        match amount {
+            Ok(amount) => resources.set(name, amount.max(0)),
+            Err(error) => problems.push(format!("{what}: {name}: {error}; counted as zero")),
+        }
+    }
+    resources
+}
+
+#[cfg(test)]
+#[path = "requests_tests.rs"]
+mod tests;
