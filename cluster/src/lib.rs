@@ -1,1 +1,17 @@
-//! placeholder
+//! Everything that talks to the cluster and to the outside: clients, election, events, logs, metrics, serving.
+//!
+//! Invariant: decisions are made elsewhere; here they are fed and carried out.
+
+pub mod admin;
+pub mod client;
+pub mod events;
+pub mod index;
+pub mod lease;
+pub mod serve;
+pub mod shutdown;
+pub mod tasks;
+pub mod telemetry;
+pub mod watch;
+
+/// The version in the user agent and in the metrics.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

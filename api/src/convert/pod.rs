@@ -3,6 +3,7 @@
 //! Invariant: a pod that ended takes nothing; one that nobody may dispatch has no place. Does not know nodes or Jobs.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use k8s_openapi::jiff::Timestamp;
 use model::keys;
 use model::placement::Shape;
@@ -31,16 +32,25 @@ pub struct PodRecord {
     pub node: Option<String>,
     /// It is being deleted.
     pub terminating: bool,
-    /// It belongs to a job of Bulkhead, through a queue or the API.
-    pub unit: bool,
-    /// A `DaemonSet` made it.
-    pub daemon_set: bool,
-    /// It is a static pod.
-    pub mirror: bool,
+    /// Whose it is.
+    pub origin: Origin,
     /// Its effective requests, one of `pods` included.
     pub requests: Resources,
     /// Its part in a queue, if it has the label of one.
     pub queued: Option<Box<Queued>>,
+}
+
+/// Whose a pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It belongs to a job of Bulkhead, through a queue or the API.
+    Unit,
+    /// A `DaemonSet` made it.
+    DaemonSet,
+    /// The kubelet runs it by itself (a static pod).
+    Static,
+    /// Somebody else's.
+    Foreign,
 }
 
 /// How a pod ended.
@@ -75,7 +85,6 @@ pub fn pod(pod: &Pod, problems: &mut Problems) -> PodRecord {
     let meta = &pod.metadata;
     let requests = Requests::of_pod(pod, problems).effective(&Resources::default());
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
     PodRecord {
         key: key(meta),
         uid: uid(meta),
@@ -87,26 +96,40 @@ pub fn pod(pod: &Pod, problems: &mut Problems) -> PodRecord {
         },
         node: node(pod).map(str::to_owned),
         terminating: meta.deletion_timestamp.is_some(),
-        unit: label(meta, keys::JOB_ID).is_some(),
-        daemon_set: owner.is_some_and(|owner| owner.kind == "DaemonSet"),
-        mirror: annotation(meta, MIRROR).is_some(),
+        origin: origin(pod),
         queued: queued(pod, &requests).map(Box::new),
         requests,
     }
 }
 
+fn origin(pod: &Pod) -> Origin {
+    let meta = &pod.metadata;
+    if label(meta, keys::JOB_ID).is_some() {
+        Origin::Unit
+    } else if annotation(meta, MIRROR).is_some() {
+        Origin::Static
+    } else if controller(meta).is_some_and(|owner| owner.kind == "DaemonSet") {
+        Origin::DaemonSet
+    } else {
+        Origin::Foreign
+    }
+}
+
+fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
+    meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+}
+
 fn queued(pod: &Pod, requests: &Resources) -> Option<Queued> {
     let meta = &pod.metadata;
     let spec = pod.spec.as_ref()?;
-    let is_job = |api_version: &str, kind: &str| kind == "Job" && api_version.starts_with("batch/");
-    let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    let job = controller(meta).filter(|owner| owner.kind == "Job" && owner.api_version.starts_with("batch/"));
     let either = |key| annotation(meta, key).or_else(|| label(meta, key));
     let failures = either(keys::K8S_INDEX_FAILURE_COUNT).and_then(|text| text.parse::<u32>().ok());
     let said = annotation(meta, keys::ATTEMPT).and_then(|text| text.parse().ok()).filter(|attempt| *attempt > 0);
     let judged = spec.scheduler_name.as_deref() == Some(keys::SCHEDULER_DIRECT);
     Some(Queued {
         queue: queue(meta)?.to_owned(),
-        job: owner.filter(|owner| is_job(&owner.api_version, &owner.kind)).map(|owner| owner.uid.clone()),
+        job: job.map(|owner| owner.uid.clone()),
         index: either(keys::K8S_COMPLETION_INDEX).and_then(|text| text.parse().ok()),
         attempt: said.or(failures.map(|failures| failures.saturating_add(1))),
         shape: shape(spec, requests.clone(), judged),

@@ -108,16 +108,16 @@ impl Requests {
                 Role::Sidecar => {
                     together.add(requests);
                     sidecars.add(requests);
-                    starting.max(&sidecars);
+                    Resources::max(&mut starting, &sidecars);
                 }
                 Role::Init => {
                     let mut now = sidecars.clone();
                     now.add(requests);
-                    starting.max(&now);
+                    Resources::max(&mut starting, &now);
                 }
             }
         }
-        together.max(&starting);
+        Resources::max(&mut together, &starting);
         together
     }
 }
@@ -132,9 +132,9 @@ fn stated(container: &Container, status: Option<&ContainerStatus>, problems: &mu
     let spec = container.resources.as_ref().and_then(|resources| merged(resources, &what, problems));
     let Some(status) = status else { return spec };
     let mut larger = spec?;
-    larger.max(&amounts(status.allocated_resources.as_ref(), &what, problems));
+    Resources::max(&mut larger, &amounts(status.allocated_resources.as_ref(), &what, problems));
     let actual = status.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-    larger.max(&amounts(actual, &what, problems));
+    Resources::max(&mut larger, &amounts(actual, &what, problems));
     Some(larger)
 }
 

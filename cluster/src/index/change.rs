@@ -1,0 +1,62 @@
+//! An event of one of the watches that feed the index.
+//!
+//! Invariant: every kind that is watched has a variant, so a new one cannot be forgotten. Knows nothing about what is kept.
+
+use api::{BatchNode, ComputeEnvironment, JobQueue};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+
+/// An event of one of the watches.
+#[derive(Debug)]
+pub enum Change {
+    /// Of a pod.
+    Pod(Box<Event<DeserializeGuard<Pod>>>),
+    /// Of a Job.
+    Job(Box<Event<DeserializeGuard<Job>>>),
+    /// Of a node.
+    Node(Box<Event<DeserializeGuard<Node>>>),
+    /// Of a compute environment.
+    ComputeEnvironment(Box<Event<DeserializeGuard<ComputeEnvironment>>>),
+    /// Of a job queue.
+    JobQueue(Box<Event<DeserializeGuard<JobQueue>>>),
+    /// Of a `BatchNode`.
+    BatchNode(Box<Event<DeserializeGuard<BatchNode>>>),
+}
+
+impl From<Event<DeserializeGuard<Pod>>> for Change {
+    fn from(event: Event<DeserializeGuard<Pod>>) -> Self {
+        Self::Pod(Box::new(event))
+    }
+}
+
+impl From<Event<DeserializeGuard<Job>>> for Change {
+    fn from(event: Event<DeserializeGuard<Job>>) -> Self {
+        Self::Job(Box::new(event))
+    }
+}
+
+impl From<Event<DeserializeGuard<Node>>> for Change {
+    fn from(event: Event<DeserializeGuard<Node>>) -> Self {
+        Self::Node(Box::new(event))
+    }
+}
+
+impl From<Event<DeserializeGuard<ComputeEnvironment>>> for Change {
+    fn from(event: Event<DeserializeGuard<ComputeEnvironment>>) -> Self {
+        Self::ComputeEnvironment(Box::new(event))
+    }
+}
+
+impl From<Event<DeserializeGuard<JobQueue>>> for Change {
+    fn from(event: Event<DeserializeGuard<JobQueue>>) -> Self {
+        Self::JobQueue(Box::new(event))
+    }
+}
+
+impl From<Event<DeserializeGuard<BatchNode>>> for Change {
+    fn from(event: Event<DeserializeGuard<BatchNode>>) -> Self {
+        Self::BatchNode(Box::new(event))
+    }
+}

@@ -1,0 +1,106 @@
+//! Answers to single questions of those who carry out plans and look after nodes.
+//!
+//! Invariant: what we did a moment ago is in the answers. Does not change anything.
+
+use std::collections::BTreeMap;
+
+use api::convert::job::JobRecord;
+use api::convert::pod::Origin;
+use k8s_openapi::api::core::v1::ObjectReference;
+use model::snapshot::ObjectKey;
+use model::status::JobState;
+
+use super::state::State;
+
+/// A Job that has ended and whose written status does not say so yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedJob {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// UID.
+    pub uid: String,
+    /// SUCCEEDED or FAILED.
+    pub state: JobState,
+}
+
+/// A pod on a node that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodOnNode {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// UID.
+    pub uid: String,
+    /// Whose it is.
+    pub origin: Origin,
+    /// It is being deleted.
+    pub terminating: bool,
+}
+
+impl State {
+    pub(super) fn job_reference(&self, uid: &str) -> Option<ObjectReference> {
+        let job = &self.jobs.get(uid)?.job;
+        Some(ObjectReference {
+            api_version: Some("batch/v1".to_owned()),
+            kind: Some("Job".to_owned()),
+            namespace: Some(job.key.namespace.clone()),
+            name: Some(job.key.name.clone()),
+            uid: Some(job.uid.clone()),
+            ..ObjectReference::default()
+        })
+    }
+
+    pub(super) fn finished_jobs(&self) -> Vec<FinishedJob> {
+        let finished = |record: &JobRecord| {
+            let state = record.ended?;
+            let written = self.assumed.status_of(&record.job.uid).or(record.job.status.as_ref());
+            let done = written.is_some_and(|status| status.state == state && status.reason.is_none());
+            (!done && !record.terminating).then(|| FinishedJob {
+                key: record.job.key.clone(),
+                uid: record.job.uid.clone(),
+                state,
+            })
+        };
+        let mut all: Vec<_> = self.jobs.values().filter_map(finished).collect();
+        all.sort_by(|a, b| a.key.cmp(&b.key));
+        all
+    }
+
+    pub(super) fn pods_of_node(&self, name: &str) -> Vec<PodOnNode> {
+        let mut all: Vec<_> = self
+            .pods
+            .values()
+            .filter(|record| self.node_of(record) == Some(name))
+            .map(|record| PodOnNode {
+                key: record.key.clone(),
+                uid: record.uid.clone(),
+                origin: record.origin,
+                terminating: record.terminating,
+            })
+            .collect();
+        all.sort_by(|a, b| a.key.cmp(&b.key));
+        all
+    }
+
+    pub(super) fn unreadable(&self) -> BTreeMap<(&'static str, String), String> {
+        let mut all = BTreeMap::new();
+        let mut note = |kind, words: &str, name: &str, error: &str| {
+            all.insert((kind, name.to_owned()), format!("{words} {name} cannot be read: {error}"));
+        };
+        for (name, one) in self.environments.iter() {
+            if let Err(error) = one {
+                note("ComputeEnvironment", "compute environment", name, error);
+            }
+        }
+        for (name, one) in self.queues.iter() {
+            if let Err(error) = one {
+                note("JobQueue", "job queue", name, error);
+            }
+        }
+        for (name, one) in self.batch_nodes.iter() {
+            if let Err(error) = one {
+                note("BatchNode", "batch node", name, error);
+            }
+        }
+        all
+    }
+}

@@ -1,0 +1,224 @@
+//! What the cluster looks like, in memory: fed by the watches and by our own writes, read as one [`Snapshot`] per cycle.
+//!
+//! Invariants: an object that cannot be read is absent and stalls nothing; a write of ours is seen at once, so that no cycle acts
+//! twice before the watches have caught up; nothing here reads a clock, and no lock is held across a wait. Keeps converted
+//! values, not Kubernetes objects, except our own custom resources, which are few. Does not know where events come from.
+
+mod assumed;
+mod change;
+mod facts;
+mod failures;
+mod idle;
+mod notes;
+mod snapshot;
+mod state;
+mod table;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use api::convert::node::NodeRecord;
+use api::{BatchNode, ComputeEnvironment, JobQueue};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use model::names::ArnBase;
+use model::snapshot::{Offer, Setback, Snapshot};
+use model::status::Status;
+use tokio::sync::watch;
+
+pub use change::Change;
+pub use facts::{FinishedJob, PodOnNode};
+use state::State;
+
+/// The index. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Index(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    version: watch::Sender<u64>,
+    synced: watch::Sender<bool>,
+}
+
+impl Index {
+    /// An empty index. `arn` makes the UUIDs of environments that do not have one in their status yet.
+    pub fn new(arn: ArnBase) -> Self {
+        Self(Arc::new(Shared {
+            state: Mutex::new(State::new(arn)),
+            version: watch::Sender::new(0),
+            synced: watch::Sender::new(false),
+        }))
+    }
+
+    /// Takes in one event of a watch.
+    pub fn feed(&self, change: impl Into<Change>) {
+        let mut state = self.state();
+        let changed = state.feed(change.into());
+        let synced = state.synced();
+        drop(state);
+        self.0.synced.send_if_modified(|now| !std::mem::replace(now, synced) && synced);
+        if changed {
+            self.changed();
+        }
+    }
+
+    /// Everything one planning cycle needs, our own writes included that the watches have not shown yet. A node without units is
+    /// idle from the first `now` at which it is seen so.
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        self.state().snapshot(now)
+    }
+
+    /// Changes whenever something changed that a plan may depend on, and when a custom resource of ours changed. Heartbeats of
+    /// nodes, status of environments and queues, and assumptions do not count.
+    pub fn version(&self) -> watch::Receiver<u64> {
+        self.0.version.subscribe()
+    }
+
+    /// Whether every watch has delivered its first list.
+    pub fn synced(&self) -> bool {
+        *self.0.synced.borrow()
+    }
+
+    /// Waits until [`synced`](Self::synced).
+    pub async fn wait_synced(&self) {
+        let mut synced = self.0.synced.subscribe();
+        // The sender lives as long as `self`, so this ends only when it is true.
+        let _true = synced.wait_for(|synced| *synced).await;
+    }
+
+    /// We bound a pod to a node. Counts until the watch shows a node for it, the pod is gone, or 30 s have passed.
+    pub fn assume_bound(&self, pod_uid: &str, node: &str, now: Timestamp) {
+        self.state().assumed.bound(pod_uid, node, now);
+    }
+
+    /// We handed a pod to kube-scheduler with room held on these nodes. Counts as [`assume_bound`](Self::assume_bound) does.
+    pub fn assume_held(&self, pod_uid: &str, nodes: &[String], now: Timestamp) {
+        self.state().assumed.held(pod_uid, nodes, now);
+    }
+
+    /// We released a Job. Counts until the watch shows it, the Job has ended or is gone, or 30 s have passed.
+    pub fn assume_released(&self, job_uid: &str, now: Timestamp) {
+        self.state().assumed.released(job_uid, now);
+    }
+
+    /// We wrote a Job's status. Counts as [`assume_released`](Self::assume_released) does.
+    pub fn assume_status(&self, job_uid: &str, status: &Status, now: Timestamp) {
+        self.state().assumed.status(job_uid, status, now);
+    }
+
+    /// A write failed: everything assumed about this pod or Job is forgotten. Does not count as a change, so that a write that
+    /// always fails makes no busy loop: whoever wrote plans again after a while.
+    pub fn forget(&self, uid: &str) {
+        self.state().assumed.forget(uid);
+    }
+
+    /// Takes in a `BatchNode` as a create or patch returned it; older versions that a watch shows later are ignored.
+    pub fn apply_batch_node(&self, object: BatchNode) {
+        let changed = self.state().apply_batch_node(object);
+        if changed {
+            self.changed();
+        }
+    }
+
+    /// A `BatchNode` is gone for good; what a watch still shows of it is ignored until it shows the end.
+    pub fn remove_batch_node(&self, name: &str) {
+        let changed = self.state().remove_batch_node(name);
+        if changed {
+            self.changed();
+        }
+    }
+
+    /// What the provider of an environment (object name) offers, or why that is not known.
+    pub fn set_offers(&self, environment: &str, offers: Result<Vec<Offer>, String>) {
+        let changed = self.state().launches.set_offers(environment, offers);
+        if changed {
+            self.changed();
+        }
+    }
+
+    /// A launch failed; replaces an earlier setback of the same offer.
+    pub fn add_setback(&self, environment: &str, setback: Setback) {
+        self.state().launches.add_setback(environment, setback);
+        self.changed();
+    }
+
+    /// Forgets what failed in an environment (object name).
+    pub fn clear_setbacks(&self, environment: &str) {
+        let changed = self.state().launches.clear_setbacks(environment);
+        if changed {
+            self.changed();
+        }
+    }
+
+    /// Number of setbacks of an offer (`None`: of all launches) so far, for back-off, until
+    /// [`clear_setbacks`](Self::clear_setbacks).
+    pub fn setback_count(&self, environment: &str, offer: Option<&str>) -> u32 {
+        self.state().launches.setback_count(environment, offer)
+    }
+
+    /// All compute environments that can be read.
+    pub fn compute_environments(&self) -> Vec<ComputeEnvironment> {
+        self.state().environments.values().filter_map(|one| one.clone().ok()).collect()
+    }
+
+    /// All job queues that can be read.
+    pub fn job_queues(&self) -> Vec<JobQueue> {
+        self.state().queues.values().filter_map(|one| one.clone().ok()).collect()
+    }
+
+    /// All batch nodes (machines) that can be read.
+    pub fn batch_nodes(&self) -> Vec<BatchNode> {
+        self.state().batch_nodes.values().filter_map(|one| one.clone().ok()).collect()
+    }
+
+    /// One batch node.
+    pub fn batch_node(&self, name: &str) -> Option<BatchNode> {
+        self.state().batch_nodes.get(name)?.clone().ok()
+    }
+
+    /// Custom resources that cannot be read, as sentences by kind and name: `("ComputeEnvironment", "a")` →
+    /// `compute environment a cannot be read: …`.
+    pub fn unreadable(&self) -> BTreeMap<(&'static str, String), String> {
+        self.state().unreadable()
+    }
+
+    /// All nodes of the cluster. What pods make of them (`used`, `foreign`, `units`, `idle_since`) is filled in only in the
+    /// [`snapshot`](Self::snapshot).
+    pub fn node_facts(&self) -> Vec<NodeRecord> {
+        self.state().nodes.values().cloned().collect()
+    }
+
+    /// One node.
+    pub fn node(&self, name: &str) -> Option<NodeRecord> {
+        self.state().nodes.get(name).cloned()
+    }
+
+    /// What an Event about a Job refers to.
+    pub fn job_reference(&self, uid: &str) -> Option<ObjectReference> {
+        self.state().job_reference(uid)
+    }
+
+    /// Jobs of queues that have ended and whose written status does not say so yet.
+    pub fn finished_jobs(&self) -> Vec<FinishedJob> {
+        self.state().finished_jobs()
+    }
+
+    /// Pods on a node that have not ended, those bound by us a moment ago included.
+    pub fn pods_of_node(&self, name: &str) -> Vec<PodOnNode> {
+        self.state().pods_of_node(name)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half-way through a change that matters; a poisoned lock is as good as any other.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.0.version.send_modify(|version| *version = version.wrapping_add(1));
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/mod.rs"]
+mod tests;

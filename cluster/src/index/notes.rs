@@ -1,0 +1,67 @@
+//! What the planner must know about launches that no object in the cluster says: offers and setbacks, by environment.
+//!
+//! Invariant: an environment that nobody asked the provider about says so. Does not speak to providers.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use model::snapshot::{Offer, Setback};
+
+/// Offers and setbacks by object name of the environment.
+#[derive(Debug, Default)]
+pub(super) struct Launches(HashMap<String, Notes>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    offers: Option<Result<Vec<Offer>, String>>,
+    setbacks: Vec<Counted>,
+}
+
+#[derive(Debug)]
+struct Counted {
+    setback: Setback,
+    count: u32,
+}
+
+impl Launches {
+    pub(super) fn set_offers(&mut self, environment: &str, offers: Result<Vec<Offer>, String>) -> bool {
+        let notes = self.0.entry(environment.to_owned()).or_default();
+        let changed = notes.offers.as_ref() != Some(&offers);
+        notes.offers = Some(offers);
+        changed
+    }
+
+    pub(super) fn add_setback(&mut self, environment: &str, setback: Setback) {
+        let notes = self.0.entry(environment.to_owned()).or_default();
+        match notes.setbacks.iter_mut().find(|one| one.setback.offer == setback.offer) {
+            Some(one) => *one = Counted { setback, count: one.count.saturating_add(1) },
+            None => notes.setbacks.push(Counted { setback, count: 1 }),
+        }
+    }
+
+    pub(super) fn clear_setbacks(&mut self, environment: &str) -> bool {
+        let setbacks = self.0.get_mut(environment).map(|notes| std::mem::take(&mut notes.setbacks));
+        setbacks.is_some_and(|setbacks| !setbacks.is_empty())
+    }
+
+    pub(super) fn setback_count(&self, environment: &str, offer: Option<&str>) -> u32 {
+        let setbacks = self.0.get(environment).map(|notes| notes.setbacks.as_slice()).unwrap_or_default();
+        setbacks.iter().find(|one| one.setback.offer.as_deref() == offer).map_or(0, |one| one.count)
+    }
+
+    /// Drops what is known about an environment that is gone.
+    pub(super) fn drop_environment(&mut self, environment: &str) {
+        self.0.remove(environment);
+    }
+
+    pub(super) fn offers(&self, environment: &str) -> Result<Vec<Offer>, String> {
+        let known = self.0.get(environment).and_then(|notes| notes.offers.clone());
+        known.unwrap_or_else(|| Err("the provider has not answered yet".to_owned()))
+    }
+
+    /// Setbacks that are not over at `now`.
+    pub(super) fn setbacks(&self, environment: &str, now: Timestamp) -> Vec<Setback> {
+        let setbacks = self.0.get(environment).map(|notes| notes.setbacks.as_slice()).unwrap_or_default();
+        setbacks.iter().filter(|one| one.setback.until > now).map(|one| one.setback.clone()).collect()
+    }
+}

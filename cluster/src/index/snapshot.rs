@@ -1,0 +1,152 @@
+//! From what the index holds to what one planning cycle sees.
+//!
+//! Invariant: the same content and time give the same snapshot, in the same order. Does not decide anything.
+
+use std::collections::{BTreeSet, HashMap};
+
+use api::convert::job::JobRecord;
+use api::convert::pod::{Origin, PodRecord, Queued};
+use api::convert::{Problems, custom};
+use jiff::Timestamp;
+use model::snapshot::{Environment, Job, JobRef, Machine, Node, Place, Queue, Snapshot, Unit};
+use model::status::Status;
+
+use super::assumed::{Placed, Shown};
+use super::state::State;
+use super::table::Table;
+
+impl State {
+    pub(super) fn snapshot(&mut self, now: Timestamp) -> Snapshot {
+        self.assumed.settle(now, &Watched { pods: &self.pods, jobs: &self.jobs });
+        let environments = self.environments_at(now);
+        let machines = self.machines();
+        let units: Vec<Unit> = self.pods.values().filter_map(|record| self.unit(record)).collect();
+        let nodes = self.nodes_at(now, &units);
+        Snapshot { queues: self.all_queues(), environments, nodes, machines, jobs: self.open_jobs(), units }
+    }
+
+    fn all_queues(&self) -> Vec<Queue> {
+        self.queues.values().flatten().map(custom::queue).collect()
+    }
+
+    fn environments_at(&mut self, now: Timestamp) -> Vec<Environment> {
+        let mut problems = Problems::new();
+        let convert = |(name, object): (&String, &api::ComputeEnvironment)| {
+            let (offers, setbacks) = (self.launches.offers(name), self.launches.setbacks(name, now));
+            custom::environment(object, &self.arn, offers, setbacks, &mut problems)
+        };
+        let readable = self.environments.iter().filter_map(|(name, one)| Some((name, one.as_ref().ok()?)));
+        let all = readable.map(convert).collect();
+        self.tell("a compute environment", problems);
+        all
+    }
+
+    fn machines(&mut self) -> Vec<Machine> {
+        let mut problems = Problems::new();
+        let readable = self.batch_nodes.values().flatten();
+        let all = readable.map(|object| custom::machine(object, &mut problems)).collect();
+        self.tell("a batch node", problems);
+        all
+    }
+
+    fn open_jobs(&self) -> Vec<Job> {
+        let open = self.jobs.values().filter(|record| record.ended.is_none() && !record.terminating);
+        open.map(|record| {
+            let mut job = record.job.clone();
+            job.released |= self.assumed.is_released(&job.uid);
+            if let Some(status) = self.assumed.status_of(&job.uid) {
+                job.status = Some(status.clone());
+            }
+            job
+        })
+        .collect()
+    }
+
+    fn unit(&self, record: &PodRecord) -> Option<Unit> {
+        let queued = record.queued.as_ref()?;
+        let job = queued.job.as_deref();
+        Some(Unit {
+            key: record.key.clone(),
+            uid: record.uid.clone(),
+            queue: queued.queue.clone(),
+            job: job.map(|uid| JobRef {
+                uid: uid.to_owned(),
+                created: self.jobs.get(uid).map_or(record.created, |record| record.job.created),
+            }),
+            created: record.created,
+            index: queued.index.unwrap_or(0),
+            attempt: queued.attempt.unwrap_or_else(|| self.failures.attempt(job, queued.index, record.created)),
+            shape: queued.shape.clone(),
+            place: self.place(record, queued)?,
+        })
+    }
+
+    fn place(&self, record: &PodRecord, queued: &Queued) -> Option<Place> {
+        let shown = queued.place.clone()?;
+        if record.node.is_some() {
+            return Some(shown);
+        }
+        Some(match self.assumed.of_pod(&record.uid) {
+            None => shown,
+            Some(Placed::Bound(node)) => Place::Bound { node: node.clone(), running: false },
+            Some(Placed::Held(nodes)) => Place::Held { nodes: nodes.clone(), refused: false },
+        })
+    }
+
+    /// Name of the node that a pod is on, or on which we put it a moment ago.
+    pub(super) fn node_of<'a>(&'a self, record: &'a PodRecord) -> Option<&'a str> {
+        match (&record.node, self.assumed.of_pod(&record.uid)) {
+            (Some(node), _) | (None, Some(Placed::Bound(node))) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// All batch nodes, with what is on them.
+    fn nodes_at(&mut self, now: Timestamp, units: &[Unit]) -> Vec<Node> {
+        let batch = self.nodes.values().filter(|record| record.environment_uuid().is_some());
+        let mut nodes: Vec<Node> = batch.map(|record| record.node.clone()).collect();
+        let place: HashMap<String, usize> =
+            nodes.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
+        for record in self.pods.values() {
+            let Some(index) = self.node_of(record).and_then(|node| place.get(node)) else { continue };
+            let node = &mut nodes[*index];
+            node.used.add(&record.requests);
+            if record.origin == Origin::Unit {
+                node.units += 1;
+            } else {
+                node.foreign.add(&record.requests);
+            }
+        }
+        let held: BTreeSet<&str> = units.iter().flat_map(|unit| held_nodes(&unit.place)).collect();
+        self.idle.update(&mut nodes, now, |node| node.units > 0 || held.contains(node.name.as_str()));
+        nodes
+    }
+}
+
+fn held_nodes(place: &Place) -> impl Iterator<Item = &str> {
+    let nodes = if let Place::Held { nodes, .. } = place { nodes.as_slice() } else { &[] };
+    nodes.iter().map(String::as_str)
+}
+
+/// What the watches show by now.
+struct Watched<'a> {
+    pods: &'a Table<PodRecord>,
+    jobs: &'a Table<JobRecord>,
+}
+
+impl Shown for Watched<'_> {
+    fn pod(&self, uid: &str, placed: &Placed) -> bool {
+        let Some(record) = self.pods.get(uid) else { return true };
+        let place = record.queued.as_ref().and_then(|queued| queued.place.as_ref());
+        let held = matches!((place, placed), (Some(Place::Held { nodes, .. }), Placed::Held(held)) if nodes == held);
+        record.node.is_some() || held
+    }
+
+    fn release(&self, uid: &str) -> bool {
+        self.jobs.get(uid).is_none_or(|record| record.job.released || record.ended.is_some())
+    }
+
+    fn status(&self, uid: &str, status: &Status) -> bool {
+        self.jobs.get(uid).is_none_or(|record| record.job.status.as_ref() == Some(status))
+    }
+}

@@ -1,0 +1,280 @@
+//! What the index holds, and how events change it.
+//!
+//! Invariant: every event leaves it complete, whatever is in the object. Does not lock and does not tell anybody.
+
+mod batch_nodes;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::convert::job::JobRecord;
+use api::convert::node::NodeRecord;
+use api::convert::pod::{Ending, PodRecord};
+use api::convert::{Problems, custom, job, node, pod};
+use api::{BatchNode, ComputeEnvironment, JobQueue};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt as _};
+use model::names::ArnBase;
+use model::resources::Resources;
+
+use super::assumed::Assumed;
+use super::change::Change;
+use super::failures::Failures;
+use super::idle::Idle;
+use super::notes::Launches;
+use super::table::{Table, Taken};
+
+/// An object that is kept as it is, or why it cannot be read.
+pub(super) type Raw<K> = Result<K, String>;
+
+/// What the index holds.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) arn: ArnBase,
+    /// By UID; only pods that have not ended, and are on a node or in a queue.
+    pub(super) pods: Table<PodRecord>,
+    /// By UID; only those in a queue.
+    pub(super) jobs: Table<JobRecord>,
+    pub(super) nodes: Table<NodeRecord>,
+    pub(super) environments: Table<Raw<ComputeEnvironment>>,
+    pub(super) queues: Table<Raw<JobQueue>>,
+    pub(super) batch_nodes: Table<Raw<BatchNode>>,
+    /// UIDs by name of batch nodes that are gone before the watch says so.
+    removed: BTreeMap<String, String>,
+    pub(super) failures: Failures,
+    pub(super) assumed: Assumed,
+    pub(super) launches: Launches,
+    pub(super) idle: Idle,
+    told: Told,
+}
+
+impl State {
+    pub(super) fn new(arn: ArnBase) -> Self {
+        Self { arn, ..Self::default() }
+    }
+
+    /// Whether every watch has delivered a list.
+    pub(super) fn synced(&self) -> bool {
+        self.pods.listed()
+            && self.jobs.listed()
+            && self.nodes.listed()
+            && self.environments.listed()
+            && self.queues.listed()
+            && self.batch_nodes.listed()
+    }
+
+    /// Takes in an event. Returns whether something changed that matters.
+    pub(super) fn feed(&mut self, change: Change) -> bool {
+        match change {
+            Change::Pod(event) => self.feed_pod(*event),
+            Change::Job(event) => self.feed_job(*event),
+            Change::Node(event) => self.feed_node(*event),
+            Change::ComputeEnvironment(event) => self.feed_environment(*event),
+            Change::JobQueue(event) => self.feed_queue(*event),
+            Change::BatchNode(event) => self.feed_batch_node(*event),
+        }
+    }
+
+    fn feed_pod(&mut self, event: Event<DeserializeGuard<Pod>>) -> bool {
+        let told = &mut self.told;
+        let event = keep(event, by_uid, |object| {
+            told.about("pod", object, |object, problems| Some(pod::pod(&object, problems)))
+        });
+        let event = match event {
+            Event::Apply((key, record)) => Event::Apply((key, self.keep_pod(record))),
+            Event::InitApply((key, record)) => Event::InitApply((key, self.keep_pod(record))),
+            Event::Delete((key, record)) => {
+                self.forget_failures(record.as_ref());
+                Event::Delete((key, None))
+            }
+            other => other,
+        };
+        self.pods.take(event, PartialEq::eq).changed
+    }
+
+    /// What is kept of a pod; notes it if it failed.
+    fn keep_pod(&mut self, record: Option<PodRecord>) -> Option<PodRecord> {
+        let record = record?;
+        let queued = record.queued.as_ref();
+        if record.ended == Some(Ending::Failed)
+            && let Some((queued, job)) = queued.and_then(|queued| Some((queued, queued.job.as_ref()?)))
+        {
+            self.failures.add(job, &record.uid, queued.index, record.created);
+        }
+        let waits = queued.is_some_and(|queued| queued.place.is_some());
+        (record.ended.is_none() && (record.node.is_some() || waits)).then_some(record)
+    }
+
+    /// The last pods of a Job may go after it.
+    fn forget_failures(&mut self, record: Option<&PodRecord>) {
+        let job = record.and_then(|record| record.queued.as_ref()?.job.as_deref());
+        if let Some(job) = job.filter(|job| self.jobs.listed() && self.jobs.get(job).is_none()) {
+            self.failures.drop_job(job);
+        }
+    }
+
+    fn feed_job(&mut self, event: Event<DeserializeGuard<Job>>) -> bool {
+        let (told, queues) = (&mut self.told, &self.queues);
+        let event = keep(event, by_uid, |object| {
+            told.about("Job", object, |object, problems| {
+                let mut record = job::job(&object, problems)?;
+                record.use_defaults(&defaults(queues, &record.job.queue, &mut Problems::new()));
+                Some(record)
+            })
+        });
+        let Taken { changed, gone } = self.jobs.take(event, PartialEq::eq);
+        for job in gone {
+            self.failures.drop_job(&job);
+        }
+        changed
+    }
+
+    fn feed_node(&mut self, event: Event<DeserializeGuard<Node>>) -> bool {
+        let told = &mut self.told;
+        let convert = |object| told.about("node", object, |object, problems| Some(node::node(&object, problems)));
+        let event = keep(event, by_name, convert);
+        self.nodes.take(event, PartialEq::eq).changed
+    }
+
+    fn feed_environment(&mut self, event: Event<DeserializeGuard<ComputeEnvironment>>) -> bool {
+        let told = &mut self.told;
+        let event = keep(event, by_name, |object| Some(told.raw("compute environment", object)));
+        let known = |one: &ComputeEnvironment| one.status.as_ref().and_then(|status| status.uuid.clone());
+        let Taken { changed, gone } = self.environments.take(event, |a, b| {
+            same_raw(a, b, |a, b| a.spec == b.spec && known(a) == known(b) && same_meta(&a.metadata, &b.metadata))
+        });
+        for name in gone {
+            self.launches.drop_environment(&name);
+        }
+        changed
+    }
+
+    fn feed_queue(&mut self, event: Event<DeserializeGuard<JobQueue>>) -> bool {
+        let told = &mut self.told;
+        let event = keep(event, by_name, |object| Some(told.raw("job queue", object)));
+        let taken = self
+            .queues
+            .take(event, |a, b| same_raw(a, b, |a, b| a.spec == b.spec && same_meta(&a.metadata, &b.metadata)));
+        if taken.changed {
+            self.reshape();
+        }
+        taken.changed
+    }
+
+    /// The requests of Jobs depend on their queue's defaults.
+    fn reshape(&mut self) {
+        let mut problems = Problems::new();
+        for record in self.jobs.all_mut() {
+            record.use_defaults(&defaults(&self.queues, &record.job.queue, &mut problems));
+        }
+        self.told.once("job queue", problems);
+    }
+
+    /// Logs what could not be understood in an object that is converted for the snapshot, once.
+    pub(super) fn tell(&mut self, about: &str, problems: Problems) {
+        self.told.once(about, problems);
+    }
+}
+
+/// Default requests of a queue, which a label may name by its object name or its AWS name.
+fn defaults(queues: &Table<Raw<JobQueue>>, name: &str, problems: &mut Problems) -> Resources {
+    let by_object_name = queues.get(name).and_then(|one| one.as_ref().ok());
+    let by_aws_name = || queues.values().flatten().find(|queue| queue.aws_name() == name);
+    let queue = by_object_name.or_else(by_aws_name);
+    queue.map(|queue| custom::default_requests(queue, problems)).unwrap_or_default()
+}
+
+fn by_uid<K: Resource>(object: &DeserializeGuard<K>) -> String {
+    object.meta().uid.clone().unwrap_or_default()
+}
+
+fn by_name<K: Resource>(object: &DeserializeGuard<K>) -> String {
+    object.meta().name.clone().unwrap_or_default()
+}
+
+fn keep<K, V>(
+    event: Event<DeserializeGuard<K>>,
+    key: impl Fn(&DeserializeGuard<K>) -> String,
+    mut convert: impl FnMut(DeserializeGuard<K>) -> Option<V>,
+) -> Event<(String, Option<V>)> {
+    let mut convert = |object: DeserializeGuard<K>| (key(&object), convert(object));
+    match event {
+        Event::Apply(object) => Event::Apply(convert(object)),
+        Event::InitApply(object) => Event::InitApply(convert(object)),
+        Event::Delete(object) => Event::Delete(convert(object)),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+fn same_raw<K>(a: &Raw<K>, b: &Raw<K>, same: impl Fn(&K, &K) -> bool) -> bool {
+    match (a, b) {
+        (Ok(a), Ok(b)) => same(a, b),
+        (Err(a), Err(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// Whether two versions of an object's metadata differ only in what every write changes.
+fn same_meta(a: &ObjectMeta, b: &ObjectMeta) -> bool {
+    let stripped = |meta: &ObjectMeta| ObjectMeta { resource_version: None, managed_fields: None, ..meta.clone() };
+    stripped(a) == stripped(b)
+}
+
+/// What has been logged already.
+#[derive(Debug, Default)]
+struct Told(BTreeSet<String>);
+
+impl Told {
+    /// Sentences remembered at most; the set starts anew after that, so that it cannot grow without end.
+    const LIMIT: usize = 1000;
+
+    /// Converts an object; one that cannot be read is nothing.
+    fn about<K: Resource<DynamicType = ()>, V>(
+        &mut self,
+        kind: &str,
+        object: DeserializeGuard<K>,
+        convert: impl FnOnce(K, &mut Problems) -> Option<V>,
+    ) -> Option<V> {
+        let name = format!("{kind} {}/{}", object.meta().namespace.as_deref().unwrap_or("-"), object.name_any());
+        let mut problems = Problems::new();
+        let kept = match object.0 {
+            Ok(object) => convert(object, &mut problems),
+            Err(error) => {
+                problems.push(format!("cannot be read and is taken for absent: {}", error.error));
+                None
+            }
+        };
+        self.once(&name, problems);
+        kept
+    }
+
+    /// Keeps an object as it is, without what nobody reads.
+    fn raw<K: Resource<DynamicType = ()>>(&mut self, kind: &str, object: DeserializeGuard<K>) -> Raw<K> {
+        let name = format!("{kind} {}", object.name_any());
+        match object.0 {
+            Ok(mut object) => {
+                object.meta_mut().managed_fields = None;
+                Ok(object)
+            }
+            Err(error) => {
+                self.once(&name, vec![format!("cannot be read and is taken for absent: {}", error.error)]);
+                Err(error.error)
+            }
+        }
+    }
+
+    fn once(&mut self, about: &str, problems: Problems) {
+        for problem in problems {
+            if self.0.len() >= Self::LIMIT {
+                self.0.clear();
+            }
+            if self.0.insert(format!("{about}: {problem}")) {
+                tracing::warn!(object = about, problem, "an object is not understood completely");
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of the index: events go in, snapshots come out.
