@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod client;
 pub mod events;
+pub mod fault;
 pub mod index;
 pub mod lease;
 pub mod serve;
