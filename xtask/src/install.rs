@@ -1,0 +1,93 @@
+//! `cargo xtask cluster install`: Bulkhead in a local cluster, installed as a user would: the images in the registry, then
+//! one `kubectl apply` of the one file, then waiting until it runs.
+//!
+//! Invariant: running it again after a change rolls the change out, and without a change does nothing.
+
+mod rollout;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+use testbed::Cluster;
+
+use crate::{image, manifests};
+
+const NAMESPACE: &str = "bulkhead-system";
+/// Pulling, starting and electing take seconds; a slow machine may be building something beside.
+const DEADLINE: Duration = Duration::from_mins(3);
+
+/// Builds, pushes, applies and waits.
+pub(crate) fn install(cluster: &Cluster) -> Result<()> {
+    let digest = image::push(&cluster.registry())?;
+    let path = manifests::path();
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let applied = cluster
+        .kubectl_input(&["apply", "-f", "-"], &pin(&text, &digest)?)
+        .with_context(|| format!("kubectl could not apply {}", path.display()))?;
+    println!("applied {}: {} objects", path.display(), applied.lines().count());
+    wait(cluster)
+}
+
+/// Names Bulkhead's image by digest as well. The tag stays the same between builds, and nodes do not pull a tag they have:
+/// with the digest a new build is a new pod template, which the Deployments roll out, and an old one is no change.
+fn pin(manifest: &str, digest: &str) -> Result<String> {
+    let plain = format!("image: {}\n", image::BULKHEAD);
+    ensure!(manifest.contains(&plain), "the manifest does not name the image {}", image::BULKHEAD);
+    Ok(manifest.replace(&plain, &format!("image: {}@{digest}\n", image::BULKHEAD)))
+}
+
+fn wait(cluster: &Cluster) -> Result<()> {
+    let (begin, mut told) = (Instant::now(), Vec::<String>::new());
+    loop {
+        let missing = missing(cluster)?;
+        if missing.is_empty() {
+            println!("Bulkhead is available after {:.0} s", begin.elapsed().as_secs_f64());
+            return Ok(());
+        }
+        if begin.elapsed() > DEADLINE {
+            let name = cluster.name();
+            bail!(
+                "Bulkhead was not available within {} s:\n  {}\nLook closer: kubectl --kubeconfig {} -n {NAMESPACE} describe pods \
+                 (cluster {name}), or `logs` instead of `describe`; then run the same command again",
+                DEADLINE.as_secs(),
+                missing.join("\n  "),
+                cluster.kubeconfig().display(),
+            );
+        }
+        if missing != told {
+            missing.iter().filter(|line| !told.contains(line)).for_each(|line| println!("waiting for {line}"));
+            told = missing;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn missing(cluster: &Cluster) -> Result<Vec<String>> {
+    let text = cluster.kubectl_run(&["get", "deployments,pods", "-n", NAMESPACE, "-o", "json"])?;
+    let mut list: Value = serde_json::from_str(&text).context("kubectl printed something else than JSON")?;
+    let items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+    let (deployments, pods): (Vec<Value>, Vec<Value>) =
+        items.into_iter().partition(|item| item["kind"] == "Deployment");
+    let deployments: Vec<_> = deployments.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
+    let pods: Vec<_> = pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
+    ensure!(
+        !deployments.is_empty(),
+        "there is no Deployment in the namespace {NAMESPACE} although it was just applied"
+    );
+    Ok(rollout::missing(&deployments, &pods))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_container_of_ours_is_pinned_and_no_other() {
+        let text = std::fs::read_to_string(manifests::path()).unwrap();
+        let pinned = pin(&text, "sha256:00").unwrap();
+        assert_eq!(pinned.matches(&format!("image: {}@sha256:00\n", image::BULKHEAD)).count(), 3);
+        assert!(pinned.contains(&format!("image: {}\n", image::SCHEDULER)));
+        assert!(pin("image: other\n", "sha256:00").is_err());
+    }
+}

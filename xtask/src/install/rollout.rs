@@ -1,0 +1,142 @@
+//! Whether Deployments have rolled out and, if not, why: pure, from the objects as read.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+/// One line for every Deployment that is not completely rolled out; empty means all are.
+pub(super) fn missing(deployments: &[Deployment], pods: &[Pod]) -> Vec<String> {
+    deployments.iter().filter_map(|deployment| missing_of(deployment, pods)).collect()
+}
+
+fn missing_of(deployment: &Deployment, pods: &[Pod]) -> Option<String> {
+    let name = deployment.metadata.name.as_deref().unwrap_or("?");
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let status = deployment.status.clone().unwrap_or_default();
+    let seen = status.observed_generation >= deployment.metadata.generation;
+    let (updated, available) = (status.updated_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
+    // Old replicas still there are not a reason to wait: they only end.
+    if seen && updated >= wanted && available >= wanted && status.unavailable_replicas.unwrap_or(0) == 0 {
+        return None;
+    }
+    let refused = status.conditions.iter().flatten().filter(|it| it.type_ == "ReplicaFailure" && it.status == "True");
+    let mut why: Vec<String> = refused.filter_map(|it| it.message.clone()).collect();
+    why.extend(pods.iter().filter(|pod| belongs(pod, name)).filter_map(pod_problem));
+    why.sort();
+    why.dedup();
+    let why = if why.is_empty() { "no pod says why yet".to_owned() } else { why.join("; ") };
+    Some(format!("{name}: {updated}/{wanted} updated, {available}/{wanted} available: {why}"))
+}
+
+/// A Deployment's pods are named `<deployment>-<replica set>-<pod>`.
+fn belongs(pod: &Pod, deployment: &str) -> bool {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    name.rsplitn(3, '-').last() == Some(deployment)
+}
+
+fn pod_problem(pod: &Pod) -> Option<String> {
+    let name = pod.metadata.name.as_deref().unwrap_or("?");
+    let status = pod.status.as_ref()?;
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let unscheduled = conditions.iter().find(|it| it.type_ == "PodScheduled" && it.status == "False");
+    if let Some(condition) = unscheduled {
+        return Some(format!(
+            "{name} is not scheduled ({})",
+            condition.message.as_deref().unwrap_or("no reason given")
+        ));
+    }
+    let containers = status.container_statuses.as_deref().unwrap_or_default();
+    containers.iter().find_map(container_problem).map(|(container, problem)| format!("{name}/{container} {problem}"))
+}
+
+fn container_problem(container: &ContainerStatus) -> Option<(String, String)> {
+    if container.ready {
+        return None;
+    }
+    let state = container.state.as_ref();
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    let ended =
+        [state, container.last_state.as_ref()].into_iter().flatten().find_map(|state| state.terminated.as_ref());
+    let mut problem = match waiting {
+        Some(waiting) => {
+            let message = waiting.message.as_deref().map(|message| format!(" ({message})")).unwrap_or_default();
+            format!("waits: {}{message}", waiting.reason.as_deref().unwrap_or("no reason given"))
+        }
+        None => "runs but is not ready".to_owned(),
+    };
+    if let Some(ended) = ended {
+        let reason = ended.reason.as_deref().unwrap_or("no reason given");
+        problem += &format!(", ended before with exit code {} ({reason})", ended.exit_code);
+    }
+    Some((container.name.clone(), problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn check(deployment_status: Value, pod_status: Value, expect: &[&str]) {
+        let deployment = json!({
+            "metadata": {"name": "bulkhead-webhook", "generation": 2},
+            "spec": {"replicas": 2, "selector": {}, "template": {}},
+            "status": deployment_status,
+        });
+        let pod = json!({"metadata": {"name": "bulkhead-webhook-5d4f-x7k2p"}, "status": pod_status});
+        let other = json!({"metadata": {"name": "bulkhead-controller-5d4f-x7k2p"}, "status": {
+            "containerStatuses": [{"name": "c", "ready": false, "image": "", "imageID": "", "restartCount": 0}]}});
+        let read = |value| serde_json::from_value(value).unwrap();
+        let pods = [read(pod), serde_json::from_value(other).unwrap()];
+        assert_eq!(missing(&[serde_json::from_value(deployment).unwrap()], &pods), expect);
+    }
+
+    fn container(more: &Value) -> Value {
+        let mut status = json!({"name": "webhook", "ready": false, "image": "", "imageID": "", "restartCount": 0});
+        status.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"containerStatuses": [status]})
+    }
+
+    #[test]
+    fn a_deployment_with_all_replicas_new_and_available_is_complete() {
+        let status = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
+        check(status, json!({}), &[]);
+    }
+
+    #[test]
+    fn an_old_generation_or_old_replicas_are_not_enough() {
+        let status = json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
+        check(status, json!({}), &["bulkhead-webhook: 2/2 updated, 2/2 available: no pod says why yet"]);
+        let status = json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2});
+        check(status, json!({}), &["bulkhead-webhook: 1/2 updated, 2/2 available: no pod says why yet"]);
+    }
+
+    #[test]
+    fn the_reason_comes_from_pods_and_conditions() {
+        check(
+            json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "quota"}]}),
+            json!({}),
+            &["bulkhead-webhook: 0/2 updated, 0/2 available: quota"],
+        );
+        check(
+            json!({}),
+            json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}]}),
+            &["bulkhead-webhook: 0/2 updated, 0/2 available: \
+               bulkhead-webhook-5d4f-x7k2p is not scheduled (0/1 nodes are available)"],
+        );
+        check(
+            json!({}),
+            container(&json!({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}})),
+            &["bulkhead-webhook: 0/2 updated, 0/2 available: \
+               bulkhead-webhook-5d4f-x7k2p/webhook waits: ImagePullBackOff (not found)"],
+        );
+        check(
+            json!({}),
+            container(&json!({
+                "state": {"running": {}},
+                "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
+            })),
+            &["bulkhead-webhook: 0/2 updated, 0/2 available: \
+               bulkhead-webhook-5d4f-x7k2p/webhook runs but is not ready, ended before with exit code 1 (Error)"],
+        );
+    }
+}
