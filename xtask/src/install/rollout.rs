@@ -56,18 +56,18 @@ fn container_problem(container: &ContainerStatus) -> Option<(String, String)> {
     let waiting = state.and_then(|state| state.waiting.as_ref());
     let ended =
         [state, container.last_state.as_ref()].into_iter().flatten().find_map(|state| state.terminated.as_ref());
-    let mut problem = match waiting {
+    let now = match waiting {
         Some(waiting) => {
             let message = waiting.message.as_deref().map(|message| format!(" ({message})")).unwrap_or_default();
             format!("waits: {}{message}", waiting.reason.as_deref().unwrap_or("no reason given"))
         }
         None => "runs but is not ready".to_owned(),
     };
-    if let Some(ended) = ended {
+    let before = ended.map(|ended| {
         let reason = ended.reason.as_deref().unwrap_or("no reason given");
-        problem += &format!(", ended before with exit code {} ({reason})", ended.exit_code);
-    }
-    Some((container.name.clone(), problem))
+        format!(", ended before with exit code {} ({reason})", ended.exit_code)
+    });
+    Some((container.name.clone(), now + &before.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    fn check(deployment_status: Value, pod_status: Value, expect: &[&str]) {
+    fn check(deployment_status: &Value, pod_status: &Value, expect: &[&str]) {
         let deployment = json!({
             "metadata": {"name": "bulkhead-webhook", "generation": 2},
             "spec": {"replicas": 2, "selector": {}, "template": {}},
@@ -99,39 +99,39 @@ mod tests {
     #[test]
     fn a_deployment_with_all_replicas_new_and_available_is_complete() {
         let status = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
-        check(status, json!({}), &[]);
+        check(&status, &json!({}), &[]);
     }
 
     #[test]
     fn an_old_generation_or_old_replicas_are_not_enough() {
         let status = json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
-        check(status, json!({}), &["bulkhead-webhook: 2/2 updated, 2/2 available: no pod says why yet"]);
+        check(&status, &json!({}), &["bulkhead-webhook: 2/2 updated, 2/2 available: no pod says why yet"]);
         let status = json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2});
-        check(status, json!({}), &["bulkhead-webhook: 1/2 updated, 2/2 available: no pod says why yet"]);
+        check(&status, &json!({}), &["bulkhead-webhook: 1/2 updated, 2/2 available: no pod says why yet"]);
     }
 
     #[test]
     fn the_reason_comes_from_pods_and_conditions() {
         check(
-            json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "quota"}]}),
-            json!({}),
+            &json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "quota"}]}),
+            &json!({}),
             &["bulkhead-webhook: 0/2 updated, 0/2 available: quota"],
         );
         check(
-            json!({}),
-            json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}]}),
+            &json!({}),
+            &json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}]}),
             &["bulkhead-webhook: 0/2 updated, 0/2 available: \
                bulkhead-webhook-5d4f-x7k2p is not scheduled (0/1 nodes are available)"],
         );
         check(
-            json!({}),
-            container(&json!({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}})),
+            &json!({}),
+            &container(&json!({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}})),
             &["bulkhead-webhook: 0/2 updated, 0/2 available: \
                bulkhead-webhook-5d4f-x7k2p/webhook waits: ImagePullBackOff (not found)"],
         );
         check(
-            json!({}),
-            container(&json!({
+            &json!({}),
+            &container(&json!({
                 "state": {"running": {}},
                 "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
             })),
