@@ -1,1 +1,170 @@
-//! Tests of [`super`].
+//! Tests of what is kept of a pod.
+
+use super::*;
+use serde_json::{Value, json};
+
+fn record(change: impl FnOnce(&mut Value)) -> PodRecord {
+    let mut object = json!({
+        "metadata": {
+            "namespace": "n", "name": "p", "uid": "pod-1", "creationTimestamp": "2026-01-02T03:04:05Z",
+            "labels": {"bulkhead.dev/queue": "q", "batch.amazonaws.com/job-id": "j"},
+            "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "job", "uid": "job-1", "controller": true}],
+        },
+        "spec": {"schedulerName": "bulkhead", "containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}]},
+        "status": {"phase": "Pending"},
+    });
+    change(&mut object);
+    let mut problems = Problems::new();
+    let record = pod(&serde_json::from_value(object).unwrap(), &mut problems);
+    assert_eq!(problems, Problems::new());
+    record
+}
+
+fn queued(change: impl FnOnce(&mut Value)) -> Queued {
+    *record(change).queued.unwrap()
+}
+
+fn status(state: Value) -> Value {
+    json!([{"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}])
+}
+
+#[test]
+fn a_pod_of_a_job_is_kept_with_what_it_needs() {
+    let record = record(|_| ());
+    assert_eq!(record.key, ObjectKey::new("n", "p"));
+    assert_eq!(record.created, "2026-01-02T03:04:05Z".parse().unwrap());
+    assert_eq!((record.ended, record.node, record.origin), (None, None, Origin::Unit));
+    assert_eq!(record.requests, Resources::new(1000, 0).with("pods", 1));
+    let queued = record.queued.unwrap();
+    assert_eq!(
+        (queued.queue.as_str(), queued.job.as_deref(), queued.index, queued.attempt),
+        ("q", Some("job-1"), None, None)
+    );
+    assert!(queued.shape.judged);
+    assert_eq!(queued.shape.requests, record.requests);
+}
+
+#[test]
+fn the_place_of_a_pod_follows_from_node_scheduler_and_gates() {
+    let held =
+        |nodes: &[&str], refused| Some(Place::Held { nodes: nodes.iter().map(ToString::to_string).collect(), refused });
+    let bound = |running| Some(Place::Bound { node: "n1".to_owned(), running });
+    let unschedulable = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]);
+    let gated = json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]);
+    for (scheduler, gates, hold, node, conditions, expected) in [
+        ("bulkhead", json!([]), None, None, json!([]), Some(Place::Waiting)),
+        ("bulkhead", json!([{"name": "other/gate"}]), None, None, json!([]), None),
+        ("bulkhead-scheduler", json!([{"name": keys::GATE}]), None, None, gated, Some(Place::Waiting)),
+        ("bulkhead-scheduler", json!([{"name": keys::GATE}, {"name": "x/y"}]), None, None, json!([]), None),
+        ("bulkhead-scheduler", json!([]), Some("n1,n2"), None, json!([]), held(&["n1", "n2"], false)),
+        ("bulkhead-scheduler", json!([]), Some(" n1 ,"), None, unschedulable, held(&["n1"], true)),
+        ("bulkhead-scheduler", json!([]), None, None, json!([]), held(&[], false)),
+        ("default-scheduler", json!([]), None, None, json!([]), None),
+        ("bulkhead", json!([]), None, Some("n1"), json!([]), bound(false)),
+        ("default-scheduler", json!([]), None, Some("n1"), json!([]), bound(false)),
+    ] {
+        let text = format!("{scheduler} {gates} {hold:?} {node:?} {conditions}");
+        let found = queued(|pod| {
+            pod["spec"]["schedulerName"] = json!(scheduler);
+            pod["spec"]["schedulingGates"] = gates;
+            pod["spec"]["nodeName"] = json!(node);
+            pod["metadata"]["annotations"] = hold.map_or(json!({}), |hold| json!({keys::HOLD: hold}));
+            pod["status"]["conditions"] = conditions;
+        });
+        assert_eq!(found.place, expected, "{text}");
+        assert_eq!(found.shape.judged, scheduler == "bulkhead", "{text}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_is_not_dispatched_but_keeps_its_node() {
+    let deleting = |pod: &mut Value| pod["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:06Z");
+    assert_eq!(queued(deleting).place, None);
+    let bound = record(|pod| {
+        deleting(pod);
+        pod["spec"]["nodeName"] = json!("n1");
+    });
+    assert!(bound.terminating);
+    assert_eq!(bound.queued.unwrap().place, Some(Place::Bound { node: "n1".to_owned(), running: false }));
+}
+
+#[test]
+fn a_pod_runs_once_any_of_its_containers_has_started() {
+    let running = json!({"running": {}});
+    let waiting = json!({"waiting": {"reason": "PodInitializing"}});
+    let ended = json!({"terminated": {"exitCode": 0}});
+    for (main, init, expected) in [
+        (waiting.clone(), waiting.clone(), false),
+        (running.clone(), waiting.clone(), true),
+        (waiting.clone(), running, true),
+        (waiting.clone(), ended.clone(), true),
+        (ended, waiting, true),
+    ] {
+        let found = queued(|pod| {
+            pod["spec"]["nodeName"] = json!("n1");
+            pod["status"]["containerStatuses"] = status(main);
+            pod["status"]["initContainerStatuses"] = status(init);
+        });
+        assert_eq!(found.place, Some(Place::Bound { node: "n1".to_owned(), running: expected }));
+    }
+    let restarted = queued(|pod| {
+        pod["spec"]["nodeName"] = json!("n1");
+        pod["status"]["containerStatuses"] = status(json!({"waiting": {"reason": "CrashLoopBackOff"}}));
+        pod["status"]["containerStatuses"][0]["lastState"] = json!({"terminated": {"exitCode": 1}});
+    });
+    assert_eq!(restarted.place, Some(Place::Bound { node: "n1".to_owned(), running: true }));
+}
+
+#[test]
+fn attempt_and_index_come_from_what_the_pod_says() {
+    let index = keys::K8S_COMPLETION_INDEX;
+    let failures = keys::K8S_INDEX_FAILURE_COUNT;
+    for (annotations, attempt, found_index) in [
+        (json!({}), None, None),
+        (json!({index: "3"}), None, Some(3)),
+        (json!({index: "3", failures: "2"}), Some(3), Some(3)),
+        (json!({index: "x", failures: "2", keys::ATTEMPT: "7"}), Some(7), None),
+        (json!({keys::ATTEMPT: "0"}), None, None),
+    ] {
+        let found = queued(|pod| pod["metadata"]["annotations"] = annotations);
+        assert_eq!((found.attempt, found.index), (attempt, found_index));
+    }
+}
+
+#[test]
+fn only_the_label_of_a_queue_makes_a_pod_queued() {
+    for (labels, is_queued, origin) in [
+        (json!({"bulkhead.dev/queue": "none", "batch.amazonaws.com/job-id": "j"}), false, Origin::Unit),
+        (json!({"batch.amazonaws.com/job-id": "j"}), false, Origin::Unit),
+        (json!({"bulkhead.dev/queue": ""}), false, Origin::Foreign),
+        (json!({"bulkhead.dev/queue": "q"}), true, Origin::Foreign),
+        (json!({}), false, Origin::Foreign),
+    ] {
+        let record = record(|pod| pod["metadata"]["labels"] = labels);
+        assert_eq!((record.queued.is_some(), record.origin), (is_queued, origin));
+    }
+}
+
+#[test]
+fn pods_of_daemon_sets_and_static_pods_are_told_apart() {
+    let daemon = record(|pod| {
+        pod["metadata"]["labels"] = json!({});
+        pod["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "uid": "d", "controller": true}]);
+    });
+    assert_eq!(daemon.origin, Origin::DaemonSet);
+    let mirror = record(|pod| {
+        pod["metadata"]["labels"] = json!({});
+        pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+    });
+    assert_eq!(mirror.origin, Origin::Static);
+}
+
+#[test]
+fn a_pod_that_ended_says_how() {
+    for (phase, expected) in
+        [("Succeeded", Some(Ending::Succeeded)), ("Failed", Some(Ending::Failed)), ("Running", None), ("Unknown", None)]
+    {
+        assert_eq!(record(|pod| pod["status"]["phase"] = json!(phase)).ended, expected);
+    }
+}
