@@ -1,2 +1,47 @@
-//! placeholder
-fn main() {}
+//! Commands for people who work on Bulkhead: `cargo xtask --help`.
+
+mod cluster;
+mod image;
+mod install;
+mod manifests;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Commands for people who work on Bulkhead.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The local cluster: a real Kubernetes on this machine.
+    Cluster(cluster::Args),
+    /// Build Bulkhead's container image (and kube-scheduler's to push) without a container daemon.
+    Image(image::Args),
+    /// Write manifests/bulkhead.yaml from its parts and the types, or check it.
+    Manifests(manifests::Args),
+}
+
+fn main() -> ExitCode {
+    match testbed::provider::serve_if_asked().and_then(|()| run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    match Args::parse().command {
+        Command::Cluster(args) => cluster::run(args),
+        Command::Image(args) => image::run(&args),
+        Command::Manifests(args) => manifests::run(&args),
+    }
+}
