@@ -1,0 +1,144 @@
+//! The routes as kube-scheduler sees them.
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, header};
+use k8s_openapi::api::core::v1::Node;
+use kube::runtime::watcher::Event;
+use model::keys;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::cache::Feed;
+use crate::facts::NodeFacts;
+
+const NAMES: &str = include_str!("fixtures/filter-names.json");
+const NODES: &str = include_str!("fixtures/filter-nodes.json");
+
+fn batch_node(name: &str, retiring: bool) -> Node {
+    let taints = if retiring { json!([{"key": keys::RETIRING_TAINT, "effect": "NoSchedule"}]) } else { json!([]) };
+    serde_json::from_value(json!({
+        "metadata": {"name": name, "uid": format!("uid-of-{name}"), "labels": {keys::CE_UUID: "ce-uuid-1"}},
+        "spec": {"taints": taints},
+    }))
+    .unwrap()
+}
+
+/// An extender that has seen two batch nodes, the first of them as given, and `pods`.
+fn extender(first_retires: bool, pods: Vec<(&'static str, PodFacts)>) -> Extender {
+    let caches = Caches::default();
+    let mut feed = Feed::new(caches.nodes.clone());
+    let list = [batch_node("batch-1", first_retires), batch_node("batch-2", false)].map(Event::InitApply);
+    for event in [Event::Init].into_iter().chain(list).chain([Event::InitDone]) {
+        feed.take(event, |node| (node.metadata.name.clone().unwrap(), Some(NodeFacts::read(&node))));
+    }
+    let mut feed = Feed::new(caches.pods.clone());
+    let list = pods.into_iter().map(Event::InitApply);
+    for event in [Event::Init].into_iter().chain(list).chain([Event::InitDone]) {
+        feed.take(event, |(key, facts)| (key.to_owned(), Some(facts)));
+    }
+    with_caches(caches)
+}
+
+fn with_caches(caches: Caches) -> Extender {
+    cluster::client::install_crypto();
+    // Nobody listens there: whatever reaches for the API server is refused at once.
+    let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+    let clients = cluster::client::from_config(config).unwrap();
+    let metrics = Metrics::new(&mut Registry::default());
+    Extender { caches, binder: Binder { clients, copies_labels: true }, metrics }
+}
+
+async fn post(extender: Extender, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+    let request = Request::post(path).header(header::CONTENT_TYPE, "application/json").body(body.into()).unwrap();
+    let response = router(extender).oneshot(request).await.unwrap();
+    let status = response.status();
+    assert!(response.headers().contains_key(header::CONTENT_LENGTH), "{path} is answered in one piece");
+    let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+#[tokio::test]
+async fn held_nodes_pass_and_a_retiring_one_does_not() {
+    let (_, answer) = post(extender(false, vec![]), "/filter", NAMES).await;
+    assert_eq!((&answer["NodeNames"], &answer["Error"]), (&json!(["batch-1", "batch-2"]), &json!("")));
+    let (_, answer) = post(extender(true, vec![]), "/filter", NAMES).await;
+    assert_eq!(answer["NodeNames"], json!(["batch-2"]));
+    assert_eq!(answer["FailedAndUnresolvableNodes"], json!({"batch-1": "Bulkhead is retiring this node"}));
+    assert_eq!(answer["FailedNodes"], json!({}), "nothing is preempted for a queue");
+}
+
+#[tokio::test]
+async fn whole_nodes_are_answered_with_whole_nodes() {
+    let (_, answer) = post(extender(false, vec![]), "/filter", NODES).await;
+    assert_eq!(answer["NodeNames"], Value::Null);
+    assert_eq!(answer["Nodes"]["items"][0]["metadata"]["name"], "batch-2");
+    assert_eq!(answer["Nodes"]["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        answer["FailedAndUnresolvableNodes"],
+        json!({"batch-1": "Bulkhead holds no room for this pod on this node"})
+    );
+}
+
+#[tokio::test]
+async fn a_newer_hold_in_our_own_watch_counts() {
+    let mut newer: PodFacts = PodFacts::read(&serde_json::from_str::<ExtenderArgs>(NAMES).unwrap().pod.metadata);
+    newer.version = Some(4712);
+    newer.hold = Some(vec!["batch-1".to_owned()]);
+    let extender = extender(false, vec![("science/train-0-x7k2p", newer)]);
+    let (_, answer) = post(extender, "/filter", NAMES).await;
+    assert_eq!(answer["NodeNames"], json!(["batch-1"]));
+}
+
+#[tokio::test]
+async fn scores_follow_the_hold() {
+    let (_, answer) = post(extender(false, vec![]), "/prioritize", NAMES).await;
+    assert_eq!(answer, json!([{"Host": "batch-1", "Score": 0}, {"Host": "batch-2", "Score": 10}]));
+}
+
+#[tokio::test]
+async fn before_everything_was_seen_there_is_an_error_and_no_verdict() {
+    let (status, answer) = post(with_caches(Caches::default()), "/filter", NAMES).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(answer["Error"], "Bulkhead's extender has just started and has not seen all nodes yet");
+    let order = r#"{"PodName":"p","PodNamespace":"ns","PodUID":"u","Node":"batch-1"}"#;
+    let (_, answer) = post(with_caches(Caches::default()), "/bind", order).await;
+    assert!(answer["Error"].as_str().unwrap().contains("has not seen all"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_binding_that_may_not_be_is_refused_without_asking_the_api_server() {
+    let pod = PodFacts { uid: "u".to_owned(), hold: Some(vec!["batch-1".to_owned()]), ..PodFacts::default() };
+    let extender = extender(true, vec![("ns/p", pod)]);
+    let order = r#"{"PodName":"p","PodNamespace":"ns","PodUID":"u","Node":"batch-1"}"#;
+    let (status, answer) = post(extender, "/bind", order).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(answer, json!({"Error": "node batch-1: Bulkhead is retiring this node"}));
+}
+
+#[tokio::test]
+async fn an_api_server_that_cannot_be_reached_is_an_error_in_the_answer() {
+    let pod = PodFacts { uid: "u".to_owned(), hold: Some(vec!["batch-1".to_owned()]), ..PodFacts::default() };
+    let extender = extender(false, vec![("ns/p", pod)]);
+    let order = r#"{"PodName":"p","PodNamespace":"ns","PodUID":"u","Node":"batch-1"}"#;
+    let (status, answer) = post(extender, "/bind", order).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(!answer["Error"].as_str().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_said_where_the_scheduler_reads_it() {
+    let (status, answer) = post(extender(false, vec![]), "/filter", "{").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(answer["Error"].as_str().unwrap().starts_with("Bulkhead's extender cannot read the request"), "{answer}");
+    let (status, _) = post(extender(false, vec![]), "/prioritize", "{").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_body_above_the_limit_is_not_read() {
+    let (status, _) = post(extender(false, vec![]), "/filter", vec![b' '; BODY_LIMIT + 1]).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+}
