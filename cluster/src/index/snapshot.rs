@@ -111,7 +111,7 @@ impl State {
             let Some(index) = self.node_of(record).and_then(|node| place.get(node)) else { continue };
             let node = &mut nodes[*index];
             node.used.add(&record.requests);
-            if record.origin == Origin::Unit {
+            if record.origin == Origin::Unit || record.queued.as_ref().is_some_and(|queued| queued.place.is_some()) {
                 node.units += 1;
             } else {
                 node.foreign.add(&record.requests);

@@ -1,0 +1,162 @@
+//! Our own writes, seen before the watches show them.
+
+use super::*;
+use model::status::{JobState, Status};
+
+fn waiting() -> Index {
+    let index = index();
+    apply::<Node>(&index, &node("n1"));
+    apply::<Job>(&index, &job("j"));
+    apply::<Pod>(&index, &pod("p", "j"));
+    index
+}
+
+fn place(index: &Index, seconds: i64) -> Place {
+    index.snapshot(at(seconds)).units.remove(0).place
+}
+
+#[test]
+fn a_pod_that_we_bound_is_on_its_node_at_once() {
+    let index = waiting();
+    index.assume_bound("uid-p", "n1", at(0));
+    assert_eq!(place(&index, 1), bound("n1", false));
+    let node = only_node(&index, at(1));
+    assert_eq!((node.used, node.units, node.idle_since), (cores(1), 1, None));
+    assert_eq!(index.pods_of_node("n1").len(), 1);
+}
+
+#[test]
+fn an_assumption_outlives_events_that_do_not_show_it() {
+    let index = waiting();
+    index.assume_bound("uid-p", "n1", at(0));
+    apply::<Pod>(&index, &annotated(pod("p", "j"), "other", "x"));
+    assert_eq!(place(&index, 29), bound("n1", false));
+    list::<Pod>(&index, &[pod("p", "j")]);
+    assert_eq!(place(&index, 29), bound("n1", false));
+}
+
+#[test]
+fn an_assumption_ends_after_half_a_minute_or_when_it_is_forgotten() {
+    let index = waiting();
+    index.assume_bound("uid-p", "n1", at(0));
+    assert_eq!(place(&index, 30), Place::Waiting);
+    index.assume_bound("uid-p", "n1", at(30));
+    index.forget("uid-p");
+    assert_eq!(place(&index, 31), Place::Waiting);
+}
+
+#[test]
+fn the_watch_has_the_last_word_about_the_node() {
+    let index = waiting();
+    index.assume_bound("uid-p", "n1", at(0));
+    apply::<Pod>(&index, &on(pod("p", "j"), "n2"));
+    assert_eq!(place(&index, 1), bound("n2", false));
+    assert_eq!(only_node(&index, at(1)).units, 0);
+    apply::<Pod>(&index, &pod("p", "j"));
+    assert_eq!(place(&index, 2), Place::Waiting, "nothing is left of the assumption");
+}
+
+#[test]
+fn a_pod_that_is_gone_takes_its_assumption_along() {
+    let index = waiting();
+    index.assume_bound("uid-p", "n1", at(0));
+    delete::<Pod>(&index, &pod("p", "j"));
+    assert_eq!(only_node(&index, at(1)).units, 0);
+    apply::<Pod>(&index, &pod("p", "j"));
+    assert_eq!(place(&index, 2), Place::Waiting);
+}
+
+#[test]
+fn a_hold_is_seen_at_once_and_replaced_by_what_the_watch_shows() {
+    let index = waiting();
+    let held =
+        |nodes: &[&str], refused| Place::Held { nodes: nodes.iter().map(ToString::to_string).collect(), refused };
+    let shown = |nodes: &str| {
+        let mut pod = annotated(pod("p", "j"), keys::HOLD, nodes);
+        pod["spec"]["schedulerName"] = json!(keys::SCHEDULER_EXTENDED);
+        pod["status"]["conditions"] = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]);
+        pod
+    };
+    index.assume_held("uid-p", &["n1".to_owned()], at(0));
+    assert_eq!(place(&index, 1), held(&["n1"], false));
+    assert_eq!(only_node(&index, at(1)).idle_since, None);
+    apply::<Pod>(&index, &shown("n1"));
+    assert_eq!(place(&index, 2), held(&["n1"], true));
+    index.assume_held("uid-p", &["n1".to_owned(), "n2".to_owned()], at(3));
+    assert_eq!(place(&index, 3), held(&["n1", "n2"], false), "the refusal was of the hold before");
+    apply::<Pod>(&index, &shown("n1,n2"));
+    assert_eq!(place(&index, 4), held(&["n1", "n2"], true));
+}
+
+#[test]
+fn a_release_and_a_status_are_seen_at_once() {
+    let index = waiting();
+    let status = Status { state: JobState::Starting, reason: None };
+    let seen = |seconds| {
+        let job = index.snapshot(at(seconds)).jobs.remove(0);
+        (job.released, job.status)
+    };
+    assert_eq!(seen(0), (false, None));
+    index.assume_released("uid-j", at(0));
+    index.assume_status("uid-j", &status, at(0));
+    assert_eq!(seen(1), (true, Some(status.clone())));
+    apply::<Job>(&index, &annotated(job("j"), keys::RELEASED, "true"));
+    assert_eq!(seen(2), (true, Some(status.clone())), "the status is still to come");
+    let both = annotated(annotated(job("j"), keys::RELEASED, "true"), keys::STATUS, r#"{"state":"STARTING"}"#);
+    apply::<Job>(&index, &both);
+    assert_eq!(seen(3), (true, Some(status)));
+    apply::<Job>(&index, &annotated(job("j"), keys::STATUS, r#"{"state":"RUNNABLE"}"#));
+    assert_eq!(
+        seen(4),
+        (false, Some(Status { state: JobState::Runnable, reason: None })),
+        "nothing is assumed any more"
+    );
+}
+
+#[test]
+fn assumptions_are_no_change() {
+    let index = waiting();
+    let before = version(&index);
+    index.assume_bound("uid-p", "n1", at(0));
+    index.assume_released("uid-j", at(0));
+    index.forget("uid-p");
+    assert_eq!(version(&index), before);
+}
+
+#[test]
+fn an_older_version_of_a_batch_node_does_not_come_back() {
+    let index = index();
+    let stage = || index.batch_nodes().iter().map(BatchNode::phase).collect::<Vec<_>>();
+    let read = |object: &Value| serde_json::from_value::<BatchNode>(object.clone()).unwrap();
+    index.apply_batch_node(read(&machine("m", "12", "Ready")));
+    apply::<BatchNode>(&index, &machine("m", "9", "Pending"));
+    assert_eq!(stage(), [api::crd::Phase::Ready]);
+    apply::<BatchNode>(&index, &machine("m", "13", "Retiring"));
+    index.apply_batch_node(read(&machine("m", "12", "Ready")));
+    assert_eq!(stage(), [api::crd::Phase::Retiring]);
+    index.remove_batch_node("m");
+    apply::<BatchNode>(&index, &machine("m", "13", "Retiring"));
+    assert_eq!(stage(), [], "it was seen going");
+    delete::<BatchNode>(&index, &machine("m", "14", "Terminating"));
+    let mut another = machine("m", "15", "Pending");
+    another["metadata"]["uid"] = json!("another");
+    apply::<BatchNode>(&index, &another);
+    delete::<BatchNode>(&index, &machine("m", "14", "Terminating"));
+    assert_eq!(stage(), [api::crd::Phase::Pending], "another one of that name");
+}
+
+#[test]
+fn a_batch_node_that_was_stored_during_a_list_is_kept() {
+    let index = index();
+    let read = |object: &Value| serde_json::from_value::<BatchNode>(object.clone()).unwrap();
+    index.apply_batch_node(read(&machine("gone", "5", "Ready")));
+    index.feed(Event::<DeserializeGuard<BatchNode>>::Init);
+    index.apply_batch_node(read(&machine("new", "20", "Pending")));
+    index.apply_batch_node(read(&machine("moved", "21", "Ready")));
+    index.feed(Event::InitApply(super::read::<BatchNode>(&machine("moved", "11", "Pending"))));
+    index.feed(Event::<DeserializeGuard<BatchNode>>::InitDone);
+    let mut found: Vec<_> =
+        index.batch_nodes().iter().map(|one| (one.metadata.name.clone().unwrap(), one.phase())).collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(found, [("moved".to_owned(), api::crd::Phase::Ready), ("new".to_owned(), api::crd::Phase::Pending)]);
+}

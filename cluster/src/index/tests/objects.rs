@@ -1,0 +1,131 @@
+//! Jobs, custom resources, and what nobody can read.
+
+use super::*;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::error_boundary::InvalidObject;
+use model::snapshot::{Setback, Stage};
+use model::status::JobState;
+
+fn broken<K>(name: &str) -> DeserializeGuard<K> {
+    let metadata =
+        ObjectMeta { name: Some(name.to_owned()), uid: Some(format!("uid-{name}")), ..ObjectMeta::default() };
+    DeserializeGuard(Err(InvalidObject { error: "missing field `spec`".to_owned(), metadata }))
+}
+
+fn ended(mut job: Value, condition: &str) -> Value {
+    job["status"]["conditions"] = json!([{"type": condition, "status": "True"}]);
+    job
+}
+
+#[test]
+fn a_job_that_ended_is_no_longer_planned_until_its_status_says_so() {
+    let index = index();
+    apply::<Job>(&index, &ended(job("j"), "Failed"));
+    apply::<Job>(&index, &ended(annotated(job("k"), keys::STATUS, r#"{"state":"SUCCEEDED"}"#), "Complete"));
+    apply::<Job>(&index, &job("open"));
+    assert_eq!(index.snapshot(at(0)).jobs.len(), 1);
+    let finished = index.finished_jobs();
+    assert_eq!(finished.len(), 1);
+    assert_eq!((finished[0].key.name.as_str(), finished[0].state), ("j", JobState::Failed));
+    let written = model::status::Status { state: JobState::Failed, reason: None };
+    index.assume_status("uid-j", &written, at(0));
+    assert_eq!(index.finished_jobs(), []);
+    assert_eq!(index.job_reference("uid-j").unwrap().name.as_deref(), Some("j"));
+    assert!(index.job_reference("uid-nobody").is_none());
+}
+
+#[test]
+fn a_job_that_is_being_deleted_is_not_planned() {
+    let index = index();
+    let mut deleting = job("j");
+    deleting["metadata"]["deletionTimestamp"] = json!(at(0).to_string());
+    apply::<Job>(&index, &deleting);
+    assert_eq!(index.snapshot(at(0)).jobs, []);
+}
+
+#[test]
+fn the_requests_of_jobs_follow_the_defaults_of_their_queue() {
+    let index = index();
+    apply::<Job>(&index, &job("j"));
+    let requests = || index.snapshot(at(0)).jobs.remove(0).shape.requests;
+    assert_eq!(requests(), Resources::default().with("pods", 1), "no queue, no defaults");
+    apply::<JobQueue>(&index, &queue("q"));
+    assert_eq!(requests(), Resources::new(250, 256 << 20).with("pods", 1));
+    let mut other = queue("q");
+    other["spec"]["defaultRequests"] = json!({"cpu": "1"});
+    apply::<JobQueue>(&index, &other);
+    assert_eq!(requests(), Resources::new(1000, 0).with("pods", 1));
+    delete::<JobQueue>(&index, &other);
+    other["metadata"]["name"] = json!("another-name");
+    other["spec"]["name"] = json!("q");
+    apply::<JobQueue>(&index, &other);
+    assert_eq!(requests(), Resources::new(1000, 0).with("pods", 1), "found by its AWS name");
+    list::<Job>(&index, &[job("k")]);
+    assert_eq!(requests(), Resources::new(1000, 0).with("pods", 1), "also for Jobs that come later");
+}
+
+#[test]
+fn custom_resources_come_by_name() {
+    let index = index();
+    list::<JobQueue>(&index, &[queue("q2"), queue("q1")]);
+    list::<ComputeEnvironment>(&index, &[environment("ce")]);
+    list::<BatchNode>(&index, &[machine("m", "1", "Retiring")]);
+    let snapshot = index.snapshot(at(0));
+    let queues: Vec<_> = snapshot.queues.iter().map(|queue| queue.name.as_str()).collect();
+    assert_eq!(queues, ["q1", "q2"]);
+    assert_eq!(snapshot.environments[0].uuid, ArnBase::default().compute_environment_uuid("ce"));
+    assert_eq!(snapshot.machines[0].stage, Stage::Going);
+    assert_eq!(index.compute_environments().len() + index.job_queues().len(), 3);
+    assert!(index.batch_node("m").is_some());
+}
+
+#[test]
+fn offers_and_setbacks_are_those_of_their_environment() {
+    let index = index();
+    apply::<ComputeEnvironment>(&index, &environment("ce"));
+    let scaling = |seconds| index.snapshot(at(seconds)).environments.remove(0).scaling.unwrap();
+    assert_eq!(scaling(0).offers, Err("the provider has not answered yet".to_owned()));
+    let before = version(&index);
+    index.set_offers("ce", Ok(Vec::new()));
+    index.set_offers("ce", Ok(Vec::new()));
+    assert_eq!(version(&index), before + 1, "the same answer again is no change");
+    assert_eq!(scaling(0).offers, Ok(Vec::new()));
+    let setback = |offer: Option<&str>, until| Setback {
+        offer: offer.map(str::to_owned),
+        until: at(until),
+        message: "no capacity".to_owned(),
+        capacity: true,
+    };
+    index.add_setback("ce", setback(Some("m5.large"), 5));
+    index.add_setback("ce", setback(Some("m5.large"), 10));
+    index.add_setback("ce", setback(None, 20));
+    assert_eq!(scaling(9).setbacks, [setback(Some("m5.large"), 10), setback(None, 20)]);
+    assert_eq!(scaling(10).setbacks, [setback(None, 20)]);
+    assert_eq!(index.setback_count("ce", Some("m5.large")), 2);
+    index.clear_setbacks("ce");
+    assert_eq!((scaling(9).setbacks, index.setback_count("ce", None)), (Vec::new(), 0));
+    delete::<ComputeEnvironment>(&index, &environment("ce"));
+    apply::<ComputeEnvironment>(&index, &environment("ce"));
+    assert!(scaling(0).offers.is_err(), "another environment of that name has its own provider");
+}
+
+#[test]
+fn an_object_that_cannot_be_read_is_absent_and_named() {
+    let index = index();
+    apply::<ComputeEnvironment>(&index, &environment("ce"));
+    index.feed(Event::Apply(broken::<ComputeEnvironment>("ce")));
+    index.feed(Event::Apply(broken::<JobQueue>("q")));
+    index.feed(Event::Apply(broken::<BatchNode>("m")));
+    index.feed(Event::Apply(broken::<Pod>("p")));
+    index.feed(Event::Apply(broken::<Job>("j")));
+    index.feed(Event::Apply(broken::<Node>("n")));
+    assert_eq!(index.snapshot(at(0)), model::snapshot::Snapshot::default());
+    let unreadable = index.unreadable();
+    assert_eq!(unreadable.len(), 3);
+    assert_eq!(
+        unreadable[&("ComputeEnvironment", "ce".to_owned())],
+        "compute environment ce cannot be read: missing field `spec`"
+    );
+    apply::<ComputeEnvironment>(&index, &environment("ce"));
+    assert_eq!(index.unreadable().len(), 2, "correcting it is enough");
+}
