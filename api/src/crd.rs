@@ -3,10 +3,8 @@
 //! Invariant: every rule that can be checked without knowing other objects is in the schema (CEL), so that the API server
 //! refuses a bad object with a message that says what to do. Knows nothing about how the objects are used.
 
-#![allow(
-    unreachable_pub,
-    reason = "the KubeSchema derive repeats each struct in a private scope"
-)]
+#![allow(clippy::duplicated_attributes, reason = "printer columns repeat keys on purpose")]
+#![allow(unreachable_pub, reason = "the KubeSchema derive repeats each struct in a private scope")]
 
 use std::collections::BTreeMap;
 
@@ -74,11 +72,7 @@ pub enum Validity {
     printcolumn(name = "Status", type_ = "string", json_path = ".status.status"),
     printcolumn(name = "vCPUs", type_ = "string", json_path = ".status.vcpus"),
     printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes.ready"),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    )
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -166,11 +160,7 @@ pub struct ComputeEnvironmentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
     /// vCPUs of the machines that exist or are being launched.
-    #[serde(
-        default,
-        rename = "desiredvCpus",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "desiredvCpus", skip_serializing_if = "Option::is_none")]
     pub desiredv_cpus: Option<u32>,
     /// `desired/max`, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,11 +196,7 @@ pub struct NodeCounts {
     printcolumn(name = "Status", type_ = "string", json_path = ".status.status"),
     printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.waiting"),
     printcolumn(name = "Running", type_ = "integer", json_path = ".status.dispatched"),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    )
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)").message("spec.name cannot be changed: the queue's ARN comes from it"))]
@@ -241,10 +227,7 @@ pub struct JobQueueSpec {
 }
 
 fn default_requests() -> BTreeMap<String, String> {
-    BTreeMap::from([
-        ("cpu".to_owned(), "250m".to_owned()),
-        ("memory".to_owned(), "256Mi".to_owned()),
-    ])
+    BTreeMap::from([("cpu".to_owned(), "250m".to_owned()), ("memory".to_owned(), "256Mi".to_owned())])
 }
 
 fn default_true() -> bool {
@@ -284,11 +267,7 @@ pub struct JobQueueStatus {
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Node", type_ = "string", json_path = ".status.nodeName"),
     printcolumn(name = "Units", type_ = "integer", json_path = ".status.units"),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    )
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self == oldSelf").message("a BatchNode's spec cannot be changed"))]
@@ -353,30 +332,20 @@ pub struct BatchNodeStatus {
 impl ComputeEnvironment {
     /// Its AWS name.
     pub fn aws_name(&self) -> &str {
-        self.spec
-            .name
-            .as_deref()
-            .or(self.metadata.name.as_deref())
-            .unwrap_or_default()
+        self.spec.name.as_deref().or(self.metadata.name.as_deref()).unwrap_or_default()
     }
 }
 
 impl JobQueue {
     /// Its AWS name.
     pub fn aws_name(&self) -> &str {
-        self.spec
-            .name
-            .as_deref()
-            .or(self.metadata.name.as_deref())
-            .unwrap_or_default()
+        self.spec.name.as_deref().or(self.metadata.name.as_deref()).unwrap_or_default()
     }
 }
 
 impl BatchNode {
     /// Where it is in its life.
     pub fn phase(&self) -> Phase {
-        self.status
-            .as_ref()
-            .map_or(Phase::Pending, |status| status.phase)
+        self.status.as_ref().map_or(Phase::Pending, |status| status.phase)
     }
 }

@@ -1,2 +1,86 @@
-//! placeholder
-fn main() {}
+//! The `bulkhead` binary: arguments and wiring, nothing else.
+
+mod controller;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use cluster::telemetry::{self, LogFormat};
+
+/// AWS Batch for any Kubernetes cluster.
+#[derive(Parser)]
+#[command(name = "bulkhead", version, about, long_about = None)]
+struct Cli {
+    /// How to log: one JSON object a line, or text for people.
+    #[arg(long, global = true, default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+    /// Kubeconfig file; default: $KUBECONFIG, ~/.kube/config, the pod's service account, in this order.
+    #[arg(long, global = true)]
+    kubeconfig: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the API server: mutates Jobs, Pods and Nodes at admission.
+    Webhook(Listeners<9443, 8080>),
+    /// Serves kube-scheduler: filters, scores and binds pods that the planner does not judge itself.
+    Extender(Extender),
+    /// Plans and carries out: queue loop, node manager, certificates. One replica leads.
+    Controller(controller::Arguments),
+}
+
+/// Addresses of a server inside a pod.
+#[derive(Args)]
+struct Listeners<const PORT: u16, const ADMIN: u16> {
+    /// Where to serve.
+    #[arg(long, default_value_t = SocketAddr::from(([0, 0, 0, 0], PORT)))]
+    listen: SocketAddr,
+    /// Where /healthz, /readyz and /metrics are.
+    #[arg(long, default_value_t = SocketAddr::from(([0, 0, 0, 0], ADMIN)))]
+    admin: SocketAddr,
+}
+
+/// Addresses of the extender.
+#[derive(Args)]
+struct Extender {
+    /// Where to serve kube-scheduler, which runs in the same pod. There is no authentication: keep it on loopback.
+    #[arg(long, default_value = "127.0.0.1:8888")]
+    listen: SocketAddr,
+    /// Where /healthz, /readyz and /metrics are.
+    #[arg(long, default_value = "0.0.0.0:8081")]
+    admin: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cluster::client::install_crypto();
+    let cli = Cli::parse();
+    if let Err(error) = telemetry::init(cli.log_format) {
+        eprintln!("bulkhead: {}", telemetry::chain(&error));
+        return ExitCode::FAILURE;
+    }
+    match run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let Cli { log_format: _, kubeconfig, command } = cli;
+    match command {
+        Command::Webhook(Listeners { listen, admin }) => {
+            Ok(webhook::run(webhook::Config { listen, admin, kubeconfig }).await?)
+        }
+        Command::Extender(Extender { listen, admin }) => {
+            Ok(scheduler::run(scheduler::Config { listen, admin, kubeconfig }).await?)
+        }
+        Command::Controller(arguments) => controller::run(arguments, kubeconfig).await,
+    }
+}

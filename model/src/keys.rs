@@ -42,6 +42,8 @@ pub const ARRAY_SIZE: &str = "bulkhead.dev/array-size";
 pub const HOLD: &str = "bulkhead.dev/hold";
 /// Annotation on a BatchNode or node: when it became idle (RFC 3339).
 pub const IDLE_SINCE: &str = "bulkhead.dev/idle-since";
+/// Annotation on a node that was tainted because a user labelled it; without it the taint is somebody else's.
+pub const TAINTED: &str = "bulkhead.dev/tainted";
 /// Scheduling gate on pods the planner does not judge, until their dispatch.
 pub const GATE: &str = "bulkhead.dev/dispatch";
 /// Finalizer on a BatchNode until its machine is gone.

@@ -1,1 +1,16 @@
-//! placeholder
+//! The node manager: machines of MANAGED environments from launch to end, and the marks on nodes of UNMANAGED ones.
+//!
+//! Invariant: no machine without a stored `BatchNode`, which keeps a finalizer until the machine is gone, so none leaks whoever dies
+//! when. Knows nothing about jobs: what to launch and what to retire is decided elsewhere.
+
+mod act;
+pub mod external;
+mod facts;
+mod manager;
+mod marks;
+mod orders;
+mod poll;
+pub mod provider;
+mod unmanaged;
+
+pub use manager::{Manager, Metrics};

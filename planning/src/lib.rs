@@ -4,9 +4,11 @@ pub mod admission;
 
 mod dispatch;
 mod explain;
+pub mod machine;
 mod offers;
 mod order;
 pub mod plan;
+pub mod removal;
 mod room;
 mod scale;
 

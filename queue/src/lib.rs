@@ -1,1 +1,14 @@
-//! placeholder
+//! The queue loop: what is seen → one plan → what is done to Jobs and Pods.
+//!
+//! Invariant: every action is idempotent and carries the UID it was planned for, so a plan that is carried out twice, or half,
+//! is harmless. Knows nothing about how nodes are launched: that part of the plan is handed on.
+
+mod cycle;
+mod jobs;
+mod metrics;
+mod pods;
+mod report;
+mod status;
+
+pub use cycle::{Config, NodeOrders, Parts, run};
+pub use metrics::Metrics;

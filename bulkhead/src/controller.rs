@@ -1,0 +1,186 @@
+//! Wiring of `bulkhead controller`: watches on every replica, everything that writes on the leader only.
+//!
+//! Invariant: a process that loses its Lease ends at once; one that is asked to end stops writing before it gives the Lease back.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use cluster::admin::{Admin, Heartbeat, Readiness};
+use cluster::client::{self, Clients};
+use cluster::events::{self, Reporter};
+use cluster::index::Index;
+use cluster::lease::{self, Lease};
+use cluster::shutdown::Shutdown;
+use cluster::tasks::Tasks;
+use cluster::{telemetry, watch};
+use model::keys;
+use model::names::ArnBase;
+
+/// A cycle that takes longer than this means that the loop hangs.
+const MAX_SILENCE: Duration = Duration::from_mins(2);
+/// What the leader is writing may take this long to end.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Versions from which labels on a Binding are copied to the pod (KEP-4742, on by default since 1.35).
+const LABELS_ON_BINDINGS: (u32, u32) = (1, 35);
+
+/// Arguments of `bulkhead controller`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Where /healthz, /readyz and /metrics are.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    admin: SocketAddr,
+    /// Region in the ARNs that Bulkhead makes.
+    #[arg(long, default_value = "us-east-1")]
+    region: String,
+    /// Account in the ARNs that Bulkhead makes.
+    #[arg(long, default_value = "123456789012")]
+    account: String,
+    /// Namespace of the Lease and the certificates.
+    #[arg(long, default_value = keys::NAMESPACE)]
+    namespace: String,
+    /// Name of this process in the Lease and in Events.
+    #[arg(long, env = "HOSTNAME", default_value = "bulkhead-controller")]
+    identity: String,
+    /// Seconds after which a leader that says nothing has lost the Lease.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(2..))]
+    lease_seconds: u16,
+    /// Milliseconds between the starts of two planning cycles.
+    #[arg(long, default_value_t = 50)]
+    plan_interval_ms: u64,
+}
+
+/// What the leader works with.
+struct Leading {
+    clients: Clients,
+    index: Index,
+    queue: queue::Metrics,
+    nodes: nodes::Metrics,
+    heartbeat: Heartbeat,
+    shutdown: Shutdown,
+    arguments: Arguments,
+}
+
+/// Runs until SIGTERM, or until the Lease is lost or a part fails.
+pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> anyhow::Result<()> {
+    let (readiness, shutdown) = (Readiness::new(), Shutdown::new());
+    shutdown.on_signals(readiness.clone(), Duration::ZERO).context("signals cannot be received")?;
+    let mut registry = telemetry::registry("controller");
+    let queue = queue::Metrics::register(&mut registry);
+    let nodes = nodes::Metrics::register(&mut registry);
+    let synced = readiness.check("watches");
+    let heartbeat = readiness.heartbeat("queue loop", MAX_SILENCE);
+
+    let admin = Admin::bind(arguments.admin).await?;
+    tracing::info!(admin = %admin.local_addr(), "listening");
+    let clients = client::connect(kubeconfig.as_deref()).await?;
+    let base = ArnBase { region: arguments.region.clone(), account: arguments.account.clone() };
+    let index = Index::new(base);
+    let mut tasks = Tasks::new(shutdown.clone());
+    tasks.spawn_infallible("admin listener", admin.run(Arc::new(registry), readiness, shutdown.clone()));
+    watch::spawn_watches(&clients.retrying, &index, &shutdown, &mut tasks);
+    tasks.spawn_infallible("readiness", {
+        let (index, stopped) = (index.clone(), shutdown.stopped());
+        let watching = async move {
+            index.wait_synced().await;
+            synced.set(true);
+            std::future::pending::<()>().await;
+        };
+        async move {
+            tokio::select! {
+                () = stopped => {}
+                () = watching => {}
+            }
+        }
+    });
+    let leading = Leading { clients, index, queue, nodes, heartbeat, shutdown: shutdown.clone(), arguments };
+    tasks.spawn("leader", async move { lead(leading).await });
+    tasks.run(DRAIN).await?;
+    Ok(())
+}
+
+/// Waits for the Lease, works until asked to stop, gives the Lease back.
+async fn lead(leading: Leading) -> anyhow::Result<()> {
+    let Leading { clients, index, queue, nodes, heartbeat, shutdown, arguments } = leading;
+    let mut config = lease::Config::new(&arguments.namespace, "bulkhead-controller", &arguments.identity);
+    config.timing = timing(arguments.lease_seconds);
+    let candidate = Lease::new(clients.once.clone(), config)?;
+    let waiting = async {
+        loop {
+            heartbeat.beat();
+            tokio::time::sleep(MAX_SILENCE / 4).await;
+        }
+    };
+    let leader = tokio::select! {
+        () = shutdown.stopped() => return Ok(()),
+        () = waiting => return Ok(()),
+        leader = async {
+            index.wait_synced().await;
+            candidate.acquire().await
+        } => leader,
+    };
+    let version = clients.retrying.apiserver_version().await.context("the API server's version cannot be read")?;
+    let reporter = Reporter { controller: "bulkhead.dev/controller".to_owned(), instance: arguments.identity.clone() };
+    let (events, writer) = events::channel(clients.retrying.clone(), reporter);
+    let manager = nodes::Manager::new(clients.clone(), index.clone(), nodes)?;
+    let orders: queue::NodeOrders = {
+        let manager = manager.clone();
+        Box::new(move |launches, retires| {
+            let manager = manager.clone();
+            Box::pin(async move { manager.execute(launches, retires).await })
+        })
+    };
+    let config = queue::Config {
+        min_interval: Duration::from_millis(arguments.plan_interval_ms),
+        label_after_bind: minor(&version.major, &version.minor) < LABELS_ON_BINDINGS,
+    };
+    let mut work = Tasks::new(shutdown.clone());
+    work.spawn_infallible("events", writer.run(shutdown.clone()));
+    work.spawn_infallible("node manager", manager.run(shutdown.clone()));
+    let parts = queue::Parts { client: clients.once.clone(), index, events, nodes: orders, metrics: queue, heartbeat };
+    work.spawn_infallible("queue loop", queue::run(parts, config, shutdown.clone()));
+    tokio::select! {
+        lost = leader.lost() => return Err(lost.into()),
+        ended = work.run(DRAIN) => ended?,
+    }
+    leader.release().await;
+    Ok(())
+}
+
+/// The proportions of client-go: renewal is given up at two thirds, and it is renewed every seventh.
+fn timing(seconds: u16) -> lease::step::Timing {
+    let duration = Duration::from_secs(u64::from(seconds));
+    lease::step::Timing {
+        duration,
+        renew_deadline: duration * 2 / 3,
+        renew_every: duration * 2 / 15,
+        ..lease::step::Timing::default()
+    }
+}
+
+fn minor(major: &str, minor: &str) -> (u32, u32) {
+    let number = |text: &str| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
+    (number(major), number(minor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_with_a_suffix_are_read() {
+        assert_eq!(minor("1", "35"), (1, 35));
+        assert_eq!(minor("1", "34+"), (1, 34));
+        assert!(minor("1", "34+") < LABELS_ON_BINDINGS);
+    }
+
+    #[test]
+    fn any_lease_duration_gives_times_that_belong_together() {
+        for seconds in [2, 15, 600] {
+            timing(seconds).validate().unwrap();
+        }
+    }
+}

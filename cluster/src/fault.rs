@@ -1,0 +1,87 @@
+//! Named points at which a test can kill the process, to prove that another finishes what was begun.
+//!
+//! Invariant: without `BULKHEAD_FAULT` nothing happens. A point lies between two steps that are stored or seen elsewhere; killing
+//! there must lose nothing. Does not know what the steps are.
+
+use std::sync::OnceLock;
+
+/// Environment variable with the name of the point at which to die.
+pub const VARIABLE: &str = "BULKHEAD_FAULT";
+/// Exit code of a process that died at a point, so that a test can tell it from other ends.
+pub const EXIT_CODE: i32 = 86;
+
+/// A point at which the process can be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// The `BatchNode` is stored, nothing has been asked of the provider.
+    BatchNodeStored,
+    /// The provider has launched the machine, which is not stored.
+    Launched,
+    /// The launch is stored, the node is not there.
+    LaunchStored,
+    /// The node has joined, nothing has been done to it.
+    NodeJoined,
+    /// The node is Ready, which is not stored.
+    NodeReady,
+    /// Retirement is stored, the node is not tainted.
+    RetireStored,
+    /// The node is empty, which is not stored.
+    Drained,
+    /// The machine is gone, its Node is there.
+    Terminated,
+    /// The Node is gone, the `BatchNode` is there.
+    NodeDeleted,
+}
+
+impl Point {
+    /// All points, in the order in which a machine passes them.
+    pub const ALL: [Self; 9] = [
+        Self::BatchNodeStored,
+        Self::Launched,
+        Self::LaunchStored,
+        Self::NodeJoined,
+        Self::NodeReady,
+        Self::RetireStored,
+        Self::Drained,
+        Self::Terminated,
+        Self::NodeDeleted,
+    ];
+
+    /// Its name, as the variable names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BatchNodeStored => "batch-node-stored",
+            Self::Launched => "launched",
+            Self::LaunchStored => "launch-stored",
+            Self::NodeJoined => "node-joined",
+            Self::NodeReady => "node-ready",
+            Self::RetireStored => "retire-stored",
+            Self::Drained => "drained",
+            Self::Terminated => "terminated",
+            Self::NodeDeleted => "node-deleted",
+        }
+    }
+}
+
+/// Dies here, at once and without cleaning up, if the variable names this point.
+pub fn reach(point: Point) {
+    static CHOSEN: OnceLock<Option<String>> = OnceLock::new();
+    let chosen = CHOSEN.get_or_init(|| std::env::var(VARIABLE).ok());
+    if chosen.as_deref() == Some(point.name()) {
+        tracing::error!(point = point.name(), "dying, because {VARIABLE} says so");
+        std::process::exit(EXIT_CODE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct() {
+        let mut names: Vec<&str> = Point::ALL.iter().map(|point| point.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Point::ALL.len());
+    }
+}

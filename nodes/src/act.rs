@@ -1,0 +1,230 @@
+//! Carries out one step of one machine.
+//!
+//! Invariant: every step may be repeated. A machine is taken down in the order machine, Node, `BatchNode`, so that what is left after a
+//! crash still says what is to be done.
+
+use std::time::Duration;
+
+use api::BatchNode;
+use api::convert::pod::Origin;
+use api::crd::Phase;
+use api::provider::{LaunchRequest, Taint};
+use cluster::fault::{self, Point};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use model::keys;
+use model::snapshot::Setback;
+use planning::machine::{Step, back_off};
+use serde_json::json;
+
+use crate::manager::{ActError, Done, Shared};
+use crate::orders::enter;
+use crate::provider::{Provider, ProviderError, Termination};
+use crate::{facts, marks};
+
+/// Between two looks at a machine that is going away.
+const GOING: Duration = Duration::from_millis(500);
+/// Between two looks at a node whose foreign pods are being evicted; refusals by a `PodDisruptionBudget` are asked again as often.
+const EVICTING: Duration = Duration::from_secs(2);
+/// Between two writes of a machine's number of units.
+const UNITS_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
+
+/// Carries out a step.
+pub(crate) async fn act(shared: &Shared, machine: &BatchNode, step: Step) -> Result<Done, ActError> {
+    match step {
+        Step::Launch => launch(shared, machine).await,
+        Step::Mark => {
+            fault::reach(Point::NodeJoined);
+            mark(shared, machine).await
+        }
+        Step::Serve => {
+            fault::reach(Point::NodeReady);
+            shared.metrics.ready.inc();
+            enter(shared, machine, Phase::Ready, None, None).await?;
+            shared.index.clear_setbacks(&machine.spec.compute_environment);
+            tracing::info!(machine = machine.name_any(), "ready");
+            Ok(Done::Done)
+        }
+        Step::Retire => {
+            enter(shared, machine, Phase::Retiring, Some("its BatchNode was deleted"), None).await?;
+            Ok(Done::Done)
+        }
+        Step::Taint => taint(shared, machine).await,
+        Step::Drain => drain(shared, machine).await,
+        Step::GiveUp(why) => {
+            if machine.phase() != Phase::Retiring {
+                shared.metrics.given_up.inc();
+                tracing::warn!(machine = machine.name_any(), why, "given up");
+            }
+            enter(shared, machine, Phase::Terminating, Some(why), None).await?;
+            Ok(Done::Done)
+        }
+        Step::Terminate => terminate(shared, machine).await,
+        Step::Wait(_) => count_units(shared, machine).await,
+    }
+}
+
+async fn launch(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+    let spec = &machine.spec;
+    let taints = marks::MANAGED.map(|effect| Taint {
+        key: keys::BATCH_TAINT.to_owned(),
+        value: keys::BATCH_TAINT_VALUE.to_owned(),
+        effect: effect.to_owned(),
+    });
+    let request = LaunchRequest {
+        offer: spec.offer.clone(),
+        labels: [(keys::CE_UUID.to_owned(), spec.compute_environment_uuid.clone())].into(),
+        taints: taints.to_vec(),
+        compute_environment: spec.compute_environment_name.clone(),
+    };
+    let provider = Provider::new(&spec.provider, &shared.http)?;
+    match provider.launch(&machine.name_any(), &request).await {
+        Ok(instance) => {
+            shared.metrics.launched.inc();
+            fault::reach(Point::Launched);
+            enter(shared, machine, Phase::Launching, None, Some(&instance.id)).await?;
+            fault::reach(Point::LaunchStored);
+        }
+        // Whether a machine was made is not known: taking it down finds out. The plan looks elsewhere meanwhile.
+        Err(error) => {
+            shared.metrics.launch_failures.inc();
+            let text = cluster::telemetry::chain(&error);
+            tracing::warn!(machine = machine.name_any(), offer = spec.offer, error = text, "the launch failed");
+            set_back(shared, machine, &error, &text);
+            enter(shared, machine, Phase::Terminating, Some(&text), None).await?;
+        }
+    }
+    Ok(Done::Done)
+}
+
+/// Remembers not to try the same again for a while.
+fn set_back(shared: &Shared, machine: &BatchNode, error: &ProviderError, text: &str) {
+    let environment = &machine.spec.compute_environment;
+    let concerns_offer = error.is_capacity() || error.is_final();
+    let offer = concerns_offer.then(|| machine.spec.offer.clone());
+    let failures = shared.index.setback_count(environment, offer.as_deref()) + 1;
+    let now = Timestamp::now();
+    let until = now.checked_add(back_off(failures)).unwrap_or(now);
+    shared
+        .index
+        .add_setback(environment, Setback { offer, until, message: text.to_owned(), capacity: error.is_capacity() });
+}
+
+async fn mark(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+    let api: Api<Node> = Api::all(shared.clients.once.clone());
+    let Some(node) = api.get_opt(&machine.name_any()).await? else { return Ok(Done::Again(GOING)) };
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+    let patch = json!({
+        "metadata": {
+            "resourceVersion": node.metadata.resource_version,
+            "labels": {keys::CE_UUID: machine.spec.compute_environment_uuid},
+        },
+        "spec": {"taints": marks::with_batch(&taints, &marks::MANAGED)},
+    });
+    api.patch(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(Done::Again(GOING))
+}
+
+async fn taint(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+    let api: Api<Node> = Api::all(shared.clients.once.clone());
+    let Some(node) = api.get_opt(&machine.name_any()).await? else { return Ok(Done::Again(GOING)) };
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+    let patch = json!({
+        "metadata": {"resourceVersion": node.metadata.resource_version},
+        "spec": {"taints": marks::with_retiring(&taints)},
+    });
+    api.patch(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    // The watch shows the taint within moments.
+    Ok(Done::Again(Duration::from_millis(100)))
+}
+
+/// Looks at the node's pods once more, past all caches; evicts what is foreign.
+async fn drain(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+    let api: Api<Pod> = Api::all(shared.clients.once.clone());
+    let here = ListParams::default().fields(&format!("spec.nodeName={}", machine.name_any()));
+    let pods = api.list(&here).await?.items;
+    let alive: Vec<&Pod> = pods.iter().filter(|pod| !has_ended(pod)).collect();
+    if alive.iter().any(|pod| pod.labels().contains_key(keys::JOB_ID)) {
+        return Ok(Done::Again(EVICTING));
+    }
+    let foreign: Vec<&Pod> = alive.into_iter().filter(|pod| !stays(pod)).collect();
+    if foreign.is_empty() {
+        fault::reach(Point::Drained);
+        let why = machine.status.as_ref().and_then(|status| status.message.clone());
+        enter(shared, machine, Phase::Terminating, why.as_deref(), None).await?;
+        return Ok(Done::Done);
+    }
+    for pod in foreign {
+        let api: Api<Pod> = Api::namespaced(shared.clients.once.clone(), &pod.namespace().unwrap_or_default());
+        let evicted = api.evict(&pod.name_any(), &EvictParams::default()).await;
+        // 429: a PodDisruptionBudget says not now. 404: gone already.
+        if let Err(error) = evicted {
+            tracing::info!(pod = pod.name_any(), error = cluster::telemetry::chain(&error), "not evicted yet");
+        }
+    }
+    Ok(Done::Again(EVICTING))
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Pods that end with their node: those of DaemonSets, and static ones.
+fn stays(pod: &Pod) -> bool {
+    pod.owner_references().iter().any(|owner| owner.kind == "DaemonSet")
+        || pod.annotations().contains_key("kubernetes.io/config.mirror")
+}
+
+async fn terminate(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+    let name = machine.name_any();
+    let provider = Provider::new(&machine.spec.provider, &shared.http)?;
+    if provider.terminate(&name).await? == Termination::GoingAway {
+        return Ok(Done::Again(GOING));
+    }
+    fault::reach(Point::Terminated);
+    let nodes: Api<Node> = Api::all(shared.clients.once.clone());
+    ignore_missing(nodes.delete(&name, &DeleteParams::default()).await)?;
+    fault::reach(Point::NodeDeleted);
+    let machines: Api<BatchNode> = Api::all(shared.clients.once.clone());
+    if machine.metadata.deletion_timestamp.is_none() {
+        ignore_missing(machines.delete(&name, &DeleteParams::default()).await)?;
+    }
+    let finalizers: Vec<&String> = machine.finalizers().iter().filter(|one| *one != keys::MACHINE_FINALIZER).collect();
+    let patch = json!({"metadata": {"uid": machine.metadata.uid, "finalizers": finalizers}});
+    ignore_missing(machines.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await)?;
+    shared.index.remove_batch_node(&name);
+    shared.metrics.terminated.inc();
+    tracing::info!(machine = name, "gone");
+    Ok(Done::Done)
+}
+
+fn ignore_missing<T>(result: kube::Result<T>) -> Result<(), ActError> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the stored number of units is wrong, and has been written long enough ago.
+pub(crate) fn units_changed(shared: &Shared, machine: &BatchNode, now: Timestamp) -> bool {
+    let stored = machine.status.as_ref().and_then(|status| status.units).unwrap_or(0);
+    let settled = facts::since(machine).is_none_or(|since| now.duration_since(since) > UNITS_INTERVAL);
+    machine.phase() != Phase::Pending && settled && stored != units(shared, machine)
+}
+
+fn units(shared: &Shared, machine: &BatchNode) -> u32 {
+    let pods = shared.index.pods_of_node(&machine.name_any());
+    u32::try_from(pods.iter().filter(|pod| pod.origin == Origin::Unit).count()).unwrap_or(u32::MAX)
+}
+
+async fn count_units(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+    let patch = json!({"metadata": {"uid": machine.metadata.uid}, "status": {"units": units(shared, machine)}});
+    let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
+    let stored = api.patch_status(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    shared.index.apply_batch_node(stored);
+    Ok(Done::Again(Duration::from_secs(1)))
+}

@@ -1,0 +1,122 @@
+//! Carries out what a plan says about nodes: stores machines to be launched, and that machines retire.
+//!
+//! Invariant: a machine is stored, with its finalizer, before anything is asked of a provider.
+
+use std::collections::BTreeMap;
+
+use api::crd::{BatchNodeSpec, BatchNodeStatus, Phase};
+use api::{BatchNode, ComputeEnvironment};
+use cluster::fault::{self, Point};
+use futures::future::join_all;
+use jiff::Timestamp;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use model::plan::{Launch, Retire};
+use model::quantity::format_milli;
+use model::resources::Resources;
+use model::snapshot::{Environment, Offer};
+use model::{keys, names};
+use serde_json::json;
+
+use crate::manager::{ActError, Manager, Shared};
+
+impl Manager {
+    /// Carries out a plan's launches and retirements. False if one failed; the plan is made again then.
+    pub async fn execute(&self, launches: Vec<Launch>, retires: Vec<Retire>) -> bool {
+        if launches.is_empty() && retires.is_empty() {
+            return true;
+        }
+        let environments = self.0.index.snapshot(Timestamp::now()).environments;
+        let storing = join_all(launches.iter().map(|launch| store(&self.0, &environments, launch)));
+        let retiring = join_all(retires.iter().map(|retire| self.retire(retire)));
+        let (mut results, ends) = tokio::join!(storing, retiring);
+        results.extend(ends);
+        results.into_iter().fold(true, |all, done| match done {
+            Ok(()) => all,
+            Err(error) => {
+                tracing::warn!(error = cluster::telemetry::chain(&error), "a plan for nodes was not carried out");
+                false
+            }
+        })
+    }
+
+    async fn retire(&self, retire: &Retire) -> Result<(), ActError> {
+        let Some(machine) = self.0.index.batch_node(&retire.machine) else { return Ok(()) };
+        enter(&self.0, &machine, Phase::Retiring, Some(&retire.reason), None).await?;
+        fault::reach(Point::RetireStored);
+        tracing::info!(machine = retire.machine, reason = retire.reason, "retiring");
+        Ok(())
+    }
+}
+
+async fn store(shared: &Shared, environments: &[Environment], launch: &Launch) -> Result<(), ActError> {
+    let all = shared.index.compute_environments();
+    let Some(stored) = all.iter().find(|one| one.name_any() == launch.environment) else { return Ok(()) };
+    let Some(environment) = environments.iter().find(|one| one.name == launch.environment) else { return Ok(()) };
+    let offers = environment.scaling.as_ref().and_then(|scaling| scaling.offers.as_ref().ok());
+    let Some(offer) = offers.into_iter().flatten().find(|offer| offer.name == launch.offer) else { return Ok(()) };
+    let Some(spec) = spec(stored, environment, offer) else { return Ok(()) };
+    let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
+    let suffix = uuid::Uuid::new_v4().simple().to_string();
+    let name = names::machine_name(&environment.name, &suffix[..5]);
+    let machine = BatchNode {
+        metadata: ObjectMeta {
+            name: Some(name),
+            finalizers: Some(vec![keys::MACHINE_FINALIZER.to_owned()]),
+            ..ObjectMeta::default()
+        },
+        spec,
+        status: None,
+    };
+    // A name that is taken is an error like any other: the plan is made again, with another name.
+    let machine = api.create(&PostParams::default(), &machine).await?;
+    tracing::info!(machine = machine.name_any(), offer = launch.offer, environment = launch.environment, "launching");
+    fault::reach(Point::BatchNodeStored);
+    shared.index.apply_batch_node(machine);
+    Ok(())
+}
+
+fn spec(stored: &ComputeEnvironment, environment: &Environment, offer: &Offer) -> Option<BatchNodeSpec> {
+    Some(BatchNodeSpec {
+        compute_environment: environment.name.clone(),
+        compute_environment_uuid: environment.uuid.clone(),
+        compute_environment_name: environment.aws_name.clone(),
+        offer: offer.name.clone(),
+        milli_vcpus: u64::try_from(offer.milli_vcpus).ok()?,
+        allocatable: quantities(&offer.allocatable),
+        provider: stored.spec.provider.clone()?,
+    })
+}
+
+fn quantities(resources: &Resources) -> BTreeMap<String, String> {
+    let named = [("cpu", format_milli(resources.cpu)), ("memory", resources.memory.to_string())];
+    let others = resources.other.iter().map(|(name, amount)| (name.clone(), amount.to_string()));
+    named.into_iter().map(|(name, amount)| (name.to_owned(), amount)).chain(others).collect()
+}
+
+/// Stores that a machine is in another phase, and since when.
+pub(crate) async fn enter(
+    shared: &Shared,
+    machine: &BatchNode,
+    phase: Phase,
+    message: Option<&str>,
+    instance: Option<&str>,
+) -> Result<(), ActError> {
+    let before = machine.status.clone().unwrap_or_default();
+    let status = BatchNodeStatus {
+        phase,
+        instance_id: instance.map(ToOwned::to_owned).or(before.instance_id),
+        node_name: (phase != Phase::Launching).then(|| machine.name_any()),
+        units: before.units,
+        message: message.map(ToOwned::to_owned),
+        since: Some(Timestamp::now()),
+    };
+    let mut patch = json!({"metadata": {"uid": machine.metadata.uid}, "status": status});
+    if message.is_none() {
+        patch["status"]["message"] = serde_json::Value::Null;
+    }
+    let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
+    let stored = api.patch_status(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    shared.index.apply_batch_node(stored);
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! The loop: waits for a change, takes a snapshot, plans, carries out.
+//!
+//! Invariant: one cycle at a time, at most one every [`Config::min_interval`]; what failed is planned again a second later.
+
+use std::time::{Duration, Instant};
+
+use cluster::admin::Heartbeat;
+use cluster::events::Events;
+use cluster::index::Index;
+use cluster::shutdown::Shutdown;
+use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use model::plan::{Launch, Plan, Retire};
+use tokio::time;
+
+use crate::metrics::Metrics;
+use crate::{jobs, pods, report, status};
+
+/// After a failed action the plan is made again this much later, even if nothing changes.
+const RETRY: SignedDuration = SignedDuration::from_secs(1);
+/// Something is planned at least this often: a guard against a wake-up that was computed wrongly.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// How the loop runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Time between the starts of two cycles; changes in between are seen together.
+    pub min_interval: Duration,
+    /// The cluster ignores labels on a Binding (Kubernetes before 1.35): they are patched afterwards.
+    pub label_after_bind: bool,
+}
+
+/// Carries out the part of a plan that concerns nodes. Answers false if something failed and should be planned again.
+pub type NodeOrders = Box<dyn Fn(Vec<Launch>, Vec<Retire>) -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// What carrying out needs.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) index: Index,
+    pub(crate) events: Events,
+    pub(crate) config: Config,
+}
+
+/// What the loop works with.
+pub struct Parts {
+    /// Must not repeat requests by itself: refused bindings are planned again.
+    pub client: Client,
+    /// What is seen.
+    pub index: Index,
+    /// Where it is told.
+    pub events: Events,
+    /// Who carries out what concerns nodes.
+    pub nodes: NodeOrders,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Beats once a cycle.
+    pub heartbeat: Heartbeat,
+}
+
+/// Runs the loop until `shutdown` stops.
+pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) {
+    let Parts { client, index, events, nodes, metrics, heartbeat } = parts;
+    let context = Context { client, index, events, config };
+    let mut version = context.index.version();
+    let mut shown = status::Shown::default();
+    let stopped = shutdown.stopped();
+    tokio::pin!(stopped);
+    loop {
+        let started = Instant::now();
+        version.borrow_and_update();
+        heartbeat.beat();
+        let (wake_at, failed) = cycle(&context, &nodes, &metrics, &mut shown).await;
+        heartbeat.beat();
+        let pause = pause(wake_at, failed, Timestamp::now());
+        let change = async {
+            // The index outlives the loop, so the channel cannot close.
+            let _open = version.changed().await;
+            time::sleep_until((started + context.config.min_interval).into()).await;
+        };
+        tokio::select! {
+            biased;
+            () = &mut stopped => return,
+            () = change => {}
+            () = time::sleep(pause) => {}
+        }
+    }
+}
+
+/// One cycle. Returns when to wake up at the latest, and whether something failed.
+async fn cycle(
+    context: &Context,
+    nodes: &NodeOrders,
+    metrics: &Metrics,
+    shown: &mut status::Shown,
+) -> (Option<Timestamp>, bool) {
+    // 1. what is seen
+    let now = Timestamp::now();
+    let snapshot = context.index.snapshot(now);
+    // 2. decide
+    let began = Instant::now();
+    let plan = planning::plan(&snapshot, now);
+    metrics.planned(began.elapsed(), &plan);
+    log(&plan);
+    // 3. do: what starts work first, then what explains it
+    let Plan { release, dispatch, hold, launch, retire, status: changes, queues, wake_at } = plan;
+    report::launches(context, &launch);
+    let (nodes_ok, bound, held, released) = tokio::join!(
+        nodes(launch, retire),
+        pods::bind_all(context, &dispatch),
+        pods::hold_all(context, &hold),
+        jobs::release_all(context, &release),
+    );
+    report::dispatches(context, &bound);
+    let written = jobs::write_all(context, &changes).await;
+    let finished = jobs::finish_all(context).await;
+    let next_status = shown.update(context, &snapshot, &queues, now).await;
+    let failed = !nodes_ok || bound.len() < dispatch.len() || !held || !released || !written || !finished;
+    (wake_at.into_iter().chain(next_status).min(), failed)
+}
+
+fn pause(wake_at: Option<Timestamp>, failed: bool, now: Timestamp) -> Duration {
+    let retry = failed.then(|| now.checked_add(RETRY).unwrap_or(now));
+    let due = wake_at.into_iter().chain(retry).min();
+    let pause = due.map_or(IDLE, |due| Duration::try_from(due.duration_since(now)).unwrap_or(Duration::ZERO));
+    // A millisecond more, so that a wake-up is never a moment early and planned in vain.
+    pause.min(IDLE) + Duration::from_millis(1)
+}
+
+fn log(plan: &Plan) {
+    let count = plan.release.len() + plan.dispatch.len() + plan.hold.len() + plan.launch.len() + plan.retire.len();
+    if count > 0 {
+        tracing::info!(
+            release = plan.release.len(),
+            dispatch = plan.dispatch.len(),
+            hold = plan.hold.len(),
+            launch = plan.launch.len(),
+            retire = plan.retire.len(),
+            "planned"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loop_wakes_at_the_earliest_reason() {
+        let now: Timestamp = "2026-11-01T12:00:00Z".parse().unwrap();
+        let milli = Duration::from_millis(1);
+        let at = |seconds| Some(now + SignedDuration::from_secs(seconds));
+        for (wake_at, failed, expected) in [
+            (None, false, IDLE),
+            (None, true, Duration::from_secs(1)),
+            (at(5), false, Duration::from_secs(5)),
+            (at(5), true, Duration::from_secs(1)),
+            (at(-5), false, Duration::ZERO),
+            (at(500), false, IDLE),
+        ] {
+            assert_eq!(pause(wake_at, failed, now), expected + milli, "{wake_at:?} {failed}");
+        }
+    }
+}
