@@ -1,0 +1,153 @@
+//! What the answers of a provider mean. Pure.
+//!
+//! Invariant: an answer is either understood whole or an error that shows it; only offers are judged one by one, so that one
+//! bad offer does not take the others with it. Knows nothing about how answers come.
+
+use std::collections::BTreeMap;
+
+use api::provider::{self as wire, ErrorCode};
+use model::quantity;
+use model::resources::{PODS, Resources};
+use model::snapshot::Offer;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::provider::{ProviderError, Termination};
+
+/// The kubelet's own default (<https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/>, `maxPods`).
+const DEFAULT_PODS: i64 = 110;
+/// Where an offer has no price its vCPUs stand in, so that smaller is cheaper: 48 millionths of a currency unit per thousandth
+/// of a vCPU and hour, about what general-purpose cloud machines cost, so that priced and unpriced offers can be compared.
+const STAND_IN_PRICE_PER_MILLI_VCPU: i64 = 48;
+/// So much of an unexpected answer is shown.
+const SHOWN: usize = 300;
+
+/// One answer over HTTP.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    /// Who was asked for what.
+    pub(super) url: String,
+    /// HTTP status.
+    pub(super) status: u16,
+    /// Body.
+    pub(super) body: Vec<u8>,
+}
+
+/// Reads the body of a success.
+pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ProviderError> {
+    if !(200..300).contains(&answer.status) {
+        return Err(failure(answer));
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| unexpected(answer, &format!("cannot be read ({error}): ")))
+}
+
+/// Reads the answer to a termination: 404 is what it is all about.
+pub(super) fn termination(answer: &Answer) -> Result<Termination, ProviderError> {
+    match answer.status {
+        404 => Ok(Termination::Gone),
+        200..300 => Ok(Termination::GoingAway),
+        _ => Err(failure(answer)),
+    }
+}
+
+/// Reads the offers, and says what is wrong with those that are left out.
+pub(super) fn offers(answer: &Answer) -> Result<(Vec<Offer>, Vec<String>), ProviderError> {
+    #[derive(serde::Deserialize)]
+    struct Loose {
+        offers: Vec<Value>,
+    }
+    let Loose { offers } = read(answer)?;
+    let mut good = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (index, value) in offers.into_iter().enumerate() {
+        let name = value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match offer(value) {
+            Ok(offer) if !good.contains_key(&offer.name) => drop(good.insert(offer.name.clone(), (index, offer))),
+            Ok(_) => problems.push(format!("offer {name:?} is there twice")),
+            Err(problem) => problems.push(format!("offer {name:?}: {problem}")),
+        }
+    }
+    let mut good: Vec<(usize, Offer)> = good.into_values().collect();
+    good.sort_by_key(|(index, _)| *index);
+    Ok((good.into_iter().map(|(_, offer)| offer).collect(), problems))
+}
+
+/// Converts one offer: what pods can request is what is sold, except for what the provider says about it.
+fn offer(value: Value) -> Result<Offer, String> {
+    let wire::Offer { name, cpu, memory, resources, allocatable, zone, price_micros, spot } =
+        serde_json::from_value(value).map_err(|error| error.to_string())?;
+    if name.is_empty() {
+        return Err("it has no name".to_owned());
+    }
+    let milli_vcpus = quantity::milli(&cpu).map_err(|error| format!("cpu: {error}"))?;
+    if milli_vcpus <= 0 {
+        return Err(format!("cpu {cpu:?} must be more than zero"));
+    }
+    let mut room = Resources::default().with(PODS, DEFAULT_PODS);
+    let sold = [("cpu".to_owned(), cpu), ("memory".to_owned(), memory)];
+    for (resource, amount) in sold.iter().map(|(name, amount)| (name, amount)).chain(&resources).chain(&allocatable) {
+        let parse = if resource == "cpu" { quantity::milli } else { quantity::units };
+        match parse(amount).map_err(|error| format!("{resource}: {error}"))? {
+            negative if negative < 0 => return Err(format!("{resource} {amount:?} must not be negative")),
+            amount => room.set(resource, amount),
+        }
+    }
+    let stand_in = milli_vcpus.saturating_mul(STAND_IN_PRICE_PER_MILLI_VCPU);
+    let price_micros = price_micros.map_or(stand_in, |price| i64::try_from(price).unwrap_or(i64::MAX));
+    let labels = labels(&name, zone);
+    Ok(Offer { name, milli_vcpus, allocatable: room, price_micros, spot, labels })
+}
+
+/// The well-known labels of a node of this kind; whoever launches it asks for them
+/// (<https://kubernetes.io/docs/reference/labels-annotations-taints/>).
+fn labels(offer: &str, zone: Option<String>) -> BTreeMap<String, String> {
+    let kind = ("node.kubernetes.io/instance-type", Some(offer.to_owned()));
+    [kind, ("topology.kubernetes.io/zone", zone)]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value.filter(|value| is_label_value(value))?)))
+        .collect()
+}
+
+fn is_label_value(text: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63
+        && edge(text.chars().next())
+        && edge(text.chars().last())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// What an answer that is no success means.
+fn failure(answer: &Answer) -> ProviderError {
+    let url = answer.url.clone();
+    match serde_json::from_slice::<wire::ProviderError>(&answer.body) {
+        Ok(wire::ProviderError { code: ErrorCode::InsufficientCapacity, message }) => {
+            ProviderError::InsufficientCapacity { url, message }
+        }
+        Ok(wire::ProviderError { code: ErrorCode::InvalidRequest, message }) => {
+            ProviderError::InvalidRequest { url, message }
+        }
+        Ok(wire::ProviderError { code: ErrorCode::TryLater, message }) => ProviderError::TryLater { url, message },
+        // Something in front of the provider may limit rates; any other status without our body means nothing to us.
+        Err(_) if answer.status == 429 => ProviderError::TryLater { url, message: shown(answer) },
+        Err(_) => unexpected(answer, ""),
+    }
+}
+
+fn unexpected(answer: &Answer, problem: &str) -> ProviderError {
+    let text = format!("{problem}{}", shown(answer));
+    ProviderError::Unexpected { url: answer.url.clone(), status: answer.status, text }
+}
+
+fn shown(answer: &Answer) -> String {
+    let text = String::from_utf8_lossy(&answer.body);
+    let text = text.trim();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None if text.is_empty() => "(no text)".to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod tests;

@@ -1,0 +1,123 @@
+//! Tables for the meaning of answers.
+
+use super::*;
+use api::provider::{Instance, InstanceState};
+use serde_json::json;
+
+fn answer(status: u16, body: impl Into<Vec<u8>>) -> Answer {
+    Answer { url: "http://p/offers".to_owned(), status, body: body.into() }
+}
+
+fn one(offer: Value) -> Result<Offer, String> {
+    let (mut offers, mut problems) = offers(&answer(200, json!({"offers": [offer]}).to_string())).unwrap();
+    offers.pop().ok_or_else(|| problems.pop().unwrap())
+}
+
+#[test]
+fn an_offer_is_what_pods_can_request_and_what_it_costs() {
+    let offer = one(json!({
+        "name": "m5.large", "cpu": "2", "memory": "8Gi", "resources": {"nvidia.com/gpu": "1"},
+        "allocatable": {"cpu": "1900m", "pods": "29"}, "zone": "z1", "priceMicros": 96_000, "spot": true,
+    }));
+    assert_eq!(
+        offer.unwrap(),
+        Offer {
+            name: "m5.large".to_owned(),
+            milli_vcpus: 2000,
+            allocatable: Resources::new(1900, 8 << 30).with("nvidia.com/gpu", 1).with(PODS, 29),
+            price_micros: 96_000,
+            spot: true,
+            labels: BTreeMap::from([
+                ("node.kubernetes.io/instance-type".to_owned(), "m5.large".to_owned()),
+                ("topology.kubernetes.io/zone".to_owned(), "z1".to_owned()),
+            ]),
+        }
+    );
+}
+
+#[test]
+fn a_bare_offer_gets_the_kubelets_pod_limit_and_a_price_by_its_vcpus() {
+    let offer = one(json!({"name": "local.small", "cpu": "500m", "memory": "1Gi"})).unwrap();
+    assert_eq!(offer.allocatable, Resources::new(500, 1 << 30).with(PODS, 110));
+    assert_eq!((offer.price_micros, offer.spot), (24_000, false));
+}
+
+#[test]
+fn an_offer_that_cannot_be_understood_is_left_out_and_named() {
+    for (offer, problem) in [
+        (json!({"name": "a", "cpu": "two", "memory": "1Gi"}), r#"offer "a": cpu: "two" is not a quantity"#),
+        (json!({"name": "a", "cpu": "0", "memory": "1Gi"}), r#"offer "a": cpu "0" must be more than zero"#),
+        (json!({"name": "a", "cpu": "1", "memory": "-1Gi"}), r#"offer "a": memory "-1Gi" must not be negative"#),
+        (json!({"name": "a", "cpu": "1", "memory": "1Gi", "allocatable": {"cpu": "x"}}), r#"offer "a": cpu: "x""#),
+        (json!({"name": "", "cpu": "1", "memory": "1Gi"}), r#"offer "": it has no name"#),
+        (json!({"name": "a", "memory": "1Gi"}), r#"offer "a": missing field `cpu`"#),
+        (json!({"name": "a", "cpu": 1, "memory": "1Gi"}), r#"offer "a": invalid type: integer"#),
+        (json!(7), r#"offer "": invalid type"#),
+    ] {
+        let said = one(offer.clone()).unwrap_err();
+        assert!(said.starts_with(problem), "{offer}: {said}");
+    }
+}
+
+#[test]
+fn a_bad_offer_does_not_take_the_others_with_it() {
+    let good = |name: &str| json!({"name": name, "cpu": "1", "memory": "1Gi"});
+    let body = json!({"offers": [good("z"), json!({}), good("a"), good("z")]}).to_string();
+    let (offers, problems) = offers(&answer(200, body)).unwrap();
+    assert_eq!(
+        offers.iter().map(|offer| offer.name.as_str()).collect::<Vec<_>>(),
+        ["z", "a"],
+        "in the provider's order"
+    );
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_eq!(problems[1], r#"offer "z" is there twice"#);
+}
+
+#[test]
+fn names_that_are_no_label_values_are_not_promised_as_labels() {
+    let offer = one(json!({"name": "big machine", "cpu": "1", "memory": "1Gi", "zone": ""})).unwrap();
+    assert_eq!(offer.labels, BTreeMap::new());
+}
+
+#[test]
+fn failures_are_told_apart_by_their_code() {
+    let coded = |code: &str| json!({"code": code, "message": "none left"}).to_string();
+    for (status, body, expected) in [
+        (503, coded("InsufficientCapacity"), "the node provider at http://p/offers has no capacity: none left"),
+        (400, coded("InvalidRequest"), "the node provider at http://p/offers refuses the request: none left"),
+        (429, coded("TryLater"), "the node provider at http://p/offers asks to try later: none left"),
+        (429, "slow down".to_owned(), "the node provider at http://p/offers asks to try later: slow down"),
+        (503, "<html>".to_owned(), "the node provider at http://p/offers answered with HTTP status 503: <html>"),
+        (500, coded("Surprise"), "the node provider at http://p/offers answered with HTTP status 500: {"),
+        (302, String::new(), "the node provider at http://p/offers answered with HTTP status 302: (no text)"),
+    ] {
+        let error = read::<Instance>(&answer(status, body)).unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+        assert_eq!(error.is_capacity(), expected.contains("capacity"));
+        assert_eq!(error.is_final(), expected.contains("refuses"));
+    }
+}
+
+#[test]
+fn a_success_that_cannot_be_read_shows_what_came() {
+    let error = read::<Instance>(&answer(200, format!("hello {}", "x".repeat(500)))).unwrap_err().to_string();
+    assert!(
+        error.contains("HTTP status 200: cannot be read") && error.contains("hello xxx") && error.ends_with('…'),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_instance_is_read() {
+    let body = json!({"token": "t", "id": "i-1", "state": "pending", "nodeName": "t", "offer": "m5.large"}).to_string();
+    let instance: Instance = read(&answer(201, body)).unwrap();
+    assert_eq!((instance.id.as_str(), instance.state), ("i-1", InstanceState::Pending));
+}
+
+#[test]
+fn a_termination_ends_with_not_found() {
+    assert_eq!(termination(&answer(404, "whatever")).unwrap(), Termination::Gone);
+    assert_eq!(termination(&answer(200, "{}")).unwrap(), Termination::GoingAway);
+    assert_eq!(termination(&answer(204, "")).unwrap(), Termination::GoingAway);
+    assert!(termination(&answer(500, "")).is_err());
+}
