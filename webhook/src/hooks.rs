@@ -1,0 +1,138 @@
+//! The three hooks: look up what a decision needs, then decide.
+//!
+//! Invariant: no decision is made here. What cannot be looked up and matters is an error; what only helps is left out.
+
+use std::sync::Arc;
+
+use model::keys;
+use planning::admission::job::{self, JobContext, Write};
+use planning::admission::node::{self, Environment};
+use planning::admission::pod::{self, PodContext, QueueFacts};
+use planning::admission::policy::{
+    JobRoute, NamespaceFacts, PodRoute, QueuedPod, route_job, route_pod, route_pod_of_job,
+};
+use planning::admission::{Admit, Outcome};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::look_up::{LookUp, LookUpError};
+use crate::review::{Operation, Request};
+
+/// What the API server asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Jobs, created or updated.
+    Jobs,
+    /// Pods, created.
+    Pods,
+    /// Nodes, created.
+    Nodes,
+}
+
+impl Hook {
+    /// The word in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jobs => "jobs",
+            Self::Pods => "pods",
+            Self::Nodes => "nodes",
+        }
+    }
+}
+
+/// Decides about one request.
+pub(crate) async fn decide(hook: Hook, request: &Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
+    match (hook, request.operation) {
+        (Hook::Jobs, Operation::Create) => create_job(request, look_up).await,
+        (Hook::Jobs, Operation::Update) => Ok(update_job(request)),
+        (Hook::Pods, Operation::Create) => create_pod(request, look_up).await,
+        (Hook::Nodes, Operation::Create) => Ok(create_node(request, look_up).await),
+        _ => Ok(Admit::unchanged(Outcome::LeftAlone)),
+    }
+}
+
+async fn create_job(request: &Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
+    let namespace = namespace(request, look_up).await?;
+    let queue_exists = match route_job(&request.object, &namespace) {
+        // Only a warning depends on it.
+        JobRoute::Queue(queue) => look_up.queue(&queue).await.map_or(true, |found| found.is_some()),
+        _ => true,
+    };
+    let fresh_id = Uuid::new_v4().to_string();
+    Ok(job::mutate(&request.object, None, &job_context(request, &fresh_id, &namespace, queue_exists)))
+}
+
+fn update_job(request: &Request) -> Admit {
+    let Some(old) = &request.old else {
+        return Admit::refused(400, "request.oldObject is missing in an UPDATE");
+    };
+    job::mutate(&request.object, Some(old), &job_context(request, "", &NamespaceFacts::default(), true))
+}
+
+fn job_context<'a>(
+    request: &'a Request,
+    fresh_id: &'a str,
+    namespace: &'a NamespaceFacts,
+    queue_exists: bool,
+) -> JobContext<'a> {
+    let write = if request.replaces { Write::Replace } else { Write::Patch };
+    JobContext { fresh_id, namespace, requester: &request.user, write, queue_exists }
+}
+
+async fn create_pod(request: &Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
+    let namespace = namespace(request, look_up).await?;
+    let mut route = route_pod(&request.object, &namespace, &Uuid::new_v4().to_string());
+    if let PodRoute::LookUpJob { name, uid } = &route {
+        let job = look_up.job(&request.namespace, name).await?.filter(|job| job["metadata"]["uid"] == **uid);
+        let Some(job) = job else {
+            return Ok(Admit::refused(409, format!("Job {name:?}, which owns this pod, does not exist any more")));
+        };
+        route = route_pod_of_job(&request.object, &job, &namespace);
+    }
+    Ok(match route {
+        PodRoute::Leave(outcome) => Admit::unchanged(outcome),
+        PodRoute::Outside(reason) => pod::leave_outside(&request.object, reason),
+        PodRoute::Queue(queued) => queue_pod(request, &queued, &namespace, look_up).await?,
+        // The second route is made from the Job; it never asks for one.
+        PodRoute::LookUpJob { name, .. } => Admit::refused(500, format!("Job {name:?} was looked up in vain")),
+    })
+}
+
+async fn queue_pod(
+    request: &Request,
+    queued: &QueuedPod,
+    namespace: &NamespaceFacts,
+    look_up: &LookUp,
+) -> Result<Admit, LookUpError> {
+    let known = look_up.queue(&queued.queue).await?;
+    let queue = known.unwrap_or_else(|| Arc::new(QueueFacts::unknown(&queued.queue)));
+    let context = PodContext {
+        unit: &queued.unit,
+        queue_label: Some(&queued.queue),
+        queue: &queue,
+        array_size: queued.array_size,
+        host_network: queued.host_network,
+        forbids_host_network: namespace.forbids_host_network,
+    };
+    Ok(pod::mutate(&request.object, &context))
+}
+
+/// A node whose environment cannot be looked up gets the harmless taint; the controller completes it.
+async fn create_node(request: &Request, look_up: &LookUp) -> Admit {
+    let environment = match node::environment_uuid(&request.object) {
+        None => Environment::Unknown,
+        Some(uuid) => look_up.environment(uuid).await.unwrap_or_else(|error| {
+            tracing::warn!(error = %cluster::telemetry::chain(&error), "the node's environment is not known");
+            Environment::Unknown
+        }),
+    };
+    node::mutate(&request.object, environment)
+}
+
+async fn namespace(request: &Request, look_up: &LookUp) -> Result<Arc<NamespaceFacts>, LookUpError> {
+    look_up.namespace(&request.namespace, !has_queue_label(&request.object)).await
+}
+
+fn has_queue_label(object: &Value) -> bool {
+    object["metadata"]["labels"][keys::QUEUE].as_str().is_some_and(|queue| !queue.is_empty())
+}

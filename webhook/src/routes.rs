@@ -1,0 +1,204 @@
+//! The webhook's HTTP: one route per hook, within limits of time, number and memory.
+//!
+//! Invariant: every request gets a well-formed answer, whatever it holds. Overload is refused at once, before the body is read;
+//! that, a deadline and a failed look-up are HTTP errors, which leave the decision to the hook's failure policy.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header::CONTENT_LENGTH};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use cluster::telemetry::chain;
+use futures::FutureExt as _;
+use planning::admission::Admit;
+use tokio::sync::Semaphore;
+use tracing::{Instrument as _, Span, field};
+
+use crate::hooks::{Hook, decide};
+use crate::look_up::LookUp;
+use crate::metrics::Metrics;
+use crate::review::{self, Undecodable};
+
+/// A review may hold two objects, each as large as the API server takes (3 MiB), and managed fields.
+const BODY_LIMIT: usize = 16 << 20;
+/// All bodies under way together, in KiB. Parsed JSON takes several times its text.
+const BODIES_LIMIT_KIB: usize = 24 << 10;
+/// Requests under way. An API server opens 25 lasting connections; more than this at once means that we are the bottleneck.
+const CONCURRENCY: usize = 512;
+/// Of the time that the caller waits, the part that is ours; the rest is for the way back.
+const SHARE_OF_TIMEOUT: f64 = 0.9;
+/// The API server's default, for callers that do not say how long they wait.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the routes need. Cheap to clone.
+#[derive(Clone)]
+pub struct Webhook {
+    look_up: LookUp,
+    metrics: Metrics,
+    bodies: Arc<Semaphore>,
+}
+
+impl Webhook {
+    /// Decides with what `look_up` knows.
+    pub fn new(look_up: LookUp, metrics: Metrics) -> Self {
+        Self { look_up, metrics, bodies: Arc::new(Semaphore::new(BODIES_LIMIT_KIB)) }
+    }
+}
+
+/// The routes `/jobs`, `/pods` and `/nodes`.
+pub fn router(webhook: Webhook) -> Router {
+    let hook = |hook| post(move |State(webhook): State<Webhook>, request: Request| serve(webhook, hook, request));
+    let routes = Router::new()
+        .route("/jobs", hook(Hook::Jobs))
+        .route("/pods", hook(Hook::Pods))
+        .route("/nodes", hook(Hook::Nodes))
+        .with_state(webhook);
+    cluster::serve::limit_concurrency(routes, CONCURRENCY)
+}
+
+/// Why there is no review to answer with.
+struct Failure {
+    code: StatusCode,
+    outcome: &'static str,
+    message: String,
+}
+
+impl Failure {
+    fn new(code: StatusCode, outcome: &'static str, message: impl Into<String>) -> Self {
+        Self { code, outcome, message: message.into() }
+    }
+}
+
+/// One request: one log line, one count.
+async fn serve(webhook: Webhook, hook: Hook, request: Request) -> Response {
+    let begun = Instant::now();
+    let span = tracing::info_span!(
+        "review",
+        hook = hook.as_str(),
+        uid = field::Empty,
+        kind = field::Empty,
+        namespace = field::Empty,
+        object = field::Empty,
+        dry_run = field::Empty,
+        allowed = field::Empty,
+        operations = field::Empty,
+        code = field::Empty,
+        reason = field::Empty,
+    );
+    let (parts, body) = request.into_parts();
+    let budget = budget(&parts.uri);
+    let work = AssertUnwindSafe(answer(&webhook, hook, &parts.headers, body)).catch_unwind();
+    let answered = match tokio::time::timeout(budget, work.instrument(span.clone())).await {
+        Ok(Ok(answered)) => answered,
+        Ok(Err(_panic)) => {
+            Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "crashed", "the decision crashed; the log says where"))
+        }
+        Err(_) => Err(Failure::new(StatusCode::GATEWAY_TIMEOUT, "late", format!("no decision within {budget:?}"))),
+    };
+    let took = begun.elapsed();
+    let _entered = span.enter();
+    match answered {
+        Ok((outcome, answer)) => {
+            webhook.metrics.answered(hook, outcome, took);
+            tracing::info!(outcome, ?took, "answered");
+            Json(answer).into_response()
+        }
+        Err(Failure { code, outcome, message }) => {
+            webhook.metrics.answered(hook, outcome, took);
+            span.record("code", code.as_u16()).record("reason", &message);
+            tracing::warn!(outcome, ?took, "not answered");
+            (code, Json(review::status(code.as_u16(), &message))).into_response()
+        }
+    }
+}
+
+/// Decode → decide → answer.
+async fn answer(
+    webhook: &Webhook,
+    hook: Hook,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(&'static str, review::Answer), Failure> {
+    let length = declared_length(headers)?;
+    let kib = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
+    let Ok(_room) = webhook.bodies.try_acquire_many(kib) else {
+        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "shed", "too many large requests at once"));
+    };
+    let body = to_bytes(body, length).await.map_err(|error| {
+        Failure::new(StatusCode::BAD_REQUEST, "garbage", format!("the body cannot be read: {}", chain(&error)))
+    })?;
+    let (uid, admit) = match review::decode(&body) {
+        Ok(request) => {
+            record(&request);
+            let decided = decide(hook, &request, &webhook.look_up).await;
+            let admit = decided
+                .map_err(|error| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "look_up_failed", chain(&error)))?;
+            (request.uid, admit)
+        }
+        Err(Undecodable::Request { uid, message }) => (uid, Admit::refused(400, message)),
+        Err(Undecodable::Garbage(message)) => return Err(Failure::new(StatusCode::BAD_REQUEST, "garbage", message)),
+    };
+    let outcome = record_decision(&uid, &admit);
+    let answer = review::answer(uid, admit)
+        .map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "crashed", chain(&error)))?;
+    Ok((outcome, answer))
+}
+
+/// The length that the caller announces; without one it may be anything up to the limit.
+fn declared_length(headers: &HeaderMap) -> Result<usize, Failure> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    match declared {
+        Some(length) if length > BODY_LIMIT => {
+            let message = format!("the body has {length} bytes, more than {BODY_LIMIT}");
+            Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "garbage", message))
+        }
+        Some(length) => Ok(length),
+        None => Ok(BODY_LIMIT),
+    }
+}
+
+/// Time for one answer, from `?timeout=3s`.
+fn budget(uri: &Uri) -> Duration {
+    let timeout = uri
+        .query()
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .find_map(|pair| pair.strip_prefix("timeout="))
+        .and_then(api::convert::go_duration)
+        .and_then(|timeout| Duration::try_from(timeout).ok())
+        .filter(|timeout| !timeout.is_zero());
+    timeout.unwrap_or(DEFAULT_TIMEOUT).min(DEFAULT_TIMEOUT * 3).mul_f64(SHARE_OF_TIMEOUT)
+}
+
+/// Notes what the request is about in the current span. Nothing of the object but its name: a Job may hold secrets.
+fn record(request: &review::Request) {
+    Span::current()
+        .record("kind", &request.kind)
+        .record("namespace", &request.namespace)
+        .record("object", &request.name)
+        .record("dry_run", request.dry_run);
+}
+
+fn record_decision(uid: &str, admit: &Admit) -> &'static str {
+    let span = Span::current();
+    span.record("uid", uid);
+    match admit {
+        Admit::Allowed(allowed) => {
+            span.record("allowed", true).record("operations", allowed.patch.len());
+            allowed.outcome.as_str()
+        }
+        Admit::Refused(refusal) => {
+            span.record("allowed", false).record("code", refusal.code).record("reason", &refusal.message);
+            "refused"
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "routes_tests.rs"]
+mod tests;

@@ -1,0 +1,214 @@
+//! The routes as the API server uses them; look-ups get canned answers.
+
+use super::*;
+use crate::look_up::Facts;
+use kube::Client;
+use kube::client::Body as KubeBody;
+use model::keys;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use tower::{ServiceExt as _, service_fn};
+
+const UUID: &str = "8d8f3f6c-6f5b-3ad5-8e5a-3a2b1c0d9e8f";
+
+/// Objects by request path; everything else is not found.
+fn stored() -> HashMap<&'static str, Value> {
+    let namespace = |name: &str, labels: Value| json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {"name": name, "labels": labels}});
+    let environment = json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "ComputeEnvironment", "metadata": {"name": "ce"},
+        "spec": {"type": "UNMANAGED"}, "status": {"uuid": UUID}});
+    HashMap::from([
+        ("/api/v1/namespaces/batch", namespace("batch", json!({keys::QUEUE: "fast"}))),
+        (
+            "/api/v1/namespaces/strict",
+            namespace("strict", json!({keys::QUEUE: "fast", keys::POD_SECURITY_ENFORCE: "baseline"})),
+        ),
+        ("/api/v1/namespaces/plain", namespace("plain", json!({}))),
+        (
+            "/apis/bulkhead.dev/v1alpha1/jobqueues/fast",
+            json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "JobQueue", "metadata": {"name": "fast"},
+                "spec": {"name": "Fast", "computeEnvironments": ["ce"]}}),
+        ),
+        (
+            "/apis/bulkhead.dev/v1alpha1/computeenvironments",
+            json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "ComputeEnvironmentList", "metadata": {}, "items": [environment]}),
+        ),
+        (
+            "/apis/batch/v1/namespaces/batch/jobs/missed",
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "missed", "uid": "job-uid"}, "spec": {}}),
+        ),
+        (
+            "/apis/batch/v1/namespaces/batch/jobs/out",
+            json!({"apiVersion": "batch/v1", "kind": "Job",
+                "metadata": {"name": "out", "uid": "job-uid", "labels": {keys::QUEUE: "none"}}, "spec": {}}),
+        ),
+    ])
+}
+
+fn client_answering(objects: HashMap<&'static str, Value>) -> Client {
+    let service = service_fn(move |request: axum::http::Request<KubeBody>| {
+        let path = request.uri().path();
+        let (code, body) = match objects.get(path) {
+            Some(object) => (200, object.clone()),
+            None if path.contains("/broken") => (500, review::status(500, "etcd is down")),
+            None => (404, review::status(404, "not found")),
+        };
+        let response = axum::http::Response::builder().status(code).body(KubeBody::from(body.to_string().into_bytes()));
+        async { Ok::<_, Infallible>(response.expect("the parts are valid")) }
+    });
+    Client::new(service, "default")
+}
+
+async fn post_body(path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+    let look_up = LookUp::new(Facts::default(), client_answering(stored()));
+    let router = router(Webhook::new(look_up, Metrics::new(&mut Registry::default())));
+    let request = Request::post(path).header("content-type", "application/json").body(body.into()).unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    let code = response.status();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (code, serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body))))
+}
+
+fn review_of(operation: &str, namespace: &str, object: &Value) -> Value {
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "u-1", "kind": {"kind": "X"}, "operation": operation, "namespace": namespace,
+        "userInfo": {"username": "alice"}, "object": object}})
+}
+
+/// Sends a CREATE and returns the answer's `response` and the object as patched.
+async fn create(route: &str, namespace: &str, object: &Value) -> (Value, Value) {
+    let (code, body) = post_body(route, review_of("CREATE", namespace, object).to_string()).await;
+    assert_eq!(code, StatusCode::OK, "{body}");
+    assert_eq!(body["response"]["uid"], "u-1");
+    let mut patched = object.clone();
+    if let Some(patch) = body["response"].get("patch") {
+        let encoded: k8s_openapi::ByteString = serde_json::from_value(patch.clone()).unwrap();
+        json_patch::patch(&mut patched, &serde_json::from_slice::<json_patch::Patch>(&encoded.0).unwrap()).unwrap();
+    }
+    (body["response"].clone(), patched)
+}
+
+fn pod(labels: &Value, job: Option<&str>) -> Value {
+    let owner =
+        |name| json!([{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": "job-uid", "controller": true}]);
+    json!({"metadata": {"labels": labels, "ownerReferences": job.map(owner)},
+        "spec": {"containers": [{"name": "main", "resources": {}}], "dnsPolicy": "ClusterFirst"}})
+}
+
+#[tokio::test]
+async fn a_job_of_a_queue_namespace_is_identified_and_held_back() {
+    let (response, job) = create("/jobs", "batch", &json!({"metadata": {"name": "j"}, "spec": {"template": {}}})).await;
+    assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
+    assert_eq!(response["auditAnnotations"]["outcome"], "queued");
+    assert_eq!((&job["spec"]["suspend"], &job["metadata"]["labels"][keys::QUEUE]), (&json!(true), &json!("fast")));
+    let id = job["metadata"]["labels"][keys::JOB_ID].as_str().unwrap();
+    assert!(uuid::Uuid::parse_str(id).is_ok());
+}
+
+#[tokio::test]
+async fn a_missing_queue_is_a_warning() {
+    let job = json!({"metadata": {"name": "j", "labels": {keys::QUEUE: "nowhere"}}, "spec": {"template": {}}});
+    let (response, job) = create("/jobs", "plain", &job).await;
+    assert!(response["warnings"][0].as_str().unwrap().contains("\"nowhere\" does not exist"), "{response}");
+    assert_eq!(job["spec"]["suspend"], true);
+}
+
+#[tokio::test]
+async fn a_pod_gets_the_contract_with_its_queues_facts() {
+    let labels = json!({keys::QUEUE: "fast", keys::JOB_ID: "id"});
+    let (_, seen) = create("/pods", "batch", &pod(&labels, Some("any"))).await;
+    let container = &seen["spec"]["containers"][0];
+    assert_eq!(container["env"][1], json!({"name": "AWS_BATCH_JQ_NAME", "value": "Fast"}));
+    assert_eq!(container["resources"]["requests"], json!({"cpu": "250m", "memory": "256Mi"}));
+    assert_eq!(seen["spec"]["hostNetwork"], true);
+    let (_, seen) = create("/pods", "strict", &pod(&labels, Some("any"))).await;
+    assert!(seen["spec"].get("hostNetwork").is_none());
+}
+
+#[tokio::test]
+async fn pods_of_a_missed_job_are_caught_and_those_that_opted_out_are_not() {
+    let (response, seen) = create("/pods", "batch", &pod(&json!({}), Some("missed"))).await;
+    assert_eq!(response["auditAnnotations"]["outcome"], "queued");
+    assert_eq!(seen["metadata"]["labels"][keys::JOB_ID], planning::admission::identity::derived_job_id("job-uid"));
+    let (response, seen) = create("/pods", "batch", &pod(&json!({}), Some("out"))).await;
+    assert_eq!((&response["auditAnnotations"]["outcome"], &seen), (&json!("opted_out"), &pod(&json!({}), Some("out"))));
+    let (response, _) = create("/pods", "batch", &pod(&json!({}), Some("gone"))).await;
+    assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(409)));
+}
+
+#[tokio::test]
+async fn a_node_gets_the_taints_of_its_environment() {
+    let node = |uuid: &str| json!({"metadata": {"name": "n", "labels": {keys::CE_UUID: uuid}}, "spec": {}});
+    for uuid in [UUID, "another"] {
+        let (_, seen) = create("/nodes", "", &node(uuid)).await;
+        let taint = json!({"key": keys::BATCH_TAINT, "value": "true", "effect": "NoSchedule"});
+        assert_eq!(seen["spec"]["taints"], json!([taint]));
+    }
+}
+
+#[tokio::test]
+async fn an_update_without_its_old_object_is_refused() {
+    let (code, body) = post_body("/jobs", review_of("UPDATE", "batch", &json!({})).to_string()).await;
+    assert_eq!((code, &body["response"]["status"]["code"]), (StatusCode::OK, &json!(400)));
+}
+
+#[tokio::test]
+async fn garbage_gets_a_well_formed_refusal() {
+    for body in ["", "{", "[]", "{\"request\":{}}", "\u{0}"] {
+        let (code, answer) = post_body("/pods", body).await;
+        assert_eq!((code, &answer["kind"], &answer["code"]), (StatusCode::BAD_REQUEST, &json!("Status"), &json!(400)));
+    }
+    let (code, answer) = post_body("/pods", review_of("CREATE", "batch", &json!([])).to_string()).await;
+    assert_eq!((code, &answer["response"]["uid"]), (StatusCode::OK, &json!("u-1")));
+}
+
+#[tokio::test]
+async fn a_look_up_that_fails_leaves_the_decision_to_the_failure_policy() {
+    let (code, answer) =
+        post_body("/pods", review_of("CREATE", "broken", &pod(&json!({}), Some("j"))).to_string()).await;
+    assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer["message"].as_str().unwrap().contains("namespace broken cannot be read"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_up_to_the_limit_is_read_and_a_larger_one_refused() {
+    let mut large = pod(&json!({keys::QUEUE: "fast"}), None);
+    large["metadata"]["annotations"] = json!({"large": "x".repeat(5 << 20)});
+    let (response, _) = create("/pods", "batch", &large).await;
+    assert_eq!(response["allowed"], true);
+    let (code, answer) = post_body("/pods", vec![b' '; BODY_LIMIT + 1]).await;
+    assert!(code.is_client_error(), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_too_long_is_answered_before_the_caller_gives_up() {
+    let never = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let begun = tokio::time::Instant::now();
+    let (code, answer) = post_body("/jobs?timeout=3s", never).await;
+    assert_eq!((code, &answer["reason"]), (StatusCode::GATEWAY_TIMEOUT, &json!("Timeout")));
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn large_requests_are_shed_before_they_are_read() {
+    let look_up = LookUp::new(Facts::default(), client_answering(stored()));
+    let webhook = Webhook::new(look_up, Metrics::new(&mut Registry::default()));
+    let _taken = webhook.bodies.clone().try_acquire_many_owned(u32::try_from(BODIES_LIMIT_KIB).unwrap()).unwrap();
+    let request = Request::post("/pods").header(CONTENT_LENGTH, "2000").body(Body::empty()).unwrap();
+    assert_eq!(router(webhook).oneshot(request).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[test]
+fn the_time_for_an_answer_comes_from_the_caller() {
+    let check = |uri: &str, expected: f64| {
+        let found = budget(&uri.parse().unwrap()).as_secs_f64();
+        assert!((found - expected).abs() < 1e-9, "{uri}: {found}");
+    };
+    check("/jobs?timeout=3s", 2.7);
+    check("/jobs?a=b&timeout=500ms", 0.45);
+    check("/jobs", 9.0);
+    check("/jobs?timeout=nonsense", 9.0);
+    check("/jobs?timeout=0s", 9.0);
+    check("/jobs?timeout=900h", 27.0);
+}
