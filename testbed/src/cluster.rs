@@ -11,7 +11,9 @@ use crate::files::{Hold, Lock};
 use crate::layout::{BASE, Layout};
 use crate::say::say;
 use crate::slot::Slot;
-use crate::{cgroup, cgroup_tree, command, control_plane, files, image, network, node, packages, process, provider};
+use crate::{
+    cgroup, cgroup_tree, command, control_plane, files, image, kwok, network, node, packages, process, provider,
+};
 
 /// What `up` starts besides the control plane.
 #[derive(Clone, Debug)]
@@ -57,8 +59,11 @@ impl Cluster {
         network::make_bridge(cluster.slot)?;
         control_plane::start(&cluster)?;
         image::push_base(&cluster.registry()).context("cannot push the base images to the cluster's registry")?;
-        drop(lock);
+        // From here on others may add nodes; only a second `up` has to wait.
+        let _shared = lock.downgrade(cluster.layout.root())?;
+        let _starting = Lock::take_file(&cluster.layout.config("starting.lock"))?;
         node::restart_dead(&cluster)?;
+        kwok::restart_dead(&cluster)?;
         if options.provider {
             provider::start(&cluster)?;
         }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -71,7 +71,7 @@ pub(crate) enum Hold {
 /// A lock on a file or directory, given back when dropped or when the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -85,11 +85,17 @@ impl Lock {
                 Hold::Alone => file.lock(),
             }
             .with_context(|| format!("cannot lock {}", path.display()))?;
-            let locked = file.metadata()?;
-            if fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (locked.dev(), locked.ino())) {
-                return Ok(Self { _file: file });
+            if is_at(&file, path)? {
+                return Ok(Self { file });
             }
         }
+    }
+
+    /// Lets others share the lock. Not in one step: fails if somebody removed the path in between.
+    pub(crate) fn downgrade(self, path: &Path) -> Result<Self> {
+        self.file.lock_shared().with_context(|| format!("cannot lock {}", path.display()))?;
+        ensure!(is_at(&self.file, path)?, "{} was removed by somebody else", path.display());
+        Ok(self)
     }
 
     /// Waits for the lock on a file that is made if it is missing.
@@ -98,4 +104,10 @@ impl Lock {
         made.with_context(|| format!("cannot make {}", path.display()))?;
         Self::take(path, Hold::Alone)
     }
+}
+
+/// True if the open file is still the one at the path.
+fn is_at(file: &File, path: &Path) -> Result<bool> {
+    let open = file.metadata()?;
+    Ok(fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (open.dev(), open.ino())))
 }

@@ -18,6 +18,7 @@ mod command;
 mod config;
 mod control_plane;
 mod files;
+mod kwok;
 mod layout;
 mod network;
 mod node;
@@ -29,6 +30,7 @@ mod shape;
 mod status;
 
 pub use cluster::{Cluster, UpOptions};
+pub use kwok::FakeNodes;
 pub use layout::{Layout, default_name};
 pub use node::NodeOptions;
 pub use packages::ensure as ensure_packages;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use api::provider::Taint;
 use clap::Subcommand;
-use testbed::{Cluster, NodeOptions, UpOptions};
+use testbed::{Cluster, FakeNodes, NodeOptions, UpOptions};
 
 /// Arguments of `cargo xtask cluster`.
 #[derive(clap::Args)]
@@ -39,6 +40,25 @@ enum Command {
     ///
     /// As a user would: images into the cluster's registry, then `kubectl apply` of manifests/bulkhead.yaml.
     Install,
+    /// Have so many fake nodes (kwok-0, kwok-1, …); 0 removes them.
+    ///
+    /// Pods on them run and complete without running anything. Each has the taint kwok.x-k8s.io/node=fake:NoSchedule.
+    Kwok {
+        /// How many.
+        count: u32,
+        /// CPU of each.
+        #[arg(long, default_value = "32")]
+        cpu: String,
+        /// Memory of each.
+        #[arg(long, default_value = "256Gi")]
+        memory: String,
+        /// Label `key=value` of new ones; may be repeated.
+        #[arg(long, value_parser = parse_label)]
+        label: Vec<(String, String)>,
+        /// Taint `key=value:Effect` of new ones; may be repeated.
+        #[arg(long, value_parser = parse_taint)]
+        taint: Vec<Taint>,
+    },
     /// Add or take away real nodes.
     #[command(subcommand)]
     Node(NodeCommand),
@@ -83,9 +103,17 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let name = args.name.unwrap_or_else(default_name);
     match args.command {
         Command::Up => up(&name),
-        Command::Down => Cluster::take_down(&name),
+        Command::Down => {
+            Cluster::take_down(&name)?;
+            eprintln!("nothing is left of cluster {name}");
+            Ok(())
+        }
         Command::Status { json } => status(&name, json),
         Command::Install => crate::install::install(&Cluster::open(&name)?),
+        Command::Kwok { count, cpu, memory, label, taint } => {
+            let wanted = FakeNodes { count, cpu, memory, labels: label.into_iter().collect(), taints: taint };
+            Cluster::open(&name)?.fake_nodes(&wanted)
+        }
         Command::Node(command) => node(&Cluster::open(&name)?, command),
     }
 }
@@ -128,7 +156,10 @@ fn node(cluster: &Cluster, command: NodeCommand) -> Result<()> {
             let labels: BTreeMap<String, String> = args.label.into_iter().collect();
             let options =
                 NodeOptions { name: args.node, cpu: args.cpu, memory: args.memory, labels, taints: args.taint };
-            cluster.add_node(&options)
+            let begin = Instant::now();
+            cluster.add_node(&options)?;
+            eprintln!("node {} is Ready ({:.1} s)", options.name, begin.elapsed().as_secs_f64());
+            Ok(())
         }
         NodeCommand::Rm { node } => cluster.remove_node(&node),
         NodeCommand::Kill { node } => cluster.kill_node(&node),

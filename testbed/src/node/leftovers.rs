@@ -79,13 +79,22 @@ fn remove_shim_sockets(node: &Path) {
 
 /// The CNI library remembers every pod's addresses in a directory of the machine.
 fn remove_network_cache(slot: Slot, index: u8) {
-    let prefix = format!("{}-", config::pod_network(slot, index));
-    let Ok(entries) = fs::read_dir("/var/lib/cni/results") else { return };
+    let directory = Path::new("/var/lib/cni/results");
+    let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            let _ = fs::remove_file(entry.path());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(files) = cached(&name, &config::pod_network(slot, index)) {
+            for file in files {
+                let _ = fs::remove_file(directory.join(file));
+            }
         }
     }
+}
+
+/// The files of the pod that one file of the cache belongs to, if it is a pod of this network.
+fn cached(name: &str, network: &str) -> Option<[String; 2]> {
+    let pod = name.strip_prefix(network)?.strip_prefix('-')?.strip_suffix("-eth0")?;
+    Some([name.to_owned(), format!("cni-loopback-{pod}-lo")])
 }
 
 /// Unmounts everything below a directory, the deepest first.
@@ -127,5 +136,15 @@ mod tests {
                 .concat();
         let got = mounts_below(&text, Path::new("/run/bulkhead/a"));
         assert_eq!(got, ["/run/bulkhead/a/n/1/x/y z", "/run/bulkhead/a/n/1/x"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_pods_cached_addresses_are_told_from_those_of_other_networks() {
+        let check = |name: &str, expect: Option<&str>| {
+            assert_eq!(cached(name, "bulkhead-bh0n1").map(|files| files[1].clone()).as_deref(), expect, "{name}");
+        };
+        check("bulkhead-bh0n1-4f-eth0", Some("cni-loopback-4f-lo"));
+        check("bulkhead-bh0n12-4f-eth0", None);
+        check("cni-loopback-4f-lo", None);
     }
 }
