@@ -4,14 +4,15 @@
 //! connection, an expired version) is logged and tried again with growing pauses. Does not know what is kept of an object.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::core::DeserializeGuard;
+use kube::runtime::watcher as watch;
 use kube::runtime::watcher::{self, Config, Event};
-use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client, Resource};
 use model::keys;
 use serde::de::DeserializeOwned;
@@ -19,6 +20,11 @@ use serde::de::DeserializeOwned;
 use crate::index::{Change, Index};
 use crate::shutdown::Shutdown;
 use crate::tasks::Tasks;
+
+/// Short: a watch that broke is blindness.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// So that a cluster that comes back, or a manifest that is applied, is seen within seconds.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// Starts all watches. Readers wait for [`Index::wait_synced`].
 pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks: &mut Tasks) {
@@ -63,32 +69,39 @@ where
     Change: From<Event<DeserializeGuard<K>>>,
 {
     let mut failing = false;
-    let events = watch(api, config).default_backoff();
+    let mut pause = FIRST_PAUSE;
+    let events = watch(api, config);
     pin_mut!(events);
     // The stream goes on after errors and has no end of its own.
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
-                if matches!(event, Event::InitDone) && std::mem::take(&mut failing) {
-                    tracing::info!(kind, "watch works again");
+                // A list that only begins proves nothing: the request is still to come.
+                if !matches!(event, Event::Init) {
+                    pause = FIRST_PAUSE;
+                    if std::mem::take(&mut failing) {
+                        tracing::info!(kind, "watch works again");
+                    }
                 }
                 index.feed(event);
             }
             Err(error) => {
-                failing = true;
-                report(kind, &error);
+                failing = report(kind, &error, pause) || failing;
+                tokio::time::sleep(pause).await;
+                pause = longer(pause);
             }
         }
     }
 }
 
-fn report(kind: &str, error: &watcher::Error) {
+/// Logs a failure. Returns whether there was one to log.
+fn report(kind: &str, error: &watcher::Error, pause: Duration) -> bool {
     // Versions expire whenever the API server has been busy for a while; the watch lists again by itself.
     if let watcher::Error::WatchError(status) = error
         && status.code == 410
     {
         tracing::debug!(kind, "watch starts again");
-        return;
+        return false;
     }
     let hint = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404 => {
@@ -99,5 +112,22 @@ fn report(kind: &str, error: &watcher::Error) {
         }
         _ => "",
     };
-    tracing::warn!(kind, error = %crate::telemetry::chain(error), hint, "watch failed and is tried again");
+    tracing::warn!(kind, error = %crate::telemetry::chain(error), hint, next_try = ?pause, "watch failed");
+    true
+}
+
+/// The pause after the next failure in a row.
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_limit() {
+        let pauses: Vec<_> = std::iter::successors(Some(FIRST_PAUSE), |pause| Some(longer(*pause))).take(6).collect();
+        assert_eq!(pauses.iter().map(Duration::as_millis).collect::<Vec<_>>(), [500, 1000, 2000, 4000, 8000, 8000]);
+    }
 }

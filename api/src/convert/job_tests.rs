@@ -1,5 +1,7 @@
 //! Tests of what is kept of a Job.
 
+#![allow(clippy::needless_pass_by_value, reason = "tables of JSON read better by value")]
+
 use super::*;
 use model::status::{Code, Reason, Status};
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! Tests of the index: events go in, snapshots come out.
 
+#![allow(clippy::needless_pass_by_value, reason = "JSON reads better by value")]
+
 mod assumptions;
 mod lists;
 mod objects;
