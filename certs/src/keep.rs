@@ -1,0 +1,290 @@
+//! The leader's loop: keeps the Secret filled and every webhook's `caBundle` up to date.
+//!
+//! Invariant: a CA is stored before anybody is asked to trust it, and every write names the version it was decided on. Each
+//! pass starts from what the API server says, so a pass may end anywhere and another process may go on.
+//!
+//! It does not decide what is issued.
+
+use std::time::{Duration, Instant};
+
+use cluster::{shutdown::Shutdown, telemetry::chain};
+use futures::{Stream, StreamExt, stream};
+use jiff::Timestamp;
+use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    runtime::{WatchStreamExt, watcher},
+};
+
+use crate::{
+    config::{Config, ConfigError},
+    data::Data,
+    decide::{Action, decide, staggered},
+    examine::{Stored, examine},
+    inject,
+    issue::{self, IssueError},
+    memory::Memory,
+};
+
+/// No single request may hold up the loop for longer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Steps in one pass: the longest sequence (make everything, trust it) takes three; the rest is for lost races.
+const STEPS: usize = 8;
+
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error("cannot {what}")]
+    Api {
+        what: &'static str,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    #[error("cannot {what}: the API server did not answer within {REQUEST_TIMEOUT:?}")]
+    Timeout { what: &'static str },
+    #[error("cannot issue a certificate")]
+    Issue(#[from] IssueError),
+    #[error("somebody else keeps changing the certificates or the webhook configuration")]
+    Races,
+}
+
+/// Whether there is something left to do in this pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Again,
+    Done,
+}
+
+/// Keeps certificates and bundles until `shutdown` stops. Only the leader may run it.
+///
+/// Trouble with the API server is logged and tried again; an error is only returned for a configuration that cannot work.
+pub async fn keep(client: Client, config: Config, shutdown: Shutdown) -> Result<(), ConfigError> {
+    config.validate()?;
+    let mut keeper = Keeper::new(client, config);
+    tokio::select! {
+        () = shutdown.stopped() => {}
+        () = keeper.run() => {}
+    }
+    Ok(())
+}
+
+struct Keeper {
+    secrets: Api<Secret>,
+    configurations: Api<MutatingWebhookConfiguration>,
+    config: Config,
+    memory: Memory,
+    /// The last trouble that was logged, so that it is logged once and not every few seconds.
+    trouble: Option<String>,
+    told_absent: bool,
+}
+
+impl Keeper {
+    fn new(client: Client, config: Config) -> Self {
+        Self {
+            secrets: Api::namespaced(client.clone(), &config.namespace),
+            configurations: Api::all(client),
+            config,
+            memory: Memory::default(),
+            trouble: None,
+            told_absent: false,
+        }
+    }
+
+    async fn run(&mut self) {
+        let changes = stream::select(
+            changes(self.secrets.clone(), &self.config.secret),
+            changes(self.configurations.clone(), &self.config.webhook_configuration),
+        );
+        tokio::pin!(changes);
+        loop {
+            self.pass().await;
+            tokio::select! {
+                () = tokio::time::sleep(self.config.look_every) => {}
+                _ = changes.next() => {}
+            }
+        }
+    }
+
+    async fn pass(&mut self) {
+        match self.steps().await {
+            Ok(()) => {
+                if self.trouble.take().is_some() {
+                    tracing::info!("certificates are kept again");
+                }
+            }
+            Err(error) => {
+                let trouble = chain(&error);
+                if self.trouble.as_ref() != Some(&trouble) {
+                    tracing::warn!(error = trouble, "certificates cannot be kept, trying again");
+                    self.trouble = Some(trouble);
+                }
+            }
+        }
+    }
+
+    async fn steps(&mut self) -> Result<(), KeepError> {
+        for _ in 0..STEPS {
+            if self.step().await? == Step::Done {
+                return Ok(());
+            }
+        }
+        Err(KeepError::Races)
+    }
+
+    /// Reads everything; then trusts what is stored, or issues what is missing, or finds that all is well.
+    async fn step(&mut self) -> Result<Step, KeepError> {
+        let secret = within("read the certificates' Secret", self.secrets.get_opt(&self.config.secret)).await?;
+        let configuration = self.configuration().await?;
+        let data = secret.as_ref().map(|secret| Data::read(secret.data.as_ref()));
+        let stored = data.as_ref().map(|data| examine(data, &self.config.names));
+        if let Some(stored) = &stored {
+            if let Some(configuration) = &configuration
+                && let Some(patch) = inject::patch(configuration, &stored.bundle())
+            {
+                return self.inject(patch).await;
+            }
+            let bundles = configuration.as_ref().map(inject::bundles).unwrap_or_default();
+            self.memory.note(stored, &bundles, Instant::now());
+        }
+        let now = Timestamp::now();
+        let times = &self.config.times;
+        let settled = stored.as_ref().map(|stored| self.memory.settled(stored, times.settle, Instant::now()));
+        let action = decide(stored.as_ref(), settled.unwrap_or_default(), now, times);
+        match carry_out(&action, data.unwrap_or_default(), stored.as_ref(), &self.config, now)? {
+            None => Ok(Step::Done),
+            Some(data) => {
+                tell(&action, &self.config.secret);
+                self.store(secret, &data).await
+            }
+        }
+    }
+
+    async fn configuration(&mut self) -> Result<Option<MutatingWebhookConfiguration>, KeepError> {
+        let name = &self.config.webhook_configuration;
+        let read = self.configurations.get_opt(name);
+        let configuration = within("read the MutatingWebhookConfiguration", read).await?;
+        if configuration.is_none() && !self.told_absent {
+            tracing::info!(
+                configuration = name,
+                "there is no MutatingWebhookConfiguration yet; it will be filled when it comes"
+            );
+        }
+        self.told_absent = configuration.is_none();
+        Ok(configuration)
+    }
+
+    async fn inject(&self, patch: serde_json::Value) -> Result<Step, KeepError> {
+        let name = &self.config.webhook_configuration;
+        let patch: Patch<()> = match serde_json::from_value(patch) {
+            Ok(patch) => Patch::Json(patch),
+            Err(error) => unreachable!("the patch is built from valid operations: {error}"),
+        };
+        let params = PatchParams::default();
+        let written = within("write caBundle", self.configurations.patch(name, &params, &patch)).await;
+        if written.is_ok() {
+            tracing::info!(configuration = name, "every webhook trusts both CAs");
+        }
+        again_after_race(written.map(drop))
+    }
+
+    async fn store(&self, secret: Option<Secret>, data: &Data) -> Result<Step, KeepError> {
+        let params = PostParams::default();
+        let exists = secret.is_some();
+        let mut secret = secret.unwrap_or_else(|| new_secret(&self.config));
+        secret.data = Some(data.write());
+        let written = if exists {
+            within("replace the certificates' Secret", self.secrets.replace(&self.config.secret, &params, &secret))
+                .await
+        } else {
+            within("create the certificates' Secret", self.secrets.create(&params, &secret)).await
+        };
+        again_after_race(written.map(drop))
+    }
+}
+
+/// What the Secret holds after the action; `None` when nothing changes.
+pub(crate) fn carry_out(
+    action: &Action,
+    mut data: Data,
+    stored: Option<&Stored>,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Option<Data>, IssueError> {
+    let (ca_life, leaf_life) = (config.times.ca_life, config.times.leaf_life);
+    match *action {
+        Action::Nothing => return Ok(None),
+        Action::Everything { .. } => {
+            let second = issue::ca(now, ca_life)?;
+            let end = now.checked_add(ca_life).unwrap_or(Timestamp::MAX);
+            let life = staggered(ca_life, end, now);
+            let first = issue::ca(now, life)?;
+            let first_end = now.checked_add(life).unwrap_or(Timestamp::MAX);
+            data.leaf = issue::leaf(&first, first_end, &config.names, now, leaf_life)?;
+            data.cas = [first, second];
+        }
+        Action::Leaf { signer, .. } => {
+            let ca = stored.and_then(|stored| stored.cas[signer].as_ref().ok());
+            let end = ca.map_or(now, |ca| ca.certificate.not_after);
+            data.leaf = issue::leaf(&data.cas[signer], end, &config.names, now, leaf_life)?;
+        }
+        Action::Ca { slot, life, .. } => data.cas[slot] = issue::ca(now, life)?,
+    }
+    Ok(Some(data))
+}
+
+fn tell(action: &Action, secret: &str) {
+    match action {
+        Action::Nothing => {}
+        Action::Everything { why } => tracing::info!(secret, %why, "issuing both CAs and the serving certificate"),
+        Action::Leaf { signer, why } => {
+            tracing::info!(secret, %why, ca = signer + 1, "issuing a new serving certificate");
+        }
+        Action::Ca { slot, why, .. } => tracing::info!(secret, %why, ca = slot + 1, "issuing a new CA"),
+    }
+}
+
+fn new_secret(config: &Config) -> Secret {
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(config.secret.clone()),
+            namespace: Some(config.namespace.clone()),
+            labels: Some([("app.kubernetes.io/part-of".to_owned(), "bulkhead".to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    }
+}
+
+/// A sign for every change of one object, also for troubles of the watch, which looks again by itself.
+pub(crate) fn changes<K>(api: Api<K>, name: &str) -> impl Stream<Item = ()> + Send + use<K>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    watcher(api, only).default_backoff().map(|event| {
+        if let Err(error) = event {
+            tracing::debug!(error = chain(&error), "a watch failed and goes on");
+        }
+    })
+}
+
+async fn within<T>(what: &'static str, request: impl Future<Output = kube::Result<T>>) -> Result<T, KeepError> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+        Ok(answer) => answer.map_err(|source| KeepError::Api { what, source: Box::new(source) }),
+        Err(_) => Err(KeepError::Timeout { what }),
+    }
+}
+
+/// Somebody else's write in between is no trouble: everything is read again.
+fn again_after_race(written: Result<(), KeepError>) -> Result<Step, KeepError> {
+    match written {
+        Err(KeepError::Api { source, .. }) if is_race(&source) => Ok(Step::Again),
+        other => other.map(|()| Step::Again),
+    }
+}
+
+/// 409: the version is an old one, or the object exists by now. 404: it is gone by now.
+fn is_race(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409))
+}
