@@ -1,1 +1,16 @@
-//! placeholder
+//! What end-to-end tests are made of: a cluster with Bulkhead in it, fixtures that clean up, and waiting for conditions.
+//!
+//! Invariant: a test waits for a condition, never for time, and says what it saw last when the condition does not come. Everything
+//! a fixture makes carries its name and is removed after the test, also when it failed.
+
+mod fixture;
+mod look;
+mod manifests;
+mod wait;
+mod world;
+
+pub use fixture::Fixture;
+pub use look::{JobStatus, env_of, pod_index, ready};
+pub use manifests::{FORM_1, FORM_2, FORM_3, job, job_with};
+pub use wait::{eventually, eventually_for, steadily};
+pub use world::World;

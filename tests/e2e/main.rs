@@ -1,0 +1,70 @@
+//! End-to-end tests on a real cluster: real API server, real kubelets, Bulkhead installed as users install it.
+//!
+//! `cargo xtask test` brings a cluster up and runs this; arguments filter by name. Tests run one after another: several of them kill
+//! what the others need.
+
+mod lines;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tests::{Fixture, World};
+use tokio::runtime::Runtime;
+
+/// One test: its name, whether it needs nodes that it can add and kill, and what it does.
+#[derive(Clone, Copy)]
+struct Scenario {
+    name: &'static str,
+    /// A few letters for the names of what it makes.
+    short: &'static str,
+    local_only: bool,
+    run: for<'a> fn(&'a Fixture) -> BoxFuture<'a, Result<()>>,
+}
+
+fn main() -> std::process::ExitCode {
+    cluster::client::install_crypto();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let runtime = match Runtime::new() {
+        Ok(runtime) => Arc::new(runtime),
+        Err(error) => {
+            eprintln!("no runtime: {error}");
+            return std::process::ExitCode::FAILURE;
+        }
+    };
+    let world = match runtime.block_on(World::from_env()) {
+        Ok(world) => world,
+        Err(error) => {
+            eprintln!("{error:#}");
+            return std::process::ExitCode::FAILURE;
+        }
+    };
+    let scenarios = lines::scenarios();
+    let (here, elsewhere): (Vec<_>, Vec<_>) =
+        scenarios.into_iter().partition(|scenario| world.is_local() || !scenario.local_only);
+    for scenario in elsewhere {
+        println!("left out, needs the local cluster: {}", scenario.name);
+    }
+    let trials = here.into_iter().map(|scenario| trial(scenario, world.clone(), Arc::clone(&runtime)));
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+fn trial(scenario: Scenario, world: World, runtime: Arc<Runtime>) -> Trial {
+    Trial::test(scenario.name, move || {
+        runtime.block_on(async {
+            let fixture = Fixture::new(&world, scenario.short);
+            let begun = std::time::Instant::now();
+            let result = std::panic::AssertUnwindSafe((scenario.run)(&fixture)).catch_unwind().await;
+            let cleaned = fixture.clean().await;
+            eprintln!("{}: {:.0} s", scenario.name, begun.elapsed().as_secs_f64());
+            match result {
+                Ok(Ok(())) => cleaned.map_err(|error| Failed::from(format!("cleaning up: {error:#}"))),
+                Ok(Err(error)) => Err(Failed::from(format!("{error:#}"))),
+                Err(_) => Err(Failed::from("the test panicked")),
+            }
+        })
+    })
+}

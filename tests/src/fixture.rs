@@ -1,0 +1,334 @@
+//! What one test makes: namespaces, queues, environments, nodes; all of it is removed when the test ends.
+//!
+//! Invariant: every name begins with the fixture's, so tests do not meet. Cleaning up waits until machines are gone, so that one test
+//! never uses the room of another.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use api::{BatchNode, ComputeEnvironment};
+use futures::FutureExt as _;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event, Node, Pod};
+use kube::api::{DeleteParams, ListParams, LogParams};
+use kube::{Api, ResourceExt as _};
+use model::keys;
+use testbed::NodeOptions;
+
+use crate::look::{self, JobStatus};
+use crate::wait::{eventually, eventually_for};
+use crate::world::World;
+
+/// What one test makes.
+pub struct Fixture {
+    /// The cluster.
+    pub world: World,
+    name: String,
+    made: Mutex<Vec<Made>>,
+}
+
+#[derive(Clone, Debug)]
+enum Made {
+    Namespace(String),
+    Object { kind: &'static str, name: String },
+    LocalNode(String),
+    Label(String),
+}
+
+impl Fixture {
+    /// For a test of this name (DNS label characters, short).
+    pub fn new(world: &World, name: &str) -> Self {
+        let suffix = uuid::Uuid::new_v4().simple().to_string();
+        Self { world: world.clone(), name: format!("{name}-{}", &suffix[..4]), made: Mutex::default() }
+    }
+
+    /// A name that belongs to this test.
+    pub fn named(&self, what: &str) -> String {
+        format!("{}-{what}", self.name)
+    }
+
+    fn remember(&self, made: Made) {
+        self.made.lock().expect("nothing panics while it holds this lock").push(made);
+    }
+
+    /// Makes a namespace whose Jobs go through `queue`; `None`: an ordinary one. Returns its name.
+    pub async fn namespace(&self, what: &str, queue: Option<&str>) -> Result<String> {
+        let name = self.named(what);
+        self.remember(Made::Namespace(name.clone()));
+        let label = queue.map_or_else(|| "{}".to_owned(), |queue| format!("{{{}: {queue}}}", keys::QUEUE));
+        self.world
+            .apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {label}}}\n"))
+            .await?;
+        Ok(name)
+    }
+
+    /// Makes a job queue over these environments. Returns its name.
+    pub async fn queue(&self, what: &str, priority: i32, environments: &[&str]) -> Result<String> {
+        let name = self.named(what);
+        self.remember(Made::Object { kind: "jobqueue", name: name.clone() });
+        let environments = environments.join(", ");
+        self.world
+            .apply(&format!(
+                "apiVersion: bulkhead.dev/v1alpha1\nkind: JobQueue\nmetadata: {{name: {name}}}\nspec: {{priority: {priority}, \
+                 computeEnvironments: [{environments}]}}\n"
+            ))
+            .await?;
+        Ok(name)
+    }
+
+    /// Makes a MANAGED environment at the local provider; `more`: further fields of its spec, as YAML flow (`minvCpus: 1, …`).
+    pub async fn managed(&self, what: &str, max_vcpus: u32, more: &str) -> Result<String> {
+        let name = self.named(what);
+        self.remember(Made::Object { kind: "computeenvironment", name: name.clone() });
+        let url = self.world.local()?.provider_url();
+        let more = if more.is_empty() { String::new() } else { format!(", {more}") };
+        self.world
+            .apply(&format!(
+                "apiVersion: bulkhead.dev/v1alpha1\nkind: ComputeEnvironment\nmetadata: {{name: {name}}}\nspec: {{type: MANAGED, \
+                 maxvCpus: {max_vcpus}, scaleDownDelay: 2s, provider: {{external: {{url: \"{url}\"}}}}{more}}}\n"
+            ))
+            .await?;
+        Ok(name)
+    }
+
+    /// Makes an UNMANAGED environment. Returns its name.
+    pub async fn unmanaged(&self, what: &str) -> Result<String> {
+        let name = self.named(what);
+        self.remember(Made::Object { kind: "computeenvironment", name: name.clone() });
+        self.world
+            .apply(&format!(
+                "apiVersion: bulkhead.dev/v1alpha1\nkind: ComputeEnvironment\nmetadata: {{name: {name}}}\nspec: {{type: UNMANAGED}}\n"
+            ))
+            .await?;
+        Ok(name)
+    }
+
+    /// UUID of an environment, once its status shows it.
+    pub async fn environment_uuid(&self, name: &str) -> Result<String> {
+        let api: Api<ComputeEnvironment> = Api::all(self.world.client.clone());
+        eventually(&format!("compute environment {name} has a UUID"), || async {
+            Ok(api.get(name).await?.status.and_then(|status| status.uuid).ok_or_else(|| "no UUID".to_owned()))
+        })
+        .await
+    }
+
+    /// Gives an UNMANAGED environment a node of its own, as its user would: by labelling one. Returns the node's name once it is
+    /// tainted and Ready. On the local cluster a node is added; elsewhere one of those that were named is used.
+    pub async fn label_node(&self, environment: &str, what: &str, cpu: &str, memory: &str) -> Result<String> {
+        let uuid = self.environment_uuid(environment).await?;
+        let name = if self.world.is_local() {
+            let name = self.named(what);
+            self.add_node(&name, cpu, memory).await?;
+            name
+        } else {
+            let taken = self.made.lock().expect("nothing panics while it holds this lock").clone();
+            let is_free = |node: &&String| !taken.iter().any(|made| matches!(made, Made::Label(name) if name == *node));
+            let free = self.world.nodes().iter().find(is_free).cloned();
+            free.context("this test needs one more node than were named")?
+        };
+        self.remember(Made::Label(name.clone()));
+        let label = format!("{}={uuid}", keys::CE_UUID);
+        self.world.kubectl(&["label", "--overwrite", "node", &name, &label]).await?;
+        let api: Api<Node> = Api::all(self.world.client.clone());
+        eventually(&format!("node {name} is tainted and Ready"), || async {
+            let node = api.get(&name).await?;
+            let taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+            let tainted = taints.iter().any(|taint| taint.key == keys::BATCH_TAINT);
+            Ok(if tainted && look::ready(&node) { Ok(()) } else { Err(format!("taints {taints:?}")) })
+        })
+        .await?;
+        Ok(name)
+    }
+
+    /// Adds a real node to the local cluster.
+    pub async fn add_node(&self, name: &str, cpu: &str, memory: &str) -> Result<()> {
+        self.remember(Made::LocalNode(name.to_owned()));
+        let cluster = self.world.local()?.clone();
+        let options = NodeOptions {
+            name: name.to_owned(),
+            cpu: Some(cpu.to_owned()),
+            memory: Some(memory.to_owned()),
+            ..NodeOptions::default()
+        };
+        tokio::task::spawn_blocking(move || cluster.add_node(&options)).await?
+    }
+
+    /// Applies a manifest in a namespace.
+    pub async fn apply(&self, namespace: &str, yaml: &str) -> Result<String> {
+        self.world.kubectl_with(&["apply", "-n", namespace, "-f", "-"], yaml).await
+    }
+
+    /// Jobs of a namespace.
+    pub fn jobs(&self, namespace: &str) -> Api<Job> {
+        Api::namespaced(self.world.client.clone(), namespace)
+    }
+
+    /// Pods of a namespace.
+    pub fn pods(&self, namespace: &str) -> Api<Pod> {
+        Api::namespaced(self.world.client.clone(), namespace)
+    }
+
+    /// Nodes of the cluster.
+    pub fn nodes(&self) -> Api<Node> {
+        Api::all(self.world.client.clone())
+    }
+
+    /// Pods of a Job.
+    pub async fn pods_of(&self, namespace: &str, job: &str) -> Result<Vec<Pod>> {
+        let selector = format!("{}={job}", keys::K8S_JOB_NAME);
+        Ok(self.pods(namespace).list(&ListParams::default().labels(&selector)).await?.items)
+    }
+
+    /// What Bulkhead has written on a Job.
+    pub async fn status(&self, namespace: &str, job: &str) -> Result<Option<JobStatus>> {
+        Ok(look::status_of(&self.jobs(namespace).get(job).await?))
+    }
+
+    /// Waits until a Job has completed; fails as soon as it has failed.
+    pub async fn completed(&self, namespace: &str, job: &str) -> Result<Job> {
+        let jobs = self.jobs(namespace);
+        let what = format!("Job {namespace}/{job} has completed");
+        let done = eventually_for(Duration::from_mins(4), &what, || async {
+            let job = jobs.get(job).await?;
+            let status = job.status.clone().unwrap_or_default();
+            let conditions = status.conditions.clone().unwrap_or_default();
+            let has = |kind: &str| conditions.iter().any(|one| one.type_ == kind && one.status == "True");
+            if has("Complete") || has("Failed") {
+                return Ok(Ok((job, has("Failed"))));
+            }
+            let text = job.annotations().get(keys::STATUS).cloned().unwrap_or_default();
+            let [active, ready, succeeded] =
+                [status.active, status.ready, status.succeeded].map(Option::unwrap_or_default);
+            Ok(Err(format!("{active} active, {ready} ready, {succeeded} succeeded, status {text}")))
+        });
+        let (job, failed) = done.await?;
+        ensure!(!failed, "Job {} has failed: {:?}", job.name_any(), job.status);
+        Ok(job)
+    }
+
+    /// Waits until the reason on a Job has this code; returns its sentence.
+    pub async fn waits_with(&self, namespace: &str, job: &str, code: &str) -> Result<String> {
+        eventually(&format!("Job {namespace}/{job} waits with {code}"), || async {
+            let status = self.status(namespace, job).await?;
+            let reason = status.as_ref().and_then(|status| status.reason.clone());
+            let matching = reason.filter(|reason| reason.code.as_str() == code);
+            Ok(matching.map(|reason| reason.message).ok_or_else(|| format!("{status:?}")))
+        })
+        .await
+    }
+
+    /// Logs of a container by completion index, as far as the pods are there.
+    pub async fn logs(&self, namespace: &str, job: &str) -> Result<Vec<(u32, String)>> {
+        let mut logs = Vec::new();
+        for pod in self.pods_of(namespace, job).await? {
+            let Some(index) = look::pod_index(&pod) else { continue };
+            let text = self.pods(namespace).logs(&pod.name_any(), &LogParams::default()).await?;
+            logs.push((index, text.trim().to_owned()));
+        }
+        logs.sort();
+        Ok(logs)
+    }
+
+    /// Machines of an environment, as objects.
+    pub async fn machines(&self, environment: &str) -> Result<Vec<BatchNode>> {
+        let api: Api<BatchNode> = Api::all(self.world.client.clone());
+        let all = api.list(&ListParams::default()).await?.items;
+        Ok(all.into_iter().filter(|machine| machine.spec.compute_environment == environment).collect())
+    }
+
+    /// Waits until an environment has no machine: no object, no Node, nothing at the provider.
+    pub async fn no_machines(&self, environment: &str) -> Result<()> {
+        let uuid = self.environment_uuid(environment).await.unwrap_or_default();
+        let selector = ListParams::default().labels(&format!("{}={uuid}", keys::CE_UUID));
+        eventually(&format!("no machine of {environment} is left"), || async {
+            let objects: Vec<String> = self
+                .machines(environment)
+                .await?
+                .iter()
+                .map(|one| format!("{} {:?}", one.name_any(), one.status))
+                .collect();
+            let nodes: Vec<String> = self.nodes().list(&selector).await?.iter().map(Node::name_any).collect();
+            let instances = self.world.instances().await?;
+            let instances: Vec<String> = instances
+                .into_iter()
+                .filter(|one| one.compute_environment == environment)
+                .map(|one| one.token)
+                .collect();
+            let none = objects.is_empty() && nodes.is_empty() && instances.is_empty();
+            Ok(if none {
+                Ok(())
+            } else {
+                Err(format!("objects {objects:?}, nodes {nodes:?}, instances {instances:?}"))
+            })
+        })
+        .await
+    }
+
+    /// Notes of the Events about an object of this name.
+    pub async fn events(&self, namespace: &str, name: &str) -> Result<Vec<String>> {
+        let api: Api<Event> = Api::namespaced(self.world.client.clone(), namespace);
+        let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        let all = api.list(&about).await?.items;
+        let text =
+            |event: Event| format!("{}: {}", event.reason.unwrap_or_default(), event.message.unwrap_or_default());
+        Ok(all.into_iter().map(text).collect())
+    }
+
+    /// Removes everything that was made, in the reverse order, and waits until it is gone.
+    pub async fn clean(&self) -> Result<()> {
+        let made = std::mem::take(&mut *self.made.lock().expect("nothing panics while it holds this lock"));
+        let delete = |args: Vec<String>| async move {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            self.world.kubectl(&args).await
+        };
+        if self.world.is_local() {
+            self.world.provider_faults(&serde_json::json!({})).await?;
+        }
+        for one in &made {
+            if let Made::Namespace(name) = one {
+                let args = ["delete", "namespace", name, "--ignore-not-found", "--wait=true", "--timeout=120s"];
+                delete(args.map(ToOwned::to_owned).to_vec()).await?;
+            }
+        }
+        for one in &made {
+            if let Made::Object { kind, name } = one {
+                let args = ["delete", kind, name, "--ignore-not-found"];
+                delete(args.map(ToOwned::to_owned).to_vec()).boxed().await?;
+            }
+        }
+        for one in made.iter().rev() {
+            match one {
+                Made::Object { kind: "computeenvironment", name } if self.world.is_local() => {
+                    self.machines_gone(name).await?;
+                }
+                Made::Label(name) => {
+                    let label = format!("{}-", keys::CE_UUID);
+                    let args = ["label", "node", name, &label];
+                    // The node may be gone by now: the test may have removed it.
+                    let _gone = delete(args.map(ToOwned::to_owned).to_vec()).await;
+                }
+                Made::LocalNode(name) => self.remove_node(name).await?,
+                Made::Object { .. } | Made::Namespace(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn machines_gone(&self, environment: &str) -> Result<()> {
+        eventually(&format!("the machines of {environment} are gone"), || async {
+            let machines = self.machines(environment).await?;
+            Ok(if machines.is_empty() { Ok(()) } else { Err(format!("{} left", machines.len())) })
+        })
+        .await
+    }
+
+    async fn remove_node(&self, name: &str) -> Result<()> {
+        let cluster = self.world.local()?.clone();
+        let node = name.to_owned();
+        // It may have been killed by the test; then only its object is left.
+        let _gone = tokio::task::spawn_blocking(move || cluster.remove_node(&node)).await?;
+        let _gone = self.nodes().delete(name, &DeleteParams::default()).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! The cluster under test.
+//!
+//! Invariant: without a local cluster, nothing is done to nodes but to those that were named. Knows nothing about single tests.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use kube::Client;
+use testbed::Cluster;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+/// Name of a local cluster with Bulkhead installed.
+const CLUSTER: &str = "BULKHEAD_E2E_CLUSTER";
+/// Names of nodes that may be labelled and tainted, comma-separated, of the cluster that `KUBECONFIG` names.
+const NODES: &str = "BULKHEAD_E2E_NODES";
+
+/// The cluster under test. Cheap to clone.
+#[derive(Clone)]
+pub struct World {
+    /// A cluster administrator.
+    pub client: Client,
+    kubeconfig: PathBuf,
+    kubectl: PathBuf,
+    local: Option<Cluster>,
+    nodes: Vec<String>,
+}
+
+impl World {
+    /// The cluster that the environment names.
+    pub async fn from_env() -> Result<Self> {
+        let nodes = std::env::var(NODES).unwrap_or_default();
+        let nodes = nodes.split(',').filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect();
+        let local = match std::env::var(CLUSTER) {
+            Ok(name) => Some(Cluster::open(&name)?),
+            Err(_) => None,
+        };
+        let (kubeconfig, kubectl) = if let Some(cluster) = &local {
+            (cluster.kubeconfig().to_owned(), cluster.kubectl())
+        } else {
+            let path = std::env::var("KUBECONFIG").with_context(|| {
+                format!("neither {CLUSTER} (a local cluster) nor KUBECONFIG is set; `cargo xtask test` sets them")
+            })?;
+            (path.into(), "kubectl".into())
+        };
+        let client = cluster::client::connect(Some(&kubeconfig)).await?.retrying;
+        Ok(Self { client, kubeconfig, kubectl, local, nodes })
+    }
+
+    /// The local cluster, for tests that add, kill or launch nodes.
+    pub fn local(&self) -> Result<&Cluster> {
+        self.local.as_ref().context("this test needs the local cluster")
+    }
+
+    /// Whether nodes can be added, launched and killed.
+    pub fn is_local(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// The kubeconfig of a cluster administrator.
+    pub fn kubeconfig(&self) -> &PathBuf {
+        &self.kubeconfig
+    }
+
+    /// Nodes that a test may label, on a cluster that is not ours.
+    pub fn nodes(&self) -> &[String] {
+        &self.nodes
+    }
+
+    /// Runs kubectl as an administrator; its output, or an error with what it said.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        self.kubectl_with(args, "").await
+    }
+
+    /// `kubectl apply -f -`.
+    pub async fn apply(&self, yaml: &str) -> Result<String> {
+        self.kubectl_with(&["apply", "-f", "-"], yaml).await
+    }
+
+    /// Runs kubectl with something on its standard input.
+    pub async fn kubectl_with(&self, args: &[&str], input: &str) -> Result<String> {
+        let mut child = Command::new(&self.kubectl)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot run {}", self.kubectl.display()))?;
+        let mut stdin = child.stdin.take().context("kubectl has no standard input")?;
+        stdin.write_all(input.as_bytes()).await?;
+        drop(stdin);
+        let output = child.wait_with_output().await?;
+        if !output.status.success() {
+            bail!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Makes the provider of the local cluster answer as told (JSON of the testing interface); `{}`: as usual.
+    pub async fn provider_faults(&self, faults: &serde_json::Value) -> Result<()> {
+        let url = format!("{}/testing/faults", self.local()?.provider_url());
+        let answer = reqwest::Client::new().put(&url).json(faults).send().await?;
+        ensure!(answer.status().is_success(), "PUT {url}: {}", answer.text().await?);
+        Ok(())
+    }
+
+    /// Tokens of all machines that the local cluster's provider knows.
+    pub async fn instances(&self) -> Result<Vec<api::provider::Instance>> {
+        let url = format!("{}/instances", self.local()?.provider_url());
+        let list: api::provider::InstanceList = reqwest::get(&url).await?.error_for_status()?.json().await?;
+        Ok(list.instances)
+    }
+}
