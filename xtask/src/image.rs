@@ -92,7 +92,7 @@ fn compile() -> Result<PathBuf> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let directory = root.join("target/image");
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--locked", "--package", "bulkhead", "--profile", "image", "--target", &target])
+        .args(["build", "--locked", "--package", "bulkhead", "--profile", "image", "--target", &target])
         .arg("--target-dir")
         .arg(&directory)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")

@@ -46,13 +46,12 @@ fn wait(cluster: &Cluster) -> Result<()> {
             return Ok(());
         }
         if begin.elapsed() > DEADLINE {
-            let name = cluster.name();
+            let kubectl = format!("kubectl --kubeconfig {} -n {NAMESPACE}", cluster.kubeconfig().display());
             bail!(
-                "Bulkhead was not available within {} s:\n  {}\nLook closer: kubectl --kubeconfig {} -n {NAMESPACE} describe pods \
-                 (cluster {name}), or `logs` instead of `describe`; then run the same command again",
+                "Bulkhead was not available within {} s:\n  {}\nLook closer, then run the same command again:\n  {kubectl} \
+                 describe pods\n  {kubectl} logs --prefix --all-containers --tail 20 -l app.kubernetes.io/name=bulkhead",
                 DEADLINE.as_secs(),
                 missing.join("\n  "),
-                cluster.kubeconfig().display(),
             );
         }
         if missing != told {
