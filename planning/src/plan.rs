@@ -113,7 +113,9 @@ fn status(job: &Job, units: &[&Unit], reason: Option<&Reason>) -> Status {
         };
     }
     let waits = reason.cloned();
-    if any(true) {
+    // Between two waves of pods nothing may run for a moment: a job that has begun does not go back.
+    let has_run = job.status.as_ref().is_some_and(|status| status.state == JobState::Running);
+    if any(true) || has_run {
         Status { state: JobState::Running, reason: waits }
     } else if any(false) {
         Status { state: JobState::Starting, reason: waits }

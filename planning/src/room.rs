@@ -104,7 +104,8 @@ impl<'a> Rooms<'a> {
     fn add_node(&mut self, node: &'a Node, machine: Option<&'a Machine>) {
         let mut given = node.allocatable.clone();
         given.sub(&node.foreign);
-        if let Some(machine) = machine {
+        // A kubelet that has just registered has not yet said all it has to give.
+        if let Some(machine) = machine.filter(|_| node.ready) {
             let learned = self.learned.entry(machine.offer.as_str()).or_insert_with(|| given.clone());
             *learned = minimum(learned, &given);
         }

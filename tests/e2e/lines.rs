@@ -35,7 +35,8 @@ async fn unmanaged(fixture: &Fixture) -> Result<()> {
 }
 
 async fn managed(fixture: &Fixture) -> Result<()> {
-    let environment = fixture.managed("ce", 2, "").await?;
+    // Logs go with their node: it stays long enough for them to be read.
+    let environment = fixture.managed("ce", 2, "scaleDownDelay: 10s").await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     let namespace = fixture.namespace("ns", Some(&queue)).await?;
     fixture.apply(&namespace, FORM_1).await?;

@@ -82,11 +82,12 @@ impl Fixture {
         let name = self.named(what);
         self.remember(Made::Object { kind: "computeenvironment", name: name.clone() });
         let url = self.world.local()?.provider_url();
+        let delay = if more.contains("scaleDownDelay") { "" } else { ", scaleDownDelay: 2s" };
         let more = if more.is_empty() { String::new() } else { format!(", {more}") };
         self.world
             .apply(&format!(
                 "apiVersion: bulkhead.dev/v1alpha1\nkind: ComputeEnvironment\nmetadata: {{name: {name}}}\nspec: {{type: MANAGED, \
-                 maxvCpus: {max_vcpus}, scaleDownDelay: 2s, provider: {{external: {{url: \"{url}\"}}}}{more}}}\n"
+                 maxvCpus: {max_vcpus}, provider: {{external: {{url: \"{url}\"}}}}{delay}{more}}}\n"
             ))
             .await?;
         Ok(name)

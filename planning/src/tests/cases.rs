@@ -356,3 +356,22 @@ fn units_go_only_where_selectors_and_taints_allow() {
     };
     check(&base.with(|world| world.nodes[0].taints.push(taint)), "dispatch j-0 to b of CE\nj Starting");
 }
+
+#[test]
+fn a_node_that_has_just_registered_teaches_nothing() {
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).machine("ce", "m", 1000, Stage::Coming, 0);
+    let registered = base.node("ce", "m", 0).with(|world| world.nodes[0].ready = false);
+    check(
+        &registered.job("q", "j", 1, 1000, 10),
+        "j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
+    );
+}
+
+#[test]
+fn a_job_that_runs_does_not_go_back_between_two_waves_of_pods() {
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 500).job("q", "j", 2, 500, 10);
+    let between = base.pods(&[Place::Bound { node: "a".into(), running: false }]).that_job(|job| {
+        job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap());
+    });
+    check(&between, "");
+}
