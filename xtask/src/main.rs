@@ -4,6 +4,7 @@ mod cluster;
 mod image;
 mod install;
 mod manifests;
+mod test;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,8 @@ enum Command {
     Image(image::Args),
     /// Write manifests/bulkhead.yaml from its parts and the types, or check it.
     Manifests(manifests::Args),
+    /// Run everything that CI runs, or some end-to-end tests.
+    Test(test::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,5 +46,6 @@ fn run() -> Result<()> {
         Command::Cluster(args) => cluster::run(args),
         Command::Image(args) => image::run(&args),
         Command::Manifests(args) => manifests::run(&args),
+        Command::Test(args) => test::run(&args),
     }
 }

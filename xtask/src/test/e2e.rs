@@ -1,0 +1,102 @@
+//! The end-to-end stage on a local cluster: the demo on a cluster of its own, then a cluster with one ordinary node and
+//! Bulkhead installed as users install it, then the tests.
+//!
+//! Invariant: the clusters that this stage brings up are taken down when it ends, however it ends, unless they are kept.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, anyhow};
+use testbed::Cluster;
+
+use super::recorder::Recorder;
+use super::workspace::E2E;
+use super::{children, filter, tool};
+use crate::cluster::default_name;
+
+/// Tells the tests which cluster; they open it by name.
+const CLUSTER: &str = "BULKHEAD_E2E_CLUSTER";
+/// The node for everything that is not batch work, Bulkhead's own pods among it.
+const NODE: &str = "ordinary";
+
+/// What to run, and where.
+#[derive(Debug)]
+pub(super) struct Options {
+    cluster: String,
+    demo: String,
+    keep: bool,
+    filters: Vec<String>,
+}
+
+impl Options {
+    /// On the cluster with this name, else on one that belongs to this checkout.
+    pub(super) fn new(name: Option<&str>, keep: bool, filters: &[String]) -> Self {
+        let cluster = name.map_or_else(|| default_name() + "-test", ToOwned::to_owned);
+        let demo = name.map_or_else(|| default_name() + "-tdemo", |name| format!("{name}-demo"));
+        Self { cluster, demo, keep, filters: filters.to_vec() }
+    }
+}
+
+/// Runs the demo and the tests, as far as the filters want them.
+pub(super) fn run(options: &Options) -> Result<()> {
+    let xtask = tool::pin()?;
+    if filter::wants(filter::DEMO, &options.filters) {
+        demo(&xtask, options)?;
+        if !options.filters.is_empty() && options.filters.iter().all(|it| filter::DEMO.contains(it.as_str())) {
+            return Ok(());
+        }
+    }
+    children::run(tests(options, &[]).args(["--no-run", "--quiet"]))?;
+    let _down = TakeDown { xtask: xtask.clone(), cluster: options.cluster.clone(), keep: options.keep };
+    let on_cluster =
+        |words: &[&str]| children::run(Command::new(&xtask).args(["cluster", "--name", &options.cluster]).args(words));
+    on_cluster(&["up"])?;
+    let names = filter::listed(&children::output(&mut tests(options, &["--list".to_owned()]))?);
+    let arguments = filter::arguments(&names, &options.filters).map_err(|wrong| anyhow!(wrong))?;
+    on_cluster(&["node", "add", NODE])?;
+    let recorder = Recorder::start(&Cluster::open(&options.cluster)?)?;
+    let result = on_cluster(&["install"]).and_then(|()| children::run(&mut tests(options, &arguments)));
+    recorder.finish(result)
+}
+
+/// The end-to-end tests, from the same build as the unit tests.
+fn tests(options: &Options, arguments: &[String]) -> Command {
+    let mut command = tool::cargo();
+    command.args(["test", "--workspace", "--locked", "--test", E2E]).env(CLUSTER, &options.cluster);
+    if !arguments.is_empty() {
+        command.arg("--quiet").arg("--").args(arguments);
+    }
+    command
+}
+
+fn demo(xtask: &Path, options: &Options) -> Result<()> {
+    let _down = TakeDown { xtask: xtask.to_owned(), cluster: options.demo.clone(), keep: options.keep };
+    let mut command = Command::new(xtask);
+    command.args(["demo", "--name", &options.demo]);
+    if options.keep {
+        command.arg("--keep");
+    }
+    children::run(&mut command).context("the demo did not do what it shows")
+}
+
+/// Takes a cluster down when dropped, also if it is half up.
+struct TakeDown {
+    xtask: PathBuf,
+    cluster: String,
+    keep: bool,
+}
+
+impl Drop for TakeDown {
+    fn drop(&mut self) {
+        let option = format!("--name {}", self.cluster);
+        if self.keep {
+            eprintln!("the cluster {} is kept; `cargo xtask cluster {option} down` removes it", self.cluster);
+            return;
+        }
+        if let Err(error) =
+            children::clean_up(Command::new(&self.xtask).args(["cluster", "--name", &self.cluster, "down"]))
+        {
+            eprintln!("error: {error:#}\nsomething may be left; repeat `cargo xtask cluster {option} down`");
+        }
+    }
+}

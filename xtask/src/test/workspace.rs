@@ -1,0 +1,73 @@
+//! The stages that cargo does: format, lints, tests that need no cluster.
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::{children, tool};
+
+/// The test target that needs a cluster.
+pub(super) const E2E: &str = "e2e";
+
+/// `cargo fmt --check`.
+pub(super) fn fmt() -> Result<()> {
+    children::run(tool::cargo().args(["fmt", "--all", "--check"])).context("run `cargo fmt --all`")
+}
+
+/// Clippy over everything. The flag goes to clippy alone: in RUSTFLAGS it would compile every dependency again.
+pub(super) fn clippy() -> Result<()> {
+    children::run(tool::cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+/// All tests but the end-to-end ones: one build of the whole workspace, so that no dependency is built twice.
+pub(super) fn unit() -> Result<()> {
+    let targets = test_targets(&metadata()?, E2E);
+    let mut tests = tool::cargo();
+    tests.args(["test", "--workspace", "--locked", "--quiet", "--no-fail-fast", "--lib", "--bins", "--examples"]);
+    for target in &targets {
+        tests.args(["--test", target]);
+    }
+    children::run(&mut tests)?;
+    children::run(tool::cargo().args(["test", "--workspace", "--locked", "--quiet", "--doc"]))
+}
+
+/// What `cargo metadata` says.
+pub(super) fn metadata() -> Result<Value> {
+    let text = children::output(tool::cargo().args(["metadata", "--format-version", "1", "--locked"]))?;
+    serde_json::from_str(&text).context("cargo metadata printed something else than JSON")
+}
+
+/// Names of the workspace's test targets, without one.
+fn test_targets(metadata: &Value, without: &str) -> Vec<String> {
+    let own = |package: &&Value| package["source"].is_null();
+    let packages = metadata["packages"].as_array().into_iter().flatten().filter(own);
+    let targets = packages.flat_map(|package| package["targets"].as_array().into_iter().flatten());
+    let tests = targets.filter(|target| target["kind"][0] == "test");
+    let names = tests.filter_map(|target| target["name"].as_str());
+    names.filter(|name| *name != without).map(ToOwned::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn own_test_targets_run_and_the_end_to_end_tests_wait_for_a_cluster() {
+        let target = |kind: &str, name: &str| json!({"kind": [kind], "name": name});
+        let metadata = json!({"packages": [
+            {"source": null, "targets": [target("test", "tidy"), target("test", "e2e"), target("lib", "tests")]},
+            {"source": "registry", "targets": [target("test", "theirs")]},
+        ]});
+        assert_eq!(test_targets(&metadata, "e2e"), ["tidy"]);
+    }
+}
