@@ -1,6 +1,7 @@
 //! The `bulkhead` binary: arguments and wiring, nothing else.
 
 mod controller;
+mod uninstall;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ enum Command {
     Extender(Extender),
     /// Plans and carries out: queue loop, node manager, certificates. One replica leads.
     Controller(controller::Arguments),
+    /// Removes Bulkhead from the cluster: webhooks, waiting work, machines, custom resources, its namespace.
+    Uninstall(uninstall::UninstallArgs),
 }
 
 /// Addresses of a server inside a pod.
@@ -82,5 +85,6 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(scheduler::run(scheduler::Config { listen, admin, kubeconfig }).await?)
         }
         Command::Controller(arguments) => controller::run(arguments, kubeconfig).await,
+        Command::Uninstall(arguments) => uninstall::run(arguments, kubeconfig.as_deref()).await,
     }
 }
