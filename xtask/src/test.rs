@@ -4,6 +4,8 @@
 //! before the command returns, also after Ctrl-C. What a stage does is in its own file.
 
 mod children;
+#[cfg(test)]
+mod documents;
 mod e2e;
 mod filter;
 mod licenses;
