@@ -12,7 +12,7 @@ use crate::layout::{BASE, Layout};
 use crate::say::say;
 use crate::slot::Slot;
 use crate::{
-    cgroup, cgroup_tree, command, control_plane, files, image, kwok, network, node, packages, process, provider,
+    cgroup, cgroup_tree, command, control_plane, files, image, kwok, limits, network, node, packages, process, provider,
 };
 
 /// What `up` starts besides the control plane.
@@ -46,6 +46,7 @@ impl Cluster {
         let layout = Layout::new(name)?;
         provider::refuse_recursion()?;
         packages::ensure()?;
+        limits::raise();
         let programs = Programs::ensure()?;
         let (record, lock) = claim_and_lock(&layout, &programs)?;
         let now = Record { boot: claim::boot_id()?, slot: record.slot, programs };

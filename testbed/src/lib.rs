@@ -20,6 +20,7 @@ mod control_plane;
 mod files;
 mod kwok;
 mod layout;
+mod limits;
 mod network;
 mod node;
 mod packages;
