@@ -21,7 +21,7 @@ use serde_json::json;
 
 use crate::manager::{ActError, Done, Shared};
 use crate::orders::enter;
-use crate::provider::{Provider, ProviderError, Termination};
+use crate::provider::{Provider, Termination};
 use crate::{facts, marks};
 
 /// Between two looks at a machine that is going away.
@@ -35,10 +35,7 @@ const UNITS_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
 pub(crate) async fn act(shared: &Shared, machine: &BatchNode, step: Step) -> Result<Done, ActError> {
     match step {
         Step::Launch => launch(shared, machine).await,
-        Step::Mark => {
-            fault::reach(Point::NodeJoined);
-            mark(shared, machine).await
-        }
+        Step::Mark => mark(shared, machine).await,
         Step::Serve => {
             fault::reach(Point::NodeReady);
             shared.metrics.ready.inc();
@@ -57,6 +54,13 @@ pub(crate) async fn act(shared: &Shared, machine: &BatchNode, step: Step) -> Res
             if machine.phase() != Phase::Retiring {
                 shared.metrics.given_up.inc();
                 tracing::warn!(machine = machine.name_any(), why, "given up");
+            }
+            // One after the other would be launched in vain otherwise, as fast as they are lost.
+            if matches!(machine.phase(), Phase::Pending | Phase::Launching)
+                && machine.metadata.deletion_timestamp.is_none()
+            {
+                let message = format!("a machine ({}) was given up: {why}", machine.spec.offer);
+                set_back(shared, machine, None, message, false);
             }
             enter(shared, machine, Phase::Terminating, Some(why), None).await?;
             Ok(Done::Done)
@@ -92,24 +96,21 @@ async fn launch(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> 
             shared.metrics.launch_failures.inc();
             let text = cluster::telemetry::chain(&error);
             tracing::warn!(machine = machine.name_any(), offer = spec.offer, error = text, "the launch failed");
-            set_back(shared, machine, &error, &text);
+            let offer = (error.is_capacity() || error.is_final()).then(|| machine.spec.offer.clone());
+            set_back(shared, machine, offer, text.clone(), error.is_capacity());
             enter(shared, machine, Phase::Terminating, Some(&text), None).await?;
         }
     }
     Ok(Done::Done)
 }
 
-/// Remembers not to try the same again for a while.
-fn set_back(shared: &Shared, machine: &BatchNode, error: &ProviderError, text: &str) {
+/// Remembers not to launch the same again for a while; `offer` is `None`: not to launch anything in its environment.
+fn set_back(shared: &Shared, machine: &BatchNode, offer: Option<String>, message: String, capacity: bool) {
     let environment = &machine.spec.compute_environment;
-    let concerns_offer = error.is_capacity() || error.is_final();
-    let offer = concerns_offer.then(|| machine.spec.offer.clone());
     let failures = shared.index.setback_count(environment, offer.as_deref()) + 1;
     let now = Timestamp::now();
     let until = now.checked_add(back_off(failures)).unwrap_or(now);
-    shared
-        .index
-        .add_setback(environment, Setback { offer, until, message: text.to_owned(), capacity: error.is_capacity() });
+    shared.index.add_setback(environment, Setback { offer, until, message, capacity });
 }
 
 async fn mark(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {

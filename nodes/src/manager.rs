@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use api::BatchNode;
 use cluster::client::Clients;
+use cluster::fault::{self, Point};
 use cluster::index::Index;
 use cluster::shutdown::Shutdown;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use planning::machine::{self, Step};
+use planning::machine::{self, NodeState, Phase, Step};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
@@ -140,6 +141,9 @@ impl Manager {
     fn start(&self, steps: &mut JoinSet<(String, Result<Done, ActError>)>, machine: BatchNode) -> bool {
         let now = Timestamp::now();
         let facts = facts::collect(&self.0, &machine, now);
+        if facts.phase == Phase::Launching && facts.node != NodeState::Absent {
+            fault::reach(Point::NodeJoined);
+        }
         let step = machine::next(&facts, now);
         if matches!(step, Step::Wait(_)) && !act::units_changed(&self.0, &machine, now) {
             return false;
