@@ -1,6 +1,7 @@
 //! Commands for people who work on Bulkhead: `cargo xtask --help`.
 
 mod cluster;
+mod demo;
 mod image;
 mod install;
 mod manifests;
@@ -21,6 +22,10 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show the main line on a fresh cluster: Jobs come, nodes come, Jobs run, nodes go.
+    ///
+    /// Exits with 0 only if every output was as expected, every pod ran where it should, and nothing was left.
+    Demo(demo::Args),
     /// The local cluster: a real Kubernetes on this machine.
     Cluster(cluster::Args),
     /// Build Bulkhead's container image (and kube-scheduler's to push) without a container daemon.
@@ -46,6 +51,7 @@ fn run() -> Result<()> {
         Command::Cluster(args) => cluster::run(args),
         Command::Image(args) => image::run(&args),
         Command::Manifests(args) => manifests::run(&args),
+        Command::Demo(args) => demo::run(args),
         Command::Test(args) => test::run(&args),
     }
 }
