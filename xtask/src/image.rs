@@ -91,7 +91,15 @@ fn compile() -> Result<PathBuf> {
     let root = root();
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let directory = root.join("target/image");
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What `cargo run` and `cargo test` say about the package they run; build scripts that look at it (ring's) would run
+    // again, and half of the dependencies with them, each time the caller is another one.
+    let about_caller = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| about_caller.iter().any(|prefix| name.starts_with(prefix))) {
+        cargo.env_remove(name);
+    }
+    let status = cargo
         .args(["build", "--locked", "--package", "bulkhead", "--profile", "image", "--target", &target])
         .arg("--target-dir")
         .arg(&directory)

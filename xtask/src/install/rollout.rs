@@ -27,8 +27,11 @@ fn missing_of(deployment: &Deployment, pods: &[Pod]) -> Option<String> {
     Some(format!("{name}: {updated}/{wanted} updated, {available}/{wanted} available: {why}"))
 }
 
-/// A Deployment's pods are named `<deployment>-<replica set>-<pod>`.
+/// A Deployment's pods are named `<deployment>-<replica set>-<pod>`; those that end do not matter any more.
 fn belongs(pod: &Pod, deployment: &str) -> bool {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return false;
+    }
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     name.rsplitn(3, '-').last() == Some(deployment)
 }
