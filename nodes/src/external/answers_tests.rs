@@ -8,14 +8,14 @@ fn answer(status: u16, body: impl Into<Vec<u8>>) -> Answer {
     Answer { url: "http://p/offers".to_owned(), status, body: body.into() }
 }
 
-fn one(offer: Value) -> Result<Offer, String> {
+fn one(offer: &Value) -> Result<Offer, String> {
     let (mut offers, mut problems) = offers(&answer(200, json!({"offers": [offer]}).to_string())).unwrap();
     offers.pop().ok_or_else(|| problems.pop().unwrap())
 }
 
 #[test]
 fn an_offer_is_what_pods_can_request_and_what_it_costs() {
-    let offer = one(json!({
+    let offer = one(&json!({
         "name": "m5.large", "cpu": "2", "memory": "8Gi", "resources": {"nvidia.com/gpu": "1"},
         "allocatable": {"cpu": "1900m", "pods": "29"}, "zone": "z1", "priceMicros": 96_000, "spot": true,
     }));
@@ -37,7 +37,7 @@ fn an_offer_is_what_pods_can_request_and_what_it_costs() {
 
 #[test]
 fn a_bare_offer_gets_the_kubelets_pod_limit_and_a_price_by_its_vcpus() {
-    let offer = one(json!({"name": "local.small", "cpu": "500m", "memory": "1Gi"})).unwrap();
+    let offer = one(&json!({"name": "local.small", "cpu": "500m", "memory": "1Gi"})).unwrap();
     assert_eq!(offer.allocatable, Resources::new(500, 1 << 30).with(PODS, 110));
     assert_eq!((offer.price_micros, offer.spot), (24_000, false));
 }
@@ -54,7 +54,7 @@ fn an_offer_that_cannot_be_understood_is_left_out_and_named() {
         (json!({"name": "a", "cpu": 1, "memory": "1Gi"}), r#"offer "a": invalid type: integer"#),
         (json!(7), r#"offer "": invalid type"#),
     ] {
-        let said = one(offer.clone()).unwrap_err();
+        let said = one(&offer).unwrap_err();
         assert!(said.starts_with(problem), "{offer}: {said}");
     }
 }
@@ -75,7 +75,7 @@ fn a_bad_offer_does_not_take_the_others_with_it() {
 
 #[test]
 fn names_that_are_no_label_values_are_not_promised_as_labels() {
-    let offer = one(json!({"name": "big machine", "cpu": "1", "memory": "1Gi", "zone": ""})).unwrap();
+    let offer = one(&json!({"name": "big machine", "cpu": "1", "memory": "1Gi", "zone": ""})).unwrap();
     assert_eq!(offer.labels, BTreeMap::new());
 }
 
