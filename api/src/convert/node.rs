@@ -14,6 +14,11 @@ use super::requests::amounts;
 use super::shape::effect;
 use super::{Problems, created, label, uid};
 
+/// Taints that a node registers with and loses when it can take pods: a moment after its Ready condition, or when a cloud's
+/// controller has seen it. Until then its machine is still on its way, or another would be launched in its place
+/// (<https://kubernetes.io/docs/reference/labels-annotations-taints/>).
+const STARTING: [&str; 2] = ["node.kubernetes.io/not-ready", "node.cloudprovider.kubernetes.io/uninitialized"];
+
 /// What is kept of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeRecord {
@@ -21,7 +26,7 @@ pub struct NodeRecord {
     pub node: Node,
     /// When it was created.
     pub created: Timestamp,
-    /// Its Ready condition is True, whatever else keeps pods away.
+    /// Its Ready condition is True and the cluster has let it take pods; it may be cordoned all the same.
     pub kubelet_ready: bool,
     /// It is cordoned.
     pub unschedulable: bool,
@@ -52,9 +57,9 @@ pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
     let unschedulable = spec.unschedulable == Some(true);
     let terminating = meta.deletion_timestamp.is_some();
     let conditions = raw.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let kubelet_ready =
-        conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let condition = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let taints = spec.taints.unwrap_or_default();
+    let kubelet_ready = condition && !taints.iter().any(|taint| STARTING.contains(&taint.key.as_str()));
     let allocatable = raw.status.as_ref().and_then(|status| status.allocatable.as_ref());
     let ours = |(key, _): &(&String, &String)| key.starts_with("bulkhead.dev/");
     NodeRecord {

@@ -42,6 +42,18 @@ fn a_node_is_ready_when_nothing_speaks_against_it() {
 }
 
 #[test]
+fn a_node_that_still_has_a_taint_of_its_start_is_not_ready() {
+    for (key, expected) in [
+        ("node.kubernetes.io/not-ready", false),
+        ("node.cloudprovider.kubernetes.io/uninitialized", false),
+        ("node.kubernetes.io/disk-pressure", true),
+    ] {
+        let record = record(|node| node["spec"]["taints"] = json!([{"key": key, "effect": "NoSchedule"}]));
+        assert_eq!((record.kubelet_ready, record.node.ready), (expected, expected), "{key}");
+    }
+}
+
+#[test]
 fn all_taints_but_the_batch_taint_are_kept() {
     let record = record(|node| {
         node["spec"]["taints"] = json!([
