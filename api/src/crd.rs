@@ -284,6 +284,9 @@ pub struct BatchNodeSpec {
     pub milli_vcpus: u64,
     /// What pods are expected to be able to request, as quantities.
     pub allocatable: BTreeMap<String, String>,
+    /// Labels that its offer promises (instance type, zone), besides the environment's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// Where it was launched; kept here so that it can be taken down after its environment is gone.
     pub provider: Provider,
 }

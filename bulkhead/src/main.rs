@@ -66,8 +66,13 @@ async fn main() -> ExitCode {
         eprintln!("bulkhead: {}", telemetry::chain(&error));
         return ExitCode::FAILURE;
     }
+    let for_people = matches!(cli.command, Command::Uninstall(_));
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if for_people => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "ended");
             ExitCode::FAILURE

@@ -156,6 +156,8 @@ pub struct Machine {
     pub milli_vcpus: i64,
     /// What pods are expected to be able to request.
     pub allocatable: Resources,
+    /// Labels that its offer promises, the environment's own left out.
+    pub labels: BTreeMap<String, String>,
     /// Where it is in its life.
     pub stage: Stage,
 }

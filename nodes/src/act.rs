@@ -77,9 +77,11 @@ async fn launch(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> 
         value: keys::BATCH_TAINT_VALUE.to_owned(),
         effect: effect.to_owned(),
     });
+    let mut labels = spec.labels.clone();
+    labels.insert(keys::CE_UUID.to_owned(), spec.compute_environment_uuid.clone());
     let request = LaunchRequest {
         offer: spec.offer.clone(),
-        labels: [(keys::CE_UUID.to_owned(), spec.compute_environment_uuid.clone())].into(),
+        labels,
         taints: taints.to_vec(),
         compute_environment: spec.compute_environment_name.clone(),
     };

@@ -84,6 +84,7 @@ fn spec(stored: &ComputeEnvironment, environment: &Environment, offer: &Offer) -
         offer: offer.name.clone(),
         milli_vcpus: u64::try_from(offer.milli_vcpus).ok()?,
         allocatable: quantities(&offer.allocatable),
+        labels: offer.labels.clone(),
         provider: stored.spec.provider.clone()?,
     })
 }

@@ -94,7 +94,7 @@ impl<'a> Rooms<'a> {
         }
         for machine in machines.into_iter().filter(|machine| machine.stage == Stage::Coming) {
             if !rooms.rooms.iter().any(|room| room.name == machine.name) {
-                rooms.add_coming(&machine.name, &machine.offer, &machine.allocatable, &BTreeMap::new());
+                rooms.add_coming(&machine.name, &machine.offer, &machine.allocatable, &machine.labels);
             }
         }
         rooms.subtract_holds(snapshot);
@@ -135,8 +135,7 @@ impl<'a> Rooms<'a> {
         labels: &BTreeMap<String, String>,
     ) -> usize {
         let room = self.learned.get(offer).map_or_else(|| promised.clone(), |learned| minimum(learned, promised));
-        let mut labels = labels.clone();
-        labels.insert(keys::CE_UUID.to_owned(), self.environment.uuid.clone());
+        let labels = self.labels(labels);
         self.coming += 1;
         self.rooms.push(Room {
             name,
@@ -159,9 +158,16 @@ impl<'a> Rooms<'a> {
 
     /// What a node of this offer can be expected to give, and whether a unit of this shape fits onto an empty one.
     pub(crate) fn offer_suits(&self, offer: &Offer, shape: &Shape) -> bool {
-        let mut labels = offer.labels.clone();
+        shape.requests.fits(&self.expected(offer)) && shape.selects("", &self.labels(&offer.labels))
+    }
+
+    /// Labels of a node to come: what its offer promises, its environment's, and what kubelets set by themselves. Machines are taken
+    /// to be Linux unless their offer says otherwise.
+    fn labels(&self, promised: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut labels = promised.clone();
         labels.insert(keys::CE_UUID.to_owned(), self.environment.uuid.clone());
-        shape.requests.fits(&self.expected(offer)) && shape.selects("", &labels)
+        labels.entry("kubernetes.io/os".to_owned()).or_insert_with(|| "linux".to_owned());
+        labels
     }
 
     /// What a node of this offer can be expected to give to units.

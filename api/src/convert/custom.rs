@@ -89,6 +89,7 @@ pub fn machine(object: &BatchNode, problems: &mut Problems) -> Machine {
         offer: spec.offer.clone(),
         milli_vcpus: i64::try_from(spec.milli_vcpus).unwrap_or(i64::MAX),
         allocatable: from_texts(texts, "allocatable", problems),
+        labels: spec.labels.clone(),
         stage,
     }
 }

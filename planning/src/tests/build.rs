@@ -125,6 +125,7 @@ impl World {
             offer: offer.to_owned(),
             milli_vcpus: milli,
             allocatable: Resources::new(milli, (milli << 20) * 4).with(PODS, 110),
+            labels: std::collections::BTreeMap::new(),
             stage,
         });
         self

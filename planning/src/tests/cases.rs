@@ -375,3 +375,22 @@ fn a_job_that_runs_does_not_go_back_between_two_waves_of_pods() {
     });
     check(&between, "");
 }
+
+#[test]
+fn a_unit_that_asks_for_labels_an_offer_promises_gets_that_offer() {
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).job("q", "j", 1, 250, 10).that_job(|job| {
+        job.shape.node_selector.insert("topology.kubernetes.io/zone".into(), "b".into());
+        job.shape.node_selector.insert("kubernetes.io/os".into(), "linux".into());
+    });
+    let nowhere = "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: no node of it has the labels the pod asks for";
+    check(&base, nowhere);
+    let zoned = base.scaling(|scaling| {
+        let offer = &mut scaling.offers.as_mut().unwrap()[0];
+        offer.labels.insert("topology.kubernetes.io/zone".into(), "b".into());
+    });
+    check(
+        &zoned,
+        "launch m5.large for ce
+         j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
+    );
+}
