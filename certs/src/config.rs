@@ -46,16 +46,24 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
+        Self::in_namespace(NAMESPACE)
+    }
+}
+
+impl Config {
+    /// What an installation in `namespace` keeps. The leaf's names contain the namespace, so changing the field alone is not
+    /// enough.
+    pub fn in_namespace(namespace: &str) -> Self {
         let service = "bulkhead-webhook";
         Self {
-            namespace: NAMESPACE.to_owned(),
+            namespace: namespace.to_owned(),
             secret: "bulkhead-certs".to_owned(),
             webhook_configuration: "bulkhead".to_owned(),
             names: vec![
                 // What the API server asks for comes first.
-                format!("{service}.{NAMESPACE}.svc"),
-                format!("{service}.{NAMESPACE}.svc.cluster.local"),
-                format!("{service}.{NAMESPACE}"),
+                format!("{service}.{namespace}.svc"),
+                format!("{service}.{namespace}.svc.cluster.local"),
+                format!("{service}.{namespace}"),
                 service.to_owned(),
             ],
             times: Times::default(),

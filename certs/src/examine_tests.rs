@@ -92,3 +92,13 @@ fn a_leaf_never_outlives_its_ca() {
     let stored = examine(&Data { leaf, ..data }, &names());
     assert_eq!(stored.leaf.unwrap().certificate.not_after, now() + LIFE);
 }
+
+#[test]
+fn two_cas_of_the_same_second_have_different_names() {
+    let subjects = good().cas.map(|ca| {
+        let certificate = Certificate::read(&ca.certificate).unwrap();
+        X509Certificate::from_der(&certificate.der).unwrap().1.subject().to_string()
+    });
+    assert!(subjects[0].starts_with("CN=Bulkhead CA 2027-01-15T08:00:00Z "), "{subjects:?}");
+    assert_ne!(subjects[0], subjects[1]);
+}

@@ -28,8 +28,9 @@ pub(crate) enum IssueError {
 pub(crate) fn ca(now: Timestamp, life: Duration) -> Result<Pair, IssueError> {
     let key = KeyPair::generate().map_err(IssueError::Make)?;
     let mut params = params(now, life, Vec::new())?;
-    // Different for every CA, so that nobody takes one for another that looks the same.
-    params.distinguished_name = named(&format!("Bulkhead CA {now:.0}"));
+    // Different for every CA, also for two of the same second, so that nobody takes one for another.
+    let tail = key.public_key_raw().iter().rev().take(4).map(|byte| format!("{byte:02x}"));
+    params.distinguished_name = named(&format!("Bulkhead CA {now:.0} {}", tail.collect::<Vec<_>>().concat()));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = params.self_signed(&key).map_err(IssueError::Make)?;

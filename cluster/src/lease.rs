@@ -8,15 +8,19 @@
 //!
 //! ```no_run
 //! # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
-//! use cluster::lease::{Config, Lease};
+//! use cluster::{lease::{Config, Lease}, shutdown::{DRAIN_CAP, Shutdown}, tasks::Tasks};
+//! let shutdown = Shutdown::new();
 //! let config = Config::new("bulkhead-system", "bulkhead-controller", "pod-name");
-//! let leader = Lease::new(client, config)?.acquire().await;
-//! tokio::select! {
-//!     lost = leader.lost() => return Err(lost.into()),
-//!     () = async { /* the leader's work, until the process is asked to stop */ } => {}
-//! }
+//! let leader = tokio::select! {
+//!     leader = Lease::new(client, config)?.acquire() => leader,
+//!     () = shutdown.stopped() => return Ok(()),
+//! };
+//! let mut tasks = Tasks::new(shutdown.clone());
+//! tasks.spawn("leadership", leader.guard(&shutdown));
+//! // … the leader's work …
+//! let outcome = tasks.run(DRAIN_CAP).await;
 //! leader.release().await; // after the work has ended: another takes over within a second
-//! # Ok(()) }
+//! # Ok(outcome?) }
 //! ```
 
 mod record;
@@ -34,7 +38,7 @@ use self::{
     record::{Failure, Record, Seen},
     step::{Lost, Me, Step, Timing, TimingError, is_mine, step},
 };
-use crate::telemetry::chain;
+use crate::{shutdown::Shutdown, telemetry::chain};
 
 /// Releasing is a courtesy to the next leader; a process that ends does not wait longer for it.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -236,6 +240,18 @@ impl Leader {
             match ended {
                 State::Lost(lost) => lost,
                 State::Leading | State::Released => std::future::pending().await,
+            }
+        }
+    }
+
+    /// For [`Tasks::spawn`](crate::tasks::Tasks::spawn): fails when leadership is lost, which ends the process, and ends
+    /// without an error when `shutdown` stops.
+    pub fn guard(&self, shutdown: &Shutdown) -> impl Future<Output = Result<(), Lost>> + Send + 'static + use<> {
+        let (lost, stopped) = (self.lost(), shutdown.stopped());
+        async move {
+            tokio::select! {
+                lost = lost => Err(lost),
+                () = stopped => Ok(()),
             }
         }
     }
