@@ -139,8 +139,8 @@ async fn lead(leading: Leading) -> anyhow::Result<()> {
     };
     let mut work = Tasks::new(shutdown.clone());
     work.spawn_infallible("events", writer.run(shutdown.clone()));
-    let certificates = certs::Config { namespace: arguments.namespace.clone(), ..certs::Config::default() };
-    work.spawn("certificates", certs::keep(clients.once.clone(), certificates, shutdown.clone()));
+    let certificates = certs::Config::in_namespace(&arguments.namespace);
+    work.spawn("certificates", certs::keep(clients.retrying.clone(), certificates, shutdown.clone()));
     work.spawn_infallible("node manager", manager.run(shutdown.clone()));
     let parts = queue::Parts { client: clients.once.clone(), index, events, nodes: orders, metrics: queue, heartbeat };
     work.spawn_infallible("queue loop", queue::run(parts, config, shutdown.clone()));
