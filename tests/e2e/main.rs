@@ -4,6 +4,7 @@
 //! what the others need.
 
 mod lines;
+mod stop;
 
 use std::sync::Arc;
 
@@ -35,8 +36,13 @@ fn main() -> std::process::ExitCode {
             return std::process::ExitCode::FAILURE;
         }
     };
-    let world = match runtime.block_on(World::from_env()) {
-        Ok(world) => world,
+    let reached = runtime.block_on(async {
+        let world = World::from_env().await?;
+        let stop = stop::Stop::listen(&world).await?;
+        anyhow::Ok((world, stop))
+    });
+    let (world, stop) = match reached {
+        Ok(reached) => reached,
         Err(error) => {
             eprintln!("{error:#}");
             return std::process::ExitCode::FAILURE;
@@ -48,16 +54,16 @@ fn main() -> std::process::ExitCode {
     for scenario in elsewhere {
         println!("left out, needs the local cluster: {}", scenario.name);
     }
-    let trials = here.into_iter().map(|scenario| trial(scenario, world.clone(), Arc::clone(&runtime)));
+    let trials = here.into_iter().map(|scenario| trial(scenario, world.clone(), stop.clone(), Arc::clone(&runtime)));
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
-fn trial(scenario: Scenario, world: World, runtime: Arc<Runtime>) -> Trial {
+fn trial(scenario: Scenario, world: World, stop: stop::Stop, runtime: Arc<Runtime>) -> Trial {
     Trial::test(scenario.name, move || {
         runtime.block_on(async {
             let fixture = Fixture::new(&world, scenario.short);
             let begun = std::time::Instant::now();
-            let result = std::panic::AssertUnwindSafe((scenario.run)(&fixture)).catch_unwind().await;
+            let result = std::panic::AssertUnwindSafe(stop.unless_told((scenario.run)(&fixture))).catch_unwind().await;
             let cleaned = fixture.clean().await;
             eprintln!("{}: {:.0} s", scenario.name, begun.elapsed().as_secs_f64());
             match result {

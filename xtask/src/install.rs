@@ -5,6 +5,7 @@
 
 mod rollout;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -13,7 +14,8 @@ use testbed::Cluster;
 
 use crate::{image, manifests};
 
-const NAMESPACE: &str = "bulkhead-system";
+/// Where everything of Bulkhead is.
+pub(crate) const NAMESPACE: &str = "bulkhead-system";
 /// Pulling, starting and electing take seconds; a slow machine may be building something beside.
 const DEADLINE: Duration = Duration::from_mins(3);
 
@@ -26,30 +28,36 @@ pub(crate) fn install(cluster: &Cluster) -> Result<()> {
         .kubectl_input(&["apply", "-f", "-"], &pin(&text, &digest)?)
         .with_context(|| format!("kubectl could not apply {}", path.display()))?;
     println!("applied {}: {} objects", path.display(), applied.lines().count());
-    wait(cluster)
+    wait(cluster.kubeconfig(), &|args| cluster.kubectl_run(args))
 }
 
 /// Names Bulkhead's image by digest as well. The tag stays the same between builds, and nodes do not pull a tag they have:
 /// with the digest a new build is a new pod template, which the Deployments roll out, and an old one is no change.
 fn pin(manifest: &str, digest: &str) -> Result<String> {
-    let plain = format!("image: {}\n", image::BULKHEAD);
-    ensure!(manifest.contains(&plain), "the manifest does not name the image {}", image::BULKHEAD);
-    Ok(manifest.replace(&plain, &format!("image: {}@{digest}\n", image::BULKHEAD)))
+    with_image(manifest, &format!("{}@{digest}", image::BULKHEAD))
 }
 
-fn wait(cluster: &Cluster) -> Result<()> {
+/// The manifest with another reference of Bulkhead's image.
+pub(crate) fn with_image(manifest: &str, reference: &str) -> Result<String> {
+    let plain = format!("image: {}\n", image::BULKHEAD);
+    ensure!(manifest.contains(&plain), "the manifest does not name the image {}", image::BULKHEAD);
+    Ok(manifest.replace(&plain, &format!("image: {reference}\n")))
+}
+
+/// Waits until everything that was applied is available. `kubectl` runs kubectl and returns what it printed.
+pub(crate) fn wait(kubeconfig: &Path, kubectl: &dyn Fn(&[&str]) -> Result<String>) -> Result<()> {
     let (begin, mut told) = (Instant::now(), Vec::<String>::new());
     loop {
-        let missing = missing(cluster)?;
+        let missing = missing(kubectl)?;
         if missing.is_empty() {
             println!("Bulkhead is available after {:.0} s", begin.elapsed().as_secs_f64());
             return Ok(());
         }
         if begin.elapsed() > DEADLINE {
-            let kubectl = format!("kubectl --kubeconfig {} -n {NAMESPACE}", cluster.kubeconfig().display());
+            let look = format!("kubectl --kubeconfig {} -n {NAMESPACE}", kubeconfig.display());
             bail!(
-                "Bulkhead was not available within {} s:\n  {}\nLook closer, then run the same command again:\n  {kubectl} \
-                 describe pods\n  {kubectl} logs --prefix --all-containers --tail 20 -l app.kubernetes.io/name=bulkhead",
+                "Bulkhead was not available within {} s:\n  {}\nLook closer, then run the same command again:\n  {look} \
+                 describe pods\n  {look} logs --prefix --all-containers --tail 20 -l app.kubernetes.io/name=bulkhead",
                 DEADLINE.as_secs(),
                 missing.join("\n  "),
             );
@@ -62,8 +70,8 @@ fn wait(cluster: &Cluster) -> Result<()> {
     }
 }
 
-fn missing(cluster: &Cluster) -> Result<Vec<String>> {
-    let text = cluster.kubectl_run(&["get", "deployments,pods", "-n", NAMESPACE, "-o", "json"])?;
+fn missing(kubectl: &dyn Fn(&[&str]) -> Result<String>) -> Result<Vec<String>> {
+    let text = kubectl(&["get", "deployments,pods", "-n", NAMESPACE, "-o", "json"])?;
     let mut list: Value = serde_json::from_str(&text).context("kubectl printed something else than JSON")?;
     let items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
     let (deployments, pods): (Vec<Value>, Vec<Value>) =

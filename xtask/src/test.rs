@@ -7,8 +7,11 @@ mod children;
 #[cfg(test)]
 mod documents;
 mod e2e;
+mod elsewhere;
 mod filter;
+mod kubectl;
 mod licenses;
+mod program;
 mod recorder;
 mod report;
 mod spdx;
@@ -17,6 +20,7 @@ mod tool;
 mod tree;
 mod workspace;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -42,11 +46,43 @@ pub(crate) struct Args {
     /// Leave the cluster as it is after the end-to-end tests, to look around.
     #[arg(long)]
     keep: bool,
+    /// Run the end-to-end tests that need nothing of the local cluster on the cluster of this kubeconfig instead.
+    ///
+    /// Only the nodes named with --node are touched, and in the end they are as before. Bulkhead is installed with --image
+    /// and removed again, unless it is there already. What is left out is printed.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "name", "keep"], requires = "node")]
+    kubeconfig: Option<PathBuf>,
+    /// With --kubeconfig: Bulkhead's image, as the cluster can pull it.
+    #[arg(long, value_name = "REF", requires = "kubeconfig")]
+    image: Option<String>,
+    /// With --kubeconfig: a node that tests may label; may be repeated. Two are enough for all tests.
+    #[arg(long, value_name = "NAME", requires = "kubeconfig", value_delimiter = ',')]
+    node: Vec<String>,
+    /// Make a kind cluster and run on it what --kubeconfig would; needs kind, Docker and kubectl.
+    #[arg(long, conflicts_with_all = ["only", "name", "kubeconfig", "image", "node"])]
+    kind: bool,
 }
 
-/// Runs the stages.
+/// Runs the stages, or the tests for another cluster.
 pub(crate) fn run(args: &Args) -> Result<()> {
     children::stop_them_when_told()?;
+    if args.kind {
+        return elsewhere::run_on_kind(&args.filter, args.keep);
+    }
+    if let Some(kubeconfig) = &args.kubeconfig {
+        return elsewhere::run(&elsewhere::Options {
+            // Absolute: the tests run in the checkout's root.
+            kubeconfig: std::path::absolute(kubeconfig)?,
+            image: args.image.clone(),
+            nodes: args.node.clone(),
+            filters: args.filter.clone(),
+            keep: false,
+        });
+    }
+    run_stages(args)
+}
+
+fn run_stages(args: &Args) -> Result<()> {
     let before = tree::state()?;
     let mut report = Report::default();
     for stage in stage::chosen(&args.only, !args.filter.is_empty()) {

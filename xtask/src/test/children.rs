@@ -112,16 +112,17 @@ pub(super) fn start(command: &mut Command) -> Result<Handle> {
 
 /// Runs a command to its end; its output goes where ours goes.
 pub(super) fn run(command: &mut Command) -> Result<()> {
-    judge(command, false)
+    let status = spawn(command, false)?.wait()?;
+    judge(command, status, false)
 }
 
 /// As [`run`], also after the run was told to stop.
 pub(super) fn clean_up(command: &mut Command) -> Result<()> {
-    judge(command, true)
+    let status = spawn(command, true)?.wait()?;
+    judge(command, status, true)
 }
 
-fn judge(command: &mut Command, cleaning: bool) -> Result<()> {
-    let status = spawn(command, cleaning)?.wait()?;
+fn judge(command: &Command, status: ExitStatus, cleaning: bool) -> Result<()> {
     if stopping() && !cleaning {
         bail!("interrupted");
     }
@@ -133,13 +134,19 @@ fn judge(command: &mut Command, cleaning: bool) -> Result<()> {
 
 /// Runs a command to its end and answers its standard output.
 pub(super) fn output(command: &mut Command) -> Result<String> {
-    let mut child = spawn(command.stdout(Stdio::piped()), false)?;
+    read(command, false)
+}
+
+/// As [`output`], also after the run was told to stop.
+pub(super) fn clean_up_output(command: &mut Command) -> Result<String> {
+    read(command, true)
+}
+
+fn read(command: &mut Command, cleaning: bool) -> Result<String> {
+    let mut child = spawn(command.stdout(Stdio::piped()), cleaning)?;
     let pipe = child.take_stdout().context("standard output was asked for")?;
     let text = std::io::read_to_string(pipe)?;
-    let status = child.wait()?;
-    if !status.success() {
-        bail!("`{}` failed ({status}); what it said is above", describe(command));
-    }
+    judge(command, child.wait()?, cleaning)?;
     Ok(text)
 }
 

@@ -6,16 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use testbed::Cluster;
 
+use super::kubectl::Kubectl;
+use super::program::{self, Program};
 use super::recorder::Recorder;
-use super::workspace::E2E;
 use super::{children, filter, tool};
 use crate::cluster::default_name;
 
-/// Tells the tests which cluster; they open it by name.
-const CLUSTER: &str = "BULKHEAD_E2E_CLUSTER";
 /// The node for everything that is not batch work, Bulkhead's own pods among it.
 const NODE: &str = "ordinary";
 
@@ -46,27 +45,18 @@ pub(super) fn run(options: &Options) -> Result<()> {
             return Ok(());
         }
     }
-    children::run(tests(options, &[]).args(["--no-run", "--quiet"]))?;
+    let program = Program::build(vec![(program::CLUSTER, options.cluster.clone())])?;
     let _down = TakeDown { xtask: xtask.clone(), cluster: options.cluster.clone(), keep: options.keep };
     let on_cluster =
         |words: &[&str]| children::run(Command::new(&xtask).args(["cluster", "--name", &options.cluster]).args(words));
     on_cluster(&["up"])?;
-    let names = filter::listed(&children::output(&mut tests(options, &["--list".to_owned()]))?);
-    let arguments = filter::arguments(&names, &options.filters).map_err(|wrong| anyhow!(wrong))?;
+    let arguments = program.choose(&options.filters)?;
     on_cluster(&["node", "add", NODE])?;
-    let recorder = Recorder::start(&Cluster::open(&options.cluster)?)?;
-    let result = on_cluster(&["install"]).and_then(|()| children::run(&mut tests(options, &arguments)));
+    let cluster = Cluster::open(&options.cluster)?;
+    let kubectl = Kubectl { program: cluster.kubectl(), kubeconfig: cluster.kubeconfig().to_owned() };
+    let recorder = Recorder::start(kubectl, cluster.name(), Some(cluster.layout().root().join("log")))?;
+    let result = on_cluster(&["install"]).and_then(|()| program.run(&arguments));
     recorder.finish(result)
-}
-
-/// The end-to-end tests, from the same build as the unit tests.
-fn tests(options: &Options, arguments: &[String]) -> Command {
-    let mut command = tool::cargo();
-    command.args(["test", "--workspace", "--locked", "--test", E2E]).env(CLUSTER, &options.cluster);
-    if !arguments.is_empty() {
-        command.arg("--quiet").arg("--").args(arguments);
-    }
-    command
 }
 
 fn demo(xtask: &Path, options: &Options) -> Result<()> {

@@ -9,9 +9,9 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result};
-use testbed::Cluster;
 
 use super::children::{self, Handle};
+use super::kubectl::Kubectl;
 use crate::image::root;
 
 const NAMESPACE: &str = "bulkhead-system";
@@ -24,54 +24,52 @@ const EVENT: &str = "custom-columns=TIME:.metadata.creationTimestamp,NAMESPACE:.
 
 /// A recording.
 pub(super) struct Recorder {
-    kubectl: Kubectl,
-    /// Logs of the cluster's own components.
-    components: PathBuf,
+    files: Files,
+    /// Logs of the cluster's own components, if they are on this machine.
+    components: Option<PathBuf>,
     watches: Vec<Handle>,
     follower: Option<JoinHandle<()>>,
 }
 
+/// kubectl commands whose output goes to files.
 #[derive(Clone)]
-struct Kubectl {
-    program: PathBuf,
-    kubeconfig: PathBuf,
+struct Files {
+    kubectl: Kubectl,
     into: PathBuf,
 }
 
-impl Kubectl {
+impl Files {
     fn command(&self, args: &[&str], into: &str) -> Result<Command> {
         let path = self.into.join(into);
         let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        let mut command = Command::new(&self.program);
-        command.arg("--kubeconfig").arg(&self.kubeconfig).args(args);
+        let mut command = self.kubectl.command(args);
         command.stderr(file.try_clone()?).stdout(file);
         Ok(command)
     }
 }
 
 impl Recorder {
-    /// Begins to record into `target/e2e-logs/<cluster>`; the record of the run before goes.
-    pub(super) fn start(cluster: &Cluster) -> Result<Self> {
-        let into = root().join("target/e2e-logs").join(cluster.name());
+    /// Begins to record into `target/e2e-logs/<name>`; the record of the run before goes.
+    pub(super) fn start(kubectl: Kubectl, name: &str, components: Option<PathBuf>) -> Result<Self> {
+        let into = root().join("target/e2e-logs").join(name);
         if into.exists() {
             fs::remove_dir_all(&into).with_context(|| format!("cannot remove {}", into.display()))?;
         }
         fs::create_dir_all(&into).with_context(|| format!("cannot make {}", into.display()))?;
-        let kubectl = Kubectl { program: cluster.kubectl(), kubeconfig: cluster.kubeconfig().to_owned(), into };
+        let files = Files { kubectl, into };
         let events = ["get", "events", "--all-namespaces", "--watch", "-o", EVENT];
-        let events = children::start(&mut kubectl.command(&events, "events.txt")?)?;
+        let events = children::start(&mut files.command(&events, "events.txt")?)?;
         let pods = ["get", "pods", "-n", NAMESPACE, "--watch", "-o", RUNNING];
-        let mut pods = children::start(kubectl.command(&pods, "pods.err")?.stdout(Stdio::piped()))?;
+        let mut pods = children::start(files.command(&pods, "pods.err")?.stdout(Stdio::piped()))?;
         let lines = pods.take_stdout().context("standard output was asked for")?;
-        let follow = kubectl.clone();
+        let follow = files.clone();
         let follower = Some(std::thread::spawn(move || follow_all(lines, &follow)));
-        let components = cluster.layout().root().join("log");
-        Ok(Self { kubectl, components, watches: vec![events, pods], follower })
+        Ok(Self { files, components, watches: vec![events, pods], follower })
     }
 
     /// Ends the recording: keeps it and says where it is if the tests failed.
     pub(super) fn finish(self, result: Result<()>) -> Result<()> {
-        let into = self.kubectl.into.clone();
+        let into = self.files.into.clone();
         let Err(error) = result else {
             drop(self);
             // The record of a run that passed is of no use; what cannot be removed now is removed by the next run.
@@ -94,9 +92,9 @@ impl Recorder {
             (&["get", "pods,jobs", "--all-namespaces", "-o", "wide"], "pods-and-jobs.txt"),
         ];
         for (args, into) in questions {
-            let _left_out = self.kubectl.command(args, into).and_then(|mut command| children::run(&mut command));
+            let _left_out = self.files.command(args, into).and_then(|mut command| children::run(&mut command));
         }
-        if let Err(error) = copy_logs(&self.components, &self.kubectl.into) {
+        if let Some(Err(error)) = self.components.as_ref().map(|from| copy_logs(from, &self.files.into)) {
             eprintln!("the logs of the cluster's components could not be copied: {error:#}");
         }
     }
@@ -111,7 +109,7 @@ impl Drop for Recorder {
 }
 
 /// Follows the log of every container as soon as it runs, until the watch ends.
-fn follow_all(lines: ChildStdout, kubectl: &Kubectl) {
+fn follow_all(lines: ChildStdout, files: &Files) {
     let mut followers = Vec::new();
     let mut seen = BTreeSet::new();
     for line in BufReader::new(lines).lines().map_while(Result::ok) {
@@ -122,7 +120,7 @@ fn follow_all(lines: ChildStdout, kubectl: &Kubectl) {
             let into = format!("{pod}.{container}.{}.log", seen.len());
             let args = ["logs", "--follow", "-n", NAMESPACE, &pod, "-c", &container];
             // Told to stop, or the disk is full: the tests say so better than a log that is missing.
-            if let Ok(follower) = kubectl.command(&args, &into).and_then(|mut command| children::start(&mut command)) {
+            if let Ok(follower) = files.command(&args, &into).and_then(|mut command| children::start(&mut command)) {
                 followers.push(follower);
             }
         }
