@@ -116,7 +116,8 @@ async fn cycle(
     let finished = jobs::finish_all(context).await;
     let next_status = shown.update(context, &snapshot, &queues, now).await;
     let failed = !nodes_ok || bound.len() < dispatch.len() || !held || !released || !written || !finished;
-    (wake_at.into_iter().chain(next_status).min(), failed)
+    let next_doubt = context.index.next_doubt(now);
+    (wake_at.into_iter().chain(next_status).chain(next_doubt).min(), failed)
 }
 
 fn pause(wake_at: Option<Timestamp>, failed: bool, now: Timestamp) -> Duration {

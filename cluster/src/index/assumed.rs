@@ -11,6 +11,9 @@ use model::status::Status;
 /// Above the time that a watch takes to show a write, even when it has to start again; below the time at which a unit that hangs
 /// would be noticed by people.
 const LIFETIME: SignedDuration = SignedDuration::from_secs(30);
+/// kube-scheduler does not say which hold it refused, so a refusal that was there before counts again only after this time:
+/// above the back-off in its configuration (`podMaxBackoffSeconds`), after which it has tried the new hold.
+const DOUBT: SignedDuration = SignedDuration::from_secs(3);
 
 /// What is assumed about pods and Jobs, by UID.
 #[derive(Debug, Default)]
@@ -22,13 +25,21 @@ pub(super) struct Assumed {
 
 #[derive(Debug)]
 struct Entry<T> {
-    until: Timestamp,
+    since: Timestamp,
     what: T,
 }
 
 impl<T> Entry<T> {
     fn new(what: T, now: Timestamp) -> Self {
-        Self { until: now.saturating_add(LIFETIME).unwrap_or(Timestamp::MAX), what }
+        Self { since: now, what }
+    }
+
+    fn lives(&self, now: Timestamp) -> bool {
+        self.after(LIFETIME) > now
+    }
+
+    fn after(&self, time: SignedDuration) -> Timestamp {
+        self.since.saturating_add(time).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -38,7 +49,19 @@ pub(super) enum Placed {
     /// On this node.
     Bound(String),
     /// With kube-scheduler, which may choose among these nodes.
-    Held(Vec<String>),
+    Held {
+        /// Names of the nodes.
+        nodes: Vec<String>,
+        /// There was a hold before: a refusal may be of that one.
+        again: bool,
+    },
+}
+
+impl Entry<Placed> {
+    /// Until when a refusal may be of the hold before.
+    fn doubt(&self) -> Option<Timestamp> {
+        matches!(self.what, Placed::Held { again: true, .. }).then(|| self.after(DOUBT))
+    }
 }
 
 impl Assumed {
@@ -46,8 +69,8 @@ impl Assumed {
         self.pods.insert(pod.to_owned(), Entry::new(Placed::Bound(node.to_owned()), now));
     }
 
-    pub(super) fn held(&mut self, pod: &str, nodes: &[String], now: Timestamp) {
-        self.pods.insert(pod.to_owned(), Entry::new(Placed::Held(nodes.to_vec()), now));
+    pub(super) fn held(&mut self, pod: &str, nodes: &[String], again: bool, now: Timestamp) {
+        self.pods.insert(pod.to_owned(), Entry::new(Placed::Held { nodes: nodes.to_vec(), again }, now));
     }
 
     pub(super) fn released(&mut self, job: &str, now: Timestamp) {
@@ -66,9 +89,21 @@ impl Assumed {
 
     /// Drops what is too old and what `shown` says is no longer news.
     pub(super) fn settle(&mut self, now: Timestamp, shown: &impl Shown) {
-        self.pods.retain(|uid, entry| entry.until > now && !shown.pod(uid, &entry.what));
-        self.released.retain(|uid, entry| entry.until > now && !shown.release(uid));
-        self.status.retain(|uid, entry| entry.until > now && !shown.status(uid, &entry.what));
+        self.pods.retain(|uid, entry| {
+            let is_news = match shown.pod(uid, &entry.what) {
+                Seen::NotYet => true,
+                Seen::Refused => entry.doubt().is_some_and(|end| end > now),
+                Seen::Yes => false,
+            };
+            is_news && entry.lives(now)
+        });
+        self.released.retain(|uid, entry| entry.lives(now) && !shown.release(uid));
+        self.status.retain(|uid, entry| entry.lives(now) && !shown.status(uid, &entry.what));
+    }
+
+    /// When the next refusal counts again that is not believed yet.
+    pub(super) fn next_doubt(&self, now: Timestamp) -> Option<Timestamp> {
+        self.pods.values().filter_map(Entry::doubt).filter(|end| *end > now).min()
     }
 
     pub(super) fn of_pod(&self, uid: &str) -> Option<&Placed> {
@@ -84,10 +119,21 @@ impl Assumed {
     }
 }
 
+/// How much of where a pod was put the watch shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Nothing.
+    NotYet,
+    /// The hold, and a refusal that may be of the hold before.
+    Refused,
+    /// It is where it was put, or further on, or gone.
+    Yes,
+}
+
 /// What the watches show by now, or can no longer show because the object is gone.
 pub(super) trait Shown {
     /// Whether a pod was seen where it was put, or further on.
-    fn pod(&self, uid: &str, placed: &Placed) -> bool;
+    fn pod(&self, uid: &str, placed: &Placed) -> Seen;
     /// Whether a Job was seen released.
     fn release(&self, uid: &str) -> bool;
     /// Whether a Job was seen with this status.

@@ -92,9 +92,15 @@ impl Index {
         self.state().assumed.bound(pod_uid, node, now);
     }
 
-    /// We handed a pod to kube-scheduler with room held on these nodes. Counts as [`assume_bound`](Self::assume_bound) does.
+    /// We handed a pod to kube-scheduler with room held on these nodes. Counts as [`assume_bound`](Self::assume_bound) does; a
+    /// refusal of an earlier hold is not taken for one of this.
     pub fn assume_held(&self, pod_uid: &str, nodes: &[String], now: Timestamp) {
-        self.state().assumed.held(pod_uid, nodes, now);
+        self.state().assume_held(pod_uid, nodes, now);
+    }
+
+    /// When a snapshot will show a refusal by kube-scheduler that it does not show yet, although nothing changes.
+    pub fn next_doubt(&self, now: Timestamp) -> Option<Timestamp> {
+        self.state().assumed.next_doubt(now)
     }
 
     /// We released a Job. Counts until the watch shows it, the Job has ended or is gone, or 30 s have passed.

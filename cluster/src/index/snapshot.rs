@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use model::snapshot::{Environment, Job, JobRef, Machine, Node, Place, Queue, Snapshot, Unit};
 use model::status::Status;
 
-use super::assumed::{Placed, Shown};
+use super::assumed::{Placed, Seen, Shown};
 use super::state::State;
 use super::table::Table;
 
@@ -89,8 +89,15 @@ impl State {
         Some(match self.assumed.of_pod(&record.uid) {
             None => shown,
             Some(Placed::Bound(node)) => Place::Bound { node: node.clone(), running: false },
-            Some(Placed::Held(nodes)) => Place::Held { nodes: nodes.clone(), refused: false },
+            Some(Placed::Held { nodes, .. }) => Place::Held { nodes: nodes.clone(), refused: false },
         })
+    }
+
+    /// We handed a pod to kube-scheduler, perhaps not for the first time.
+    pub(super) fn assume_held(&mut self, pod: &str, nodes: &[String], now: Timestamp) {
+        let place = self.pods.get(pod).and_then(|record| record.queued.as_ref()?.place.as_ref());
+        let again = matches!(place, Some(Place::Held { .. }));
+        self.assumed.held(pod, nodes, again, now);
     }
 
     /// Name of the node that a pod is on, or on which we put it a moment ago.
@@ -135,11 +142,20 @@ struct Watched<'a> {
 }
 
 impl Shown for Watched<'_> {
-    fn pod(&self, uid: &str, placed: &Placed) -> bool {
-        let Some(record) = self.pods.get(uid) else { return true };
+    fn pod(&self, uid: &str, placed: &Placed) -> Seen {
+        let Some(record) = self.pods.get(uid) else { return Seen::Yes };
         let place = record.queued.as_ref().and_then(|queued| queued.place.as_ref());
-        let held = matches!((place, placed), (Some(Place::Held { nodes, .. }), Placed::Held(held)) if nodes == held);
-        record.node.is_some() || held
+        match (place, placed) {
+            _ if record.node.is_some() => Seen::Yes,
+            (Some(Place::Held { nodes, refused }), Placed::Held { nodes: held, .. }) if nodes == held => {
+                if *refused {
+                    Seen::Refused
+                } else {
+                    Seen::Yes
+                }
+            }
+            _ => Seen::NotYet,
+        }
     }
 
     fn release(&self, uid: &str) -> bool {

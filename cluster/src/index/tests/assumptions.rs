@@ -85,7 +85,9 @@ fn a_hold_is_seen_at_once_and_replaced_by_what_the_watch_shows() {
     index.assume_held("uid-p", &["n1".to_owned(), "n2".to_owned()], at(3));
     assert_eq!(place(&index, 3), held(&["n1", "n2"], false), "the refusal was of the hold before");
     apply::<Pod>(&index, &shown("n1,n2"));
-    assert_eq!(place(&index, 4), held(&["n1", "n2"], true));
+    assert_eq!(place(&index, 5), held(&["n1", "n2"], false), "it may still be");
+    assert_eq!((index.next_doubt(at(5)), index.next_doubt(at(6))), (Some(at(6)), None));
+    assert_eq!(place(&index, 6), held(&["n1", "n2"], true));
 }
 
 #[test]
