@@ -59,22 +59,25 @@ async fn guarded(name: String, keep: bool) -> Result<()> {
         signal = interrupted() => signal.and_then(|()| bail!("interrupted")),
     };
     demo.abort();
+    if let Err(error) = &outcome {
+        voice.say("", &format!("It ends here: {error:#}"));
+    }
     if keep {
         look_around(&name);
     } else {
         voice.say("", "Taking the cluster down");
-        tokio::select! {
-            done = blocking({ let name = name.clone(); move || Cluster::take_down(&name) }) => done.context("the cluster is not completely gone")?,
-            _ = interrupted() => bail!("interrupted again; what is left goes with: cargo xtask cluster down --name {name}"),
-        }
+        take_down(name).await?;
     }
-    match outcome {
-        Ok(()) => {
-            voice.say("", "All of it was checked");
-            Ok(())
-        }
-        Err(error) if keep => Err(error),
-        Err(error) => Err(error.context("the demo did not succeed (--keep leaves the cluster to look at)")),
+    outcome.context("the demo did not come to a good end")?;
+    voice.say("", "The demo is over: everything was as it should be");
+    Ok(())
+}
+
+async fn take_down(name: String) -> Result<()> {
+    let own = name.clone();
+    tokio::select! {
+        done = blocking(move || Cluster::take_down(&own)) => done.context("the cluster is not completely gone"),
+        _ = interrupted() => bail!("interrupted again; to remove what is left: cargo xtask cluster down --name {name}"),
     }
 }
 
