@@ -38,7 +38,7 @@ fn main() -> std::process::ExitCode {
     };
     let reached = runtime.block_on(async {
         let world = World::from_env().await?;
-        let stop = stop::Stop::listen(&world).await?;
+        let stop = stop::Stop::listen(&world)?;
         anyhow::Ok((world, stop))
     });
     let (world, stop) = match reached {

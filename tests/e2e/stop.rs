@@ -16,8 +16,8 @@ use tests::World;
 pub(crate) struct Stop(Option<watch::Receiver<bool>>);
 
 impl Stop {
-    /// Listens to signals unless the cluster is local.
-    pub(crate) async fn listen(world: &World) -> Result<Self> {
+    /// Listens to signals unless the cluster is local. Needs a runtime.
+    pub(crate) fn listen(world: &World) -> Result<Self> {
         if world.is_local() {
             return Ok(Self(None));
         }

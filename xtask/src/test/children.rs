@@ -150,8 +150,10 @@ fn read(command: &mut Command, cleaning: bool) -> Result<String> {
     Ok(text)
 }
 
+/// A command as one would type it, shortened.
 fn describe(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let program = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    command.get_args().fold(program, |line, word| line + " " + &word.to_string_lossy())
+    let line = command.get_args().fold(program, |line, word| line + " " + &word.to_string_lossy());
+    if line.chars().count() > 200 { line.chars().take(200).chain("…".chars()).collect() } else { line }
 }
