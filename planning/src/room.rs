@@ -60,6 +60,8 @@ pub(crate) struct Rooms<'a> {
     pub(crate) rooms: Vec<Room<'a>>,
     /// vCPUs (thousandths) of all its machines, those on their way out included.
     pub(crate) used_milli: i64,
+    /// The part of `used_milli` that is not on its way out.
+    pub(crate) staying_milli: i64,
     /// Machines on their way.
     pub(crate) coming: usize,
     /// What nodes of an offer really gave, where less than promised.
@@ -81,6 +83,11 @@ impl<'a> Rooms<'a> {
             environment,
             rooms: Vec::new(),
             used_milli: machines.iter().map(|machine| machine.milli_vcpus).sum(),
+            staying_milli: machines
+                .iter()
+                .filter(|machine| machine.stage != Stage::Going)
+                .map(|machine| machine.milli_vcpus)
+                .sum(),
             coming: 0,
             learned: HashMap::new(),
             last: HashMap::new(),
@@ -153,6 +160,7 @@ impl<'a> Rooms<'a> {
     /// Adds the room of a machine that this plan launches.
     pub(crate) fn launch(&mut self, offer: &'a Offer) -> usize {
         self.used_milli += offer.milli_vcpus;
+        self.staying_milli += offer.milli_vcpus;
         self.add_coming("", &offer.name, &offer.allocatable, &offer.labels)
     }
 

@@ -2,10 +2,12 @@
 //!
 //! Invariant: a node with a unit on it, or with room wanted in this cycle, never goes. Knows nothing about how machines are taken down.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use model::placement::Shape;
 use model::plan::{Launch, Retire};
-use model::snapshot::{Machine, Scaling, Stage};
+use model::snapshot::{Scaling, Stage};
 
 use crate::dispatch::Cycle;
 use crate::offers;
@@ -15,7 +17,7 @@ use crate::room::{Room, Rooms};
 pub(crate) fn keep_minimum(cycle: &mut Cycle<'_>) {
     for rooms in cycle.rooms.iter_mut().filter(|rooms| rooms.environment.enabled) {
         let Some(scaling) = &rooms.environment.scaling else { continue };
-        while rooms.used_milli < scaling.min_milli {
+        while rooms.staying_milli < scaling.min_milli {
             let left = scaling.max_milli - rooms.used_milli;
             let Some(offer) = offers::cheapest_of_all(scaling, left, cycle.now) else { break };
             let environment = rooms.environment.name.clone();
@@ -28,7 +30,12 @@ pub(crate) fn keep_minimum(cycle: &mut Cycle<'_>) {
 /// Retires nodes that have been idle for long enough, and those whose environment is gone, disabled or over its limit.
 pub(crate) fn retire_idle(cycle: &mut Cycle<'_>) {
     let snapshot = cycle.snapshot;
-    for machine in snapshot.machines.iter().filter(|machine| machine.stage == Stage::Serving) {
+    let serving = || snapshot.machines.iter().filter(|machine| machine.stage == Stage::Serving);
+    let mut left: HashMap<&str, i64> = HashMap::new();
+    for machine in serving() {
+        *left.entry(&machine.environment).or_default() += machine.milli_vcpus;
+    }
+    for machine in serving() {
         let Some(environment) = cycle.rooms.iter().position(|rooms| rooms.environment.name == machine.environment)
         else {
             let gone = format!("its compute environment {} does not exist any more", machine.environment);
@@ -40,13 +47,16 @@ pub(crate) fn retire_idle(cycle: &mut Cycle<'_>) {
         let rooms = &cycle.rooms[environment];
         let Some(scaling) = &rooms.environment.scaling else { continue };
         let Some(room) = rooms.rooms.iter().find(|room| room.name == machine.name) else { continue };
-        match verdict(room, machine, rooms, scaling, cycle.now) {
+        let Some(left) = left.get_mut(machine.environment.as_str()) else { continue };
+        let is_minimum = *left - machine.milli_vcpus < scaling.min_milli;
+        match verdict(room, rooms, scaling, is_minimum, cycle.now) {
             Verdict::Stays => {}
             Verdict::StaysUntil(time) => wake(&mut cycle.plan.wake_at, time),
             Verdict::Goes(reason) => {
                 cycle.plan.retire.push(Retire { machine: machine.name.clone(), reason });
-                // It no longer counts towards minvCpus for the machines after it.
-                cycle.rooms[environment].used_milli -= machine.milli_vcpus;
+                // It no longer counts for the machines after it.
+                *left -= machine.milli_vcpus;
+                cycle.rooms[environment].staying_milli -= machine.milli_vcpus;
             }
         }
     }
@@ -58,7 +68,9 @@ enum Verdict {
     Goes(String),
 }
 
-fn verdict(room: &Room<'_>, machine: &Machine, rooms: &Rooms<'_>, scaling: &Scaling, now: Timestamp) -> Verdict {
+/// Whether a machine goes. `is_minimum`: without it the machines that serve have less than `minvCpus`; one that is still on its way
+/// does not stand in for it.
+fn verdict(room: &Room<'_>, rooms: &Rooms<'_>, scaling: &Scaling, is_minimum: bool, now: Timestamp) -> Verdict {
     let Some(idle_since) = room.node.filter(|node| node.units == 0).and_then(|node| node.idle_since) else {
         return Verdict::Stays;
     };
@@ -71,10 +83,10 @@ fn verdict(room: &Room<'_>, machine: &Machine, rooms: &Rooms<'_>, scaling: &Scal
     if !rooms.environment.enabled {
         return Verdict::Goes("its compute environment is DISABLED".to_owned());
     }
-    if rooms.used_milli > scaling.max_milli {
+    if rooms.staying_milli > scaling.max_milli {
         return Verdict::Goes("its compute environment is above maxvCpus".to_owned());
     }
-    if rooms.used_milli - machine.milli_vcpus < scaling.min_milli {
+    if is_minimum {
         return Verdict::Stays;
     }
     match idle_since.checked_add(scaling.scale_down_delay) {
@@ -99,7 +111,8 @@ pub(crate) fn make_way(rooms: &mut Rooms<'_>, shape: &Shape) -> bool {
     let fitting =
         offers.iter().filter(|offer| rooms.offer_suits(offer, shape) && offer.milli_vcpus <= scaling.max_milli);
     let Some(needed) = fitting.map(|offer| offer.milli_vcpus).min() else { return false };
-    let mut missing = needed - (scaling.max_milli - rooms.used_milli);
+    // What is on its way out already makes way.
+    let mut missing = needed - (scaling.max_milli - rooms.staying_milli);
     let mut order: Vec<usize> = (0..rooms.rooms.len()).filter(|&index| rooms.rooms[index].node.is_some()).collect();
     order.sort_by_key(|&index| (rooms.rooms[index].node.map(|node| node.units), rooms.rooms[index].name));
     for index in order {

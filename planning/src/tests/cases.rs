@@ -249,6 +249,21 @@ fn a_node_that_is_wanted_or_needed_for_the_minimum_stays() {
 }
 
 #[test]
+fn a_machine_on_its_way_in_or_out_does_not_stand_in_for_one_that_is_kept() {
+    let base = world().managed("ce", 4).scaling(|scaling| scaling.min_milli = 1000);
+    let one = base.machine("ce", "m", 1000, Stage::Serving, 60);
+    check(&one.clone().machine("ce", "n", 1000, Stage::Serving, 60), "retire m: idle for 1m");
+    check(&one.clone().machine("ce", "n", 1000, Stage::Going, 60), "");
+    check(&one.clone().machine("ce", "n", 1000, Stage::Coming, 0), "");
+    check(&one.clone().machine("ce", "n", 1000, Stage::Going, 60).scaling(|scaling| scaling.max_milli = 1000), "");
+    let only_going = world().managed("ce", 2).scaling(|scaling| scaling.min_milli = 1000);
+    check(
+        &only_going.machine("ce", "n", 1000, Stage::Going, 60),
+        "launch local.small for ce\nlaunch local.small for ce",
+    );
+}
+
+#[test]
 fn nodes_of_an_environment_that_is_gone_disabled_or_shrunk_go_at_once() {
     let base = world().managed("ce", 8).machine("ce", "m", 1000, Stage::Serving, 0);
     check(
