@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use api::crd::Validity;
 use api::{BatchNode, ComputeEnvironment};
 use futures::FutureExt as _;
 use k8s_openapi::api::batch::v1::Job;
@@ -19,6 +20,9 @@ use testbed::NodeOptions;
 use crate::look::{self, JobStatus};
 use crate::wait::{eventually, eventually_for};
 use crate::world::World;
+
+/// The controller in the cluster.
+const CONTROLLER: &str = "deployment/bulkhead-controller";
 
 /// What one test makes.
 pub struct Fixture {
@@ -34,6 +38,7 @@ enum Made {
     Object { kind: &'static str, name: String },
     LocalNode(String),
     Label(String),
+    Undo { args: Vec<String>, input: String },
 }
 
 impl Fixture {
@@ -112,6 +117,37 @@ impl Fixture {
             Ok(api.get(name).await?.status.and_then(|status| status.uuid).ok_or_else(|| "no UUID".to_owned()))
         })
         .await
+    }
+
+    /// Waits until an environment can be used: its provider's offers are known.
+    pub async fn environment_valid(&self, name: &str) -> Result<()> {
+        let api: Api<ComputeEnvironment> = Api::all(self.world.client.clone());
+        eventually(&format!("compute environment {name} is VALID"), || async {
+            let status = api.get(name).await?.status.unwrap_or_default();
+            let valid = status.status == Some(Validity::Valid);
+            Ok(if valid { Ok(()) } else { Err(format!("{:?}", status.status_reason)) })
+        })
+        .await
+    }
+
+    /// Stops the controller in the cluster and waits until it is gone; cleaning up starts it again.
+    pub async fn without_controller(&self) -> Result<()> {
+        self.on_clean(&["scale", "-n", keys::NAMESPACE, CONTROLLER, "--replicas=2"], "");
+        self.on_clean(&["rollout", "status", "-n", keys::NAMESPACE, CONTROLLER, "--timeout=120s"], "");
+        self.world.kubectl(&["scale", "-n", keys::NAMESPACE, CONTROLLER, "--replicas=0"]).await?;
+        let pods = self.pods(keys::NAMESPACE);
+        let selector = ListParams::default().labels("app.kubernetes.io/component=controller");
+        eventually("the controller is gone", || async {
+            let left: Vec<String> = pods.list(&selector).await?.iter().map(Pod::name_any).collect();
+            Ok(if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) })
+        })
+        .await
+    }
+
+    /// Runs kubectl when the test ends, before anything else is cleaned up: to put back what the test is about to disturb.
+    pub fn on_clean(&self, args: &[&str], input: &str) {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        self.remember(Made::Undo { args, input: input.to_owned() });
     }
 
     /// Gives an UNMANAGED environment a node of its own, as its user would: by labelling one. Returns the node's name once it is
@@ -287,10 +323,19 @@ impl Fixture {
             self.world.provider_faults(&serde_json::json!({})).await?;
         }
         for one in &made {
-            if let Made::Namespace(name) = one {
-                let args = ["delete", "namespace", name, "--ignore-not-found", "--wait=true", "--timeout=120s"];
-                delete(args.map(ToOwned::to_owned).to_vec()).await?;
+            if let Made::Undo { args, input } = one {
+                let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                self.world.kubectl_with(&args, input).await?;
             }
+        }
+        // Together: each of them takes seconds to end.
+        let mut args = ["delete", "namespace", "--ignore-not-found", "--timeout=120s"].map(ToOwned::to_owned).to_vec();
+        let options = args.len();
+        args.extend(
+            made.iter().filter_map(|one| if let Made::Namespace(name) = one { Some(name.clone()) } else { None }),
+        );
+        if args.len() > options {
+            delete(args).await?;
         }
         for one in &made {
             if let Made::Object { kind, name } = one {
@@ -310,7 +355,7 @@ impl Fixture {
                     let _gone = delete(args.map(ToOwned::to_owned).to_vec()).await;
                 }
                 Made::LocalNode(name) => self.remove_node(name).await?,
-                Made::Object { .. } | Made::Namespace(_) => {}
+                Made::Object { .. } | Made::Namespace(_) | Made::Undo { .. } => {}
             }
         }
         Ok(())
