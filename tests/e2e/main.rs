@@ -3,7 +3,14 @@
 //! `cargo xtask test` brings a cluster up and runs this; arguments filter by name. Tests run one after another: several of them kill
 //! what the others need.
 
+mod contract;
+mod extender;
+mod faults;
+mod isolation;
 mod lines;
+mod outage;
+mod reasons;
+mod scaling;
 mod stop;
 
 use std::sync::Arc;
@@ -48,7 +55,18 @@ fn main() -> std::process::ExitCode {
             return std::process::ExitCode::FAILURE;
         }
     };
-    let scenarios = lines::scenarios();
+    // What disturbs others comes last.
+    let scenarios = [
+        lines::scenarios(),
+        contract::scenarios(),
+        isolation::scenarios(),
+        reasons::scenarios(),
+        scaling::scenarios(),
+        extender::scenarios(),
+        outage::scenarios(),
+        faults::scenarios(),
+    ]
+    .concat();
     let (here, elsewhere): (Vec<_>, Vec<_>) =
         scenarios.into_iter().partition(|scenario| world.is_local() || !scenario.local_only);
     for scenario in elsewhere {

@@ -5,12 +5,14 @@
 
 mod fixture;
 mod look;
+mod machine_log;
 mod manifests;
 mod wait;
 mod world;
 
 pub use fixture::Fixture;
 pub use look::{JobStatus, env_of, pod_index, ready};
+pub use machine_log::MachineLog;
 pub use manifests::{FORM_1, FORM_2, FORM_3, job, job_with};
 pub use wait::{eventually, eventually_for, steadily};
 pub use world::World;

@@ -1,0 +1,153 @@
+//! What is wrong is said on the Job, nothing crashes because of it, and correcting it is enough.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use model::keys;
+use serde_json::json;
+use tests::{Fixture, eventually, job};
+
+use crate::Scenario;
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "a missing queue, a missing environment and maxvCpus 0 are said, and correcting them is enough",
+            short: "miss",
+            local_only: true,
+            run: |fixture| Box::pin(nothing_crashes(fixture, Box::pin(missing(fixture)))),
+        },
+        Scenario {
+            name: "a unit larger than any offer says so and runs once the environment allows a larger one",
+            short: "large",
+            local_only: true,
+            run: |fixture| Box::pin(nothing_crashes(fixture, Box::pin(too_large(fixture)))),
+        },
+        Scenario {
+            name: "a provider that fails or hangs is the reason, and work goes on when it answers again",
+            short: "prov",
+            local_only: true,
+            run: |fixture| Box::pin(nothing_crashes(fixture, Box::pin(broken_provider(fixture)))),
+        },
+        Scenario {
+            name: "a Job that its user suspended waits until the user lets it go",
+            short: "held",
+            local_only: true,
+            run: |fixture| Box::pin(nothing_crashes(fixture, Box::pin(held(fixture)))),
+        },
+    ]
+}
+
+/// Runs a scenario; afterwards no container of Bulkhead has been restarted.
+async fn nothing_crashes(fixture: &Fixture, scenario: impl Future<Output = Result<()>>) -> Result<()> {
+    let before = restarts(fixture).await?;
+    scenario.await?;
+    let after = restarts(fixture).await?;
+    ensure!(before == after, "restarts of Bulkhead's pods before {before:?}, after {after:?}");
+    Ok(())
+}
+
+/// Restarts of all containers, by pod.
+async fn restarts(fixture: &Fixture) -> Result<BTreeMap<String, i32>> {
+    let pods: Api<Pod> = fixture.pods(keys::NAMESPACE);
+    let count = |pod: Pod| {
+        let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        (pod.name_any(), statuses.map(|status| status.restart_count).sum())
+    };
+    Ok(pods.list(&ListParams::default()).await?.into_iter().map(count).collect())
+}
+
+/// Waits until a Job waits with this code, on the object and as an Event, and returns the sentence.
+async fn told(fixture: &Fixture, namespace: &str, job: &str, code: &str) -> Result<String> {
+    let message = fixture.waits_with(namespace, job, code).await?;
+    eventually(&format!("an Event on Job {namespace}/{job} says {code}"), || async {
+        let events = fixture.events(namespace, job).await?;
+        let said = events.iter().any(|event| event.starts_with(&format!("Waiting: {code}: ")));
+        Ok(if said { Ok(()) } else { Err(format!("{events:?}")) })
+    })
+    .await?;
+    Ok(message)
+}
+
+async fn missing(fixture: &Fixture) -> Result<()> {
+    let (queue, environment) = (fixture.named("jq"), fixture.named("ce"));
+    let namespace = fixture.namespace("ns", Some(&queue)).await?;
+    fixture.apply(&namespace, &job("one", 1, "400m", "64Mi", "true")).await?;
+    let said = told(fixture, &namespace, "one", "MISCONFIGURATION:JOB_QUEUE_NOT_FOUND").await?;
+    ensure!(said.contains(&queue), "reason: {said}");
+
+    fixture.queue("jq", 1, &[&environment]).await?;
+    let said = told(fixture, &namespace, "one", "MISCONFIGURATION:COMPUTE_ENVIRONMENT_NOT_FOUND").await?;
+    ensure!(said.contains(&environment), "reason: {said}");
+
+    fixture.managed("ce", 0, "").await?;
+    let said = told(fixture, &namespace, "one", "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE").await?;
+    ensure!(said.contains("maxvCpus is 0"), "reason: {said}");
+
+    patch(fixture, &environment, r#"{"spec": {"maxvCpus": 1}}"#).await?;
+    fixture.completed(&namespace, "one").await?;
+    fixture.no_machines(&environment).await
+}
+
+async fn too_large(fixture: &Fixture) -> Result<()> {
+    let environment = fixture.managed("ce", 2, "instanceTypes: [local.small]").await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    let namespace = fixture.namespace("ns", Some(&queue)).await?;
+    fixture.apply(&namespace, &job("one", 1, "900m", "64Mi", "true")).await?;
+    let said = told(fixture, &namespace, "one", "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT").await?;
+    ensure!(said.contains(&environment) && said.contains("can never run it"), "reason: {said}");
+    ensure!(fixture.machines(&environment).await?.is_empty(), "a machine was launched for what fits on none");
+
+    patch(fixture, &environment, r#"{"spec": {"instanceTypes": ["m5"]}}"#).await?;
+    fixture.completed(&namespace, "one").await?;
+    fixture.no_machines(&environment).await
+}
+
+async fn broken_provider(fixture: &Fixture) -> Result<()> {
+    let environment = fixture.managed("ce", 1, "instanceTypes: [local.small]").await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    let namespace = fixture.namespace("ns", Some(&queue)).await?;
+    // Offers are known by then, so it is the launch that fails first.
+    fixture.environment_valid(&environment).await?;
+    let fail = json!({"fail": {"status": 500, "message": "the datacenter burns"}});
+    fixture.world.provider_faults(&fail).await?;
+    fixture.apply(&namespace, &job("one", 1, "400m", "64Mi", "true")).await?;
+    let said = told(fixture, &namespace, "one", "CAPACITY:PROVIDER_ERROR").await?;
+    ensure!(said.contains("the datacenter burns"), "reason: {said}");
+
+    fixture.world.provider_faults(&json!({"hang": true})).await?;
+    eventually("the reason is that the provider does not answer", || async {
+        let status = fixture.status(&namespace, "one").await?;
+        let reason = status.and_then(|status| status.reason).map(|reason| reason.message).unwrap_or_default();
+        Ok(if reason.contains("cannot be reached") { Ok(()) } else { Err(reason) })
+    })
+    .await?;
+
+    fixture.world.provider_faults(&json!({})).await?;
+    fixture.completed(&namespace, "one").await?;
+    fixture.no_machines(&environment).await
+}
+
+async fn held(fixture: &Fixture) -> Result<()> {
+    let environment = fixture.managed("ce", 1, "instanceTypes: [local.small]").await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    let namespace = fixture.namespace("ns", Some(&queue)).await?;
+    let suspended = job("one", 1, "400m", "64Mi", "true").replacen("spec:\n", "spec:\n  suspend: true\n", 1);
+    fixture.apply(&namespace, &suspended).await?;
+    let said = told(fixture, &namespace, "one", "HELD").await?;
+    ensure!(said.contains("spec.suspend"), "reason: {said}");
+    ensure!(fixture.machines(&environment).await?.is_empty(), "a machine was launched for a Job that is held");
+
+    let go = r#"{"spec": {"suspend": false}}"#;
+    fixture.world.kubectl(&["patch", "job", "one", "-n", &namespace, "--type=merge", "-p", go]).await?;
+    fixture.completed(&namespace, "one").await?;
+    fixture.no_machines(&environment).await
+}
+
+async fn patch(fixture: &Fixture, environment: &str, patch: &str) -> Result<()> {
+    fixture.world.kubectl(&["patch", "computeenvironment", environment, "--type=merge", "-p", patch]).await?;
+    Ok(())
+}
