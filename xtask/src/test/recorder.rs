@@ -16,8 +16,8 @@ use crate::image::root;
 
 const NAMESPACE: &str = "bulkhead-system";
 /// One line per change of a pod: its name, then `container=` and since when it runs, of every container.
-const RUNNING: &str =
-    r#"jsonpath={.metadata.name}{range .status.containerStatuses[*]} {.name}={.state.running.startedAt}{end}{"\n"}"#;
+const RUNNING: &str = "go-template={{.metadata.name}}{{range .status.containerStatuses}} {{.name}}=\
+                       {{if .state.running}}{{.state.running.startedAt}}{{end}}{{end}}{{\"\\n\"}}";
 /// What one event is in the record.
 const EVENT: &str = "custom-columns=TIME:.metadata.creationTimestamp,NAMESPACE:.involvedObject.namespace,\
                      KIND:.involvedObject.kind,NAME:.involvedObject.name,REASON:.reason,MESSAGE:.message";
