@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
+use api::crd::Phase;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
@@ -31,6 +32,12 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             short: "prov",
             local_only: true,
             run: |fixture| Box::pin(nothing_crashes(fixture, Box::pin(broken_provider(fixture)))),
+        },
+        Scenario {
+            name: "a machine that dies before it joins is the reason, and another is launched after a pause",
+            short: "lost",
+            local_only: true,
+            run: |fixture| Box::pin(nothing_crashes(fixture, Box::pin(lost_machine(fixture)))),
         },
         Scenario {
             name: "a Job that its user suspended waits until the user lets it go",
@@ -125,6 +132,29 @@ async fn broken_provider(fixture: &Fixture) -> Result<()> {
         Ok(if reason.contains("cannot be reached") { Ok(()) } else { Err(reason) })
     })
     .await?;
+
+    fixture.world.provider_faults(&json!({})).await?;
+    fixture.completed(&namespace, "one").await?;
+    fixture.no_machines(&environment).await
+}
+
+async fn lost_machine(fixture: &Fixture) -> Result<()> {
+    // Long enough for the machine to be killed first.
+    fixture.world.provider_faults(&json!({"bootDelayMs": 60_000})).await?;
+    let environment = fixture.managed("ce", 1, "instanceTypes: [local.small]").await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    let namespace = fixture.namespace("ns", Some(&queue)).await?;
+    fixture.apply(&namespace, &job("one", 1, "400m", "64Mi", "true")).await?;
+    let launched = eventually("a machine is being launched", || async {
+        let machines = fixture.machines(&environment).await?;
+        let launching = machines.iter().find(|machine| machine.phase() == Phase::Launching);
+        Ok(launching.map(kube::ResourceExt::name_any).ok_or_else(|| format!("{} machines", machines.len())))
+    })
+    .await?;
+    let vanish = format!("{}/testing/vanish/{launched}", fixture.world.local()?.provider_url());
+    reqwest::Client::new().post(vanish).send().await?.error_for_status()?;
+    let said = told(fixture, &namespace, "one", "CAPACITY:PROVIDER_ERROR").await?;
+    ensure!(said.contains("lost before its node was Ready"), "reason: {said}");
 
     fixture.world.provider_faults(&json!({})).await?;
     fixture.completed(&namespace, "one").await?;
