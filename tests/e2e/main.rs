@@ -3,6 +3,8 @@
 //! `cargo xtask test` brings a cluster up and runs this; arguments filter by name. Tests run one after another: several of them kill
 //! what the others need.
 
+mod certificates;
+mod clusters;
 mod contract;
 mod extender;
 mod faults;
@@ -65,6 +67,8 @@ fn main() -> std::process::ExitCode {
         extender::scenarios(),
         outage::scenarios(),
         faults::scenarios(),
+        certificates::scenarios(),
+        clusters::scenarios(),
     ]
     .concat();
     let (here, elsewhere): (Vec<_>, Vec<_>) =

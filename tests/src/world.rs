@@ -48,6 +48,14 @@ impl World {
         Ok(Self { client, kubeconfig, kubectl, local, nodes })
     }
 
+    /// Another local cluster.
+    pub async fn local_named(name: &str) -> Result<Self> {
+        let cluster = Cluster::open(name)?;
+        let (kubeconfig, kubectl) = (cluster.kubeconfig().to_owned(), cluster.kubectl());
+        let client = cluster::client::connect(Some(&kubeconfig)).await?.retrying;
+        Ok(Self { client, kubeconfig, kubectl, local: Some(cluster), nodes: Vec::new() })
+    }
+
     /// The local cluster, for tests that add, kill or launch nodes.
     pub fn local(&self) -> Result<&Cluster> {
         self.local.as_ref().context("this test needs the local cluster")
