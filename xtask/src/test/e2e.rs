@@ -45,7 +45,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
             return Ok(());
         }
     }
-    let program = Program::build(vec![(program::CLUSTER, options.cluster.clone())])?;
+    let bulkhead = program::bulkhead()?;
+    let program = Program::build(vec![
+        (program::CLUSTER, options.cluster.clone()),
+        (program::XTASK, xtask.display().to_string()),
+        (program::BINARY, bulkhead.display().to_string()),
+    ])?;
     let _down = TakeDown { xtask: xtask.clone(), cluster: options.cluster.clone(), keep: options.keep };
     let on_cluster =
         |words: &[&str]| children::run(Command::new(&xtask).args(["cluster", "--name", &options.cluster]).args(words));

@@ -14,7 +14,18 @@ use super::{children, filter, tool};
 /// Variables that say which cluster; set by us alone.
 pub(super) const CLUSTER: &str = "BULKHEAD_E2E_CLUSTER";
 pub(super) const NODES: &str = "BULKHEAD_E2E_NODES";
+/// How tests bring up clusters of their own, and which `bulkhead` they run on this machine.
+pub(super) const XTASK: &str = "BULKHEAD_E2E_XTASK";
+pub(super) const BINARY: &str = "BULKHEAD_E2E_BINARY";
 pub(super) const KUBECONFIG: &str = "KUBECONFIG";
+
+/// Builds `bulkhead` for this machine.
+pub(super) fn bulkhead() -> Result<PathBuf> {
+    let mut cargo = tool::cargo();
+    cargo.args(["build", "--workspace", "--locked", "--bin", "bulkhead", "--quiet"]);
+    let messages = children::output(cargo.arg("--message-format=json-render-diagnostics"))?;
+    executable(&messages, "bin", "bulkhead").context("cargo did not say where bulkhead is")
+}
 
 /// The tests, ready to run against one cluster.
 pub(super) struct Program {
