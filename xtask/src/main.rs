@@ -1,5 +1,6 @@
 //! Commands for people who work on Bulkhead: `cargo xtask --help`.
 
+mod bench;
 mod cluster;
 mod demo;
 mod image;
@@ -32,6 +33,8 @@ enum Command {
     Image(image::Args),
     /// Write manifests/bulkhead.yaml from its parts and the types, or check it.
     Manifests(manifests::Args),
+    /// Measure on the local cluster; what and how is in docs/benchmarks.md.
+    Bench(bench::Args),
     /// Run everything that CI runs, or some end-to-end tests.
     Test(test::Args),
 }
@@ -52,6 +55,7 @@ fn run() -> Result<()> {
         Command::Image(args) => image::run(&args),
         Command::Manifests(args) => manifests::run(&args),
         Command::Demo(args) => demo::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Test(args) => test::run(&args),
     }
 }

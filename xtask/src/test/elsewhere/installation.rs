@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::test::kubectl::Kubectl;
-use crate::test::{children, program, tool};
+use crate::test::{children, program};
 use crate::{install, manifests};
 
 /// Bulkhead in the cluster.
@@ -39,17 +39,7 @@ impl Installation {
                  says how to make it)"
             );
         };
-        let mut cargo = tool::cargo();
-        cargo.args([
-            "build",
-            "--package",
-            "bulkhead",
-            "--locked",
-            "--quiet",
-            "--message-format=json-render-diagnostics",
-        ]);
-        let program = program::executable(&children::output(&mut cargo)?, "bin", "bulkhead");
-        let program = program.context("cargo did not say where the program `bulkhead` is")?;
+        let program = program::bulkhead()?;
         Ok(Self { kubectl, ours: Some(Ours { image: image.to_owned(), program }) })
     }
 

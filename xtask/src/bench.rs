@@ -1,0 +1,98 @@
+//! `cargo xtask bench …`: measurements on the local cluster, described in `docs/benchmarks.md`. Nothing is asserted: a goal
+//! that is missed is shown, not an error.
+
+mod cold;
+mod figures;
+mod machine;
+mod run;
+mod scene;
+mod timeline;
+mod warm;
+mod watch;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+use testbed::Cluster;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cluster::default_name;
+use figures::{Goal, table};
+use run::Bench;
+use scene::Scene;
+
+/// Arguments of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// How long a Job takes from the create call to its first container, with a node that waits and with none.
+    ///
+    /// Needs the local cluster with one ordinary node and Bulkhead installed; everything else it makes and removes.
+    Start(StartArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct StartArgs {
+    /// Name of the cluster; by default the one that belongs to this checkout.
+    #[arg(long)]
+    name: Option<String>,
+    /// Runs with a Ready node that has nothing to do; so many of the baseline, too.
+    #[arg(long, default_value_t = 20)]
+    warm: usize,
+    /// Runs without a node.
+    #[arg(long, default_value_t = 5)]
+    cold: usize,
+}
+
+/// What was asked for.
+const WARM_GOAL: Goal = Goal { seconds: 1.0, condition: "" };
+const COLD_GOAL: Goal = Goal { seconds: 4.0, condition: " with a node that boots in 2 s" };
+
+/// Runs the benchmark.
+pub(crate) fn run(args: Args) -> Result<()> {
+    let Command::Start(args) = args.command;
+    ::cluster::client::install_crypto();
+    let cluster = Cluster::open(&args.name.clone().unwrap_or_else(default_name))?;
+    let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
+    runtime.block_on(guarded(&args, cluster))
+}
+
+/// Measures; afterwards, and after an interruption, removes what was made.
+async fn guarded(args: &StartArgs, cluster: Cluster) -> Result<()> {
+    let client = ::cluster::client::connect(Some(cluster.kubeconfig())).await?.retrying;
+    let scene = Scene::new(cluster, client);
+    let outcome = tokio::select! {
+        outcome = start(args, &scene) => outcome,
+        signal = interrupted() => signal.and_then(|()| bail!("interrupted")),
+    };
+    eprintln!("removing what was made");
+    let cleaned = scene.remove().await.context("not everything is removed; a next run goes on with it");
+    outcome.and(cleaned)
+}
+
+async fn start(args: &StartArgs, scene: &Scene) -> Result<()> {
+    scene.check().await?;
+    let facts = machine::facts(scene).await?;
+    scene.make().await?;
+    let mut bench = Bench::new(scene);
+    let (plain, warm) = warm::runs(&mut bench, args.warm).await?;
+    let cold = cold::runs(&mut bench, args.cold).await?;
+    println!("{facts}");
+    println!("{}", table("baseline: unlabelled namespace, ordinary node, stock scheduler", &plain, None));
+    println!("{}", table("warm: a Ready node of the environment has nothing to do", &warm, Some(&WARM_GOAL)));
+    println!("{}", table("cold: no node; the provider boots a kubelet", &cold, Some(&COLD_GOAL)));
+    Ok(())
+}
+
+async fn interrupted() -> Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    }
+}
