@@ -59,7 +59,9 @@ pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
     let conditions = raw.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let condition = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let taints = spec.taints.unwrap_or_default();
-    let kubelet_ready = condition && !taints.iter().any(|taint| STARTING.contains(&taint.key.as_str()));
+    let lags = |taint: &&RawTaint| !(condition && is_lagging(taint));
+    let starts = |taint: &RawTaint| STARTING.contains(&taint.key.as_str());
+    let kubelet_ready = condition && !taints.iter().filter(lags).any(starts);
     let allocatable = raw.status.as_ref().and_then(|status| status.allocatable.as_ref());
     let ours = |(key, _): &(&String, &String)| key.starts_with("bulkhead.dev/");
     NodeRecord {
@@ -70,7 +72,7 @@ pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
             ready: kubelet_ready && !unschedulable && !terminating,
             retiring: taints.iter().any(|taint| taint.key == keys::RETIRING_TAINT),
             labels: meta.labels.clone().unwrap_or_default(),
-            taints: taints.iter().filter_map(taint).collect(),
+            taints: taints.iter().filter(lags).filter_map(taint).collect(),
             allocatable: amounts(allocatable, "allocatable", problems),
             ..Node::default()
         },
@@ -87,6 +89,13 @@ pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
             .collect(),
         taints,
     }
+}
+
+/// On a node that is Ready, this taint is about to go. The node controller takes the `NoSchedule` one away when it sees the condition,
+/// but the `NoExecute` one only at its next round, up to 5 s later (`--node-monitor-period`). Nothing is evicted for it meanwhile: every
+/// pod tolerates it for 300 s (admission plugin `DefaultTolerationSeconds`, on by default).
+fn is_lagging(taint: &RawTaint) -> bool {
+    taint.key == "node.kubernetes.io/not-ready" && taint.effect == "NoExecute"
 }
 
 /// A taint that units may not tolerate: every unit tolerates the batch taint, so it is left out.

@@ -54,6 +54,20 @@ fn a_node_that_still_has_a_taint_of_its_start_is_not_ready() {
 }
 
 #[test]
+fn the_taint_that_goes_last_does_not_keep_a_ready_node_waiting() {
+    let lagging = |status: &'static str| {
+        record(move |node| {
+            node["spec"]["taints"] = json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]);
+            node["status"]["conditions"] = json!([{"type": "Ready", "status": status}]);
+        })
+    };
+    assert!(lagging("True").node.ready);
+    assert_eq!(lagging("True").node.taints, []);
+    assert!(!lagging("False").node.ready);
+    assert_eq!(lagging("False").node.taints.len(), 1);
+}
+
+#[test]
 fn all_taints_but_the_batch_taint_are_kept() {
     let record = record(|node| {
         node["spec"]["taints"] = json!([
