@@ -105,11 +105,11 @@ impl Resources {
 /// As people write it: `250m cpu, 256Mi memory`; pods are left out.
 impl std::fmt::Display for Resources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} cpu, {} memory", quantity::format_milli(self.cpu), quantity::format_bytes(self.memory))?;
-        for (name, amount) in self.other.iter().filter(|(name, _)| *name != PODS) {
-            write!(f, ", {amount} {name}")?;
-        }
-        Ok(())
+        let named = [("cpu", self.cpu), ("memory", self.memory)].into_iter().filter(|(_, amount)| *amount != 0);
+        let others = self.other.iter().map(|(name, amount)| (name.as_str(), *amount)).filter(|(name, _)| *name != PODS);
+        let all: Vec<String> = named.chain(others).map(|(name, amount)| describe(name, amount)).collect();
+        f.write_str(if all.is_empty() { "a pod without requests" } else { "" })?;
+        f.write_str(&all.join(", "))
     }
 }
 

@@ -22,7 +22,9 @@ pub(crate) fn collect(shared: &Shared, machine: &BatchNode, now: Timestamp) -> F
         marked: marks::is_marked(&node, &machine.spec.compute_environment_uuid),
         retiring: node.has_taint(keys::RETIRING_TAINT),
     });
+    let unready_since = shared.index.node(&name).and_then(|node| node.unready_since);
     Facts {
+        unready_since,
         phase: phase(machine),
         since,
         deleted: machine.metadata.deletion_timestamp.is_some(),

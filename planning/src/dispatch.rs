@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use model::placement::Shape;
 use model::plan::{Dispatch, Hold, Launch, Plan};
 use model::snapshot::{Job, Place, Queue, Snapshot, Unit};
-use model::status::Reason;
+use model::status::{Code, Reason};
 
 use crate::explain::{self, Note};
 use crate::offers;
@@ -36,8 +36,17 @@ pub(crate) struct Cycle<'a> {
 enum Outcome {
     /// It can start on this node (environment, room).
     Ready(usize, usize),
-    /// It waits for a machine that is on its way, or for something else.
-    Waits(Reason, bool),
+    /// It waits.
+    Waits(Wait),
+}
+
+/// Why and how a unit waits.
+struct Wait {
+    reason: Reason,
+    /// No machine is on its way for it.
+    is_final: bool,
+    /// The next unit of the same shape fares no better.
+    is_last: bool,
 }
 
 impl<'a> Cycle<'a> {
@@ -50,7 +59,8 @@ impl<'a> Cycle<'a> {
     pub(crate) fn count(&mut self, line: &Line<'a>) {
         for demand in &line.demands {
             let count = if let Wanted::Future(count) = demand.wanted { count } else { 1 };
-            *self.pending.entry(demand.shape).or_default() += count;
+            let pending = self.pending.entry(demand.shape).or_default();
+            *pending = pending.saturating_add(count);
         }
     }
 
@@ -58,10 +68,10 @@ impl<'a> Cycle<'a> {
     pub(crate) fn serve(&mut self, queue: &'a Queue, line: &Line<'a>) -> u32 {
         let environments = self.environments(queue);
         let mut head: Option<String> = None;
-        let mut waiting = 0;
+        let mut waiting = 0_u32;
         for demand in &line.demands {
             if let (true, Some(head)) = (queue.strict_fifo, &head) {
-                waiting += Self::size(demand);
+                waiting = waiting.saturating_add(Self::size(demand));
                 self.explain(demand, explain::behind(head));
                 continue;
             }
@@ -69,7 +79,7 @@ impl<'a> Cycle<'a> {
                 Wanted::Unit(unit) => self.serve_unit(&environments, demand, unit),
                 Wanted::Future(count) => self.serve_future(&environments, demand, count),
             };
-            waiting += Self::size(demand);
+            waiting = waiting.saturating_add(Self::size(demand));
             if let Some(is_final) = blocked
                 && head.is_none()
             {
@@ -123,9 +133,9 @@ impl<'a> Cycle<'a> {
                 self.hold(unit, environment, room, &[]);
                 None
             }
-            Outcome::Waits(reason, is_final) => {
-                self.explain(demand, reason);
-                Some(is_final)
+            Outcome::Waits(wait) => {
+                self.explain(demand, wait.reason);
+                Some(wait.is_final)
             }
         }
     }
@@ -158,38 +168,45 @@ impl<'a> Cycle<'a> {
             self.hold(unit, environment, room, if lost { &[] } else { held });
             return None;
         }
-        let reason = match self.await_machine(environments, demand, true) {
-            Some(note) if !note.is_final => explain::reason(&[note]),
-            _ => explain::with_scheduler(true),
-        };
+        // Where an empty node was refused, another empty one would be, too: only somebody else's pod can help.
+        let rooms = self.rooms.iter().flat_map(|rooms| &rooms.rooms);
+        let mut tried = rooms.filter(|room| held.iter().any(|node| node == room.name));
+        let refused_empty = tried.any(|room| room.node.is_some_and(|node| node.units == 0));
+        let machine = if refused_empty { None } else { self.await_machine(environments, demand, true) };
+        let reason = machine.map_or_else(|| explain::with_scheduler(true), |note| explain::reason(&[note]));
         self.explain(demand, reason);
         Some(false)
     }
 
     /// Serves pods that do not exist yet: releases their Job if that is due.
     fn serve_future(&mut self, environments: &[Result<usize, Note>], demand: &Demand<'a>, count: u32) -> Option<bool> {
+        let job = demand.job?;
+        if job.has_deadline && !job.released {
+            let ever = self.ever_together(environments, demand.shape);
+            if ever > 0 && ever < i64::from(together(job)) {
+                self.explain(demand, explain::never_together(ever, together(job)));
+                return None;
+            }
+        }
         let mut fit = 0;
-        let mut blocked = None;
+        let mut blocked: Option<Wait> = None;
         for _ in 0..count {
             match self.place(environments, demand) {
                 Outcome::Ready(..) => fit += 1,
-                Outcome::Waits(reason, is_final) => {
-                    if blocked.is_none() {
-                        blocked = Some((reason, is_final));
-                    }
-                    // Without a machine on its way the next unit of the same shape cannot fare better.
-                    if is_final {
+                Outcome::Waits(wait) => {
+                    let is_last = wait.is_last;
+                    blocked.get_or_insert(wait);
+                    if is_last {
                         break;
                     }
                 }
             }
         }
-        let job = demand.job?;
         let all = fit >= together(job);
         if fit > 0 && !job.released && (all || !job.has_deadline) {
             self.release(job);
         }
-        let (reason, is_final) = blocked?;
+        let Wait { reason, is_final, .. } = blocked?;
         let waits_for_all = job.has_deadline && !job.released && fit > 0;
         let reason = if waits_for_all { explain::not_together(fit, together(job), &reason) } else { reason };
         self.explain(demand, reason);
@@ -214,11 +231,18 @@ impl<'a> Cycle<'a> {
                 Err(note) => note.clone(),
             };
             if !note.is_final {
-                return Outcome::Waits(explain::reason(&[note]), false);
+                let is_last = note.is_last;
+                return Outcome::Waits(Wait { reason: explain::reason(&[note]), is_final: false, is_last });
             }
             notes.push(note);
         }
-        Outcome::Waits(explain::reason(&notes), true)
+        Outcome::Waits(Wait { reason: explain::reason(&notes), is_final: true, is_last: true })
+    }
+
+    /// How many units of a shape could run at the same time in these environments, were nothing else there.
+    fn ever_together(&self, environments: &[Result<usize, Note>], shape: &Shape) -> i64 {
+        let of = |&environment: &usize| offers::ever_together(&self.rooms[environment], shape);
+        environments.iter().flatten().map(of).fold(0, i64::saturating_add)
     }
 
     fn await_machine(
@@ -246,6 +270,9 @@ impl<'a> Cycle<'a> {
         let room = if let Some(room) = coming {
             room
         } else {
+            if rooms.makes_way {
+                return Note::making_way(name);
+            }
             if let Some(note) = rooms.refused.get(demand.shape) {
                 return note.clone();
             }
@@ -328,7 +355,9 @@ impl<'a> Cycle<'a> {
             }
         }
         for &environment in environments.iter().flatten() {
-            if crate::scale::make_way(&mut self.rooms[environment], shape) {
+            let rooms = &mut self.rooms[environment];
+            let at_limit = rooms.refused.get(shape).is_some_and(|note| note.code == Code::MaxVcpus);
+            if at_limit && crate::scale::make_way(rooms, shape) {
                 return;
             }
         }

@@ -15,12 +15,14 @@ pub(crate) struct Note {
     pub(crate) text: String,
     /// A longer wait on this environment is pointless: others may be asked.
     pub(crate) is_final: bool,
+    /// Nothing was reserved: the next unit of the same shape fares no better in this cycle.
+    pub(crate) is_last: bool,
 }
 
 impl Note {
     fn new(code: Code, text: String) -> Self {
         let is_final = !matches!(code, Code::Launching);
-        Self { code, text, is_final }
+        Self { code, text, is_final, is_last: is_final }
     }
 
     pub(crate) fn not_found(name: &str) -> Self {
@@ -90,7 +92,14 @@ impl Note {
         let text = format!(
             "compute environment {environment} is launching {coming} machines, more follow when these are there"
         );
-        Self::new(Code::Launching, text)
+        Self { is_last: true, ..Self::new(Code::Launching, text) }
+    }
+
+    /// Its vCPUs are kept for something that came before and needs a larger machine.
+    pub(crate) fn making_way(environment: &str) -> Self {
+        let text =
+            format!("compute environment {environment} keeps its vCPUs for work ahead that needs a larger machine");
+        Self::new(Code::Behind, text)
     }
 
     pub(crate) fn launching(environment: &str) -> Self {
@@ -127,7 +136,9 @@ pub(crate) fn reason(notes: &[Note]) -> Reason {
 
 /// The reason of something that has no queue.
 pub(crate) fn queue_not_found(name: &str) -> Reason {
-    let message = format!("job queue {name} does not exist; create it, or correct the label bulkhead.dev/queue");
+    let message = format!(
+        "job queue {name} does not exist; create it, or delete the Job and create it again with another label bulkhead.dev/queue"
+    );
     Reason { code: Code::QueueNotFound, message }
 }
 
@@ -149,6 +160,20 @@ pub(crate) fn not_together(fit: u32, wanted: u32, blocked: &Reason) -> Reason {
         blocked.message
     );
     Reason { code: blocked.code, message }
+}
+
+/// The reason of a Job whose units can never all run at the same time.
+pub(crate) fn never_together(ever: i64, wanted: u32) -> Reason {
+    let message = format!(
+        "at most {ever} of its {wanted} units can ever run together here, and with activeDeadlineSeconds a Job starts with all of them, \
+         because its clock starts then; lower parallelism, raise maxvCpus or add nodes"
+    );
+    Reason { code: Code::ResourceRequirement, message }
+}
+
+/// The reason of a Job that runs nothing.
+pub(crate) fn nothing_to_run() -> Reason {
+    Reason { code: Code::Held, message: "its parallelism is 0; raise it to let it go".to_owned() }
 }
 
 /// The reason of something behind a job that waits.

@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A launch that the provider has not confirmed by then is given up.
 const CONFIRM: SignedDuration = SignedDuration::from_mins(5);
+/// A machine whose node stays without a Ready condition for this long is given up. Kubernetes evicts its pods after 5 minutes.
+const LOST_TOUCH: SignedDuration = SignedDuration::from_mins(6);
 /// A machine whose node is not Ready by then is given up.
 const JOIN: SignedDuration = SignedDuration::from_mins(10);
 
@@ -65,6 +67,8 @@ pub struct Facts {
     pub node: NodeState,
     /// Its machine.
     pub instance: Instance,
+    /// Since when its node is not Ready, if it is not.
+    pub unready_since: Option<Timestamp>,
     /// Units are on it, or are about to be.
     pub has_units: bool,
 }
@@ -98,8 +102,8 @@ pub fn next(facts: &Facts, now: Timestamp) -> Step {
         Phase::Terminating => Step::Terminate,
         Phase::Pending => pending(facts, now),
         Phase::Launching => launching(facts, now),
-        Phase::Ready => ready(facts),
-        Phase::Retiring => retiring(facts),
+        Phase::Ready => ready(facts, now),
+        Phase::Retiring => retiring(facts, now),
     }
 }
 
@@ -130,22 +134,29 @@ fn launching(facts: &Facts, now: Timestamp) -> Step {
     }
 }
 
-fn ready(facts: &Facts) -> Step {
+fn ready(facts: &Facts, now: Timestamp) -> Step {
     if facts.instance == Instance::Lost {
         return Step::GiveUp("the machine was lost");
     }
     match facts.node {
         NodeState::Absent => Step::GiveUp("its Node object was deleted"),
+        _ if silent(facts, now) => Step::GiveUp("its node was not Ready for 6 minutes"),
         _ if facts.deleted => Step::Retire,
         NodeState::Present { marked: false, .. } => Step::Mark,
         NodeState::Present { .. } => Step::Wait(None),
     }
 }
 
-fn retiring(facts: &Facts) -> Step {
+/// Whether nothing has been heard of its node for too long.
+fn silent(facts: &Facts, now: Timestamp) -> bool {
+    facts.unready_since.is_some_and(|since| now.duration_since(since) >= LOST_TOUCH)
+}
+
+fn retiring(facts: &Facts, now: Timestamp) -> Step {
     match facts.node {
         _ if facts.instance == Instance::Lost => Step::GiveUp("the machine was lost"),
         NodeState::Absent => Step::GiveUp("retired"),
+        _ if silent(facts, now) => Step::GiveUp("its node was not Ready for 6 minutes"),
         NodeState::Present { retiring: false, .. } => Step::Taint,
         NodeState::Present { .. } if facts.has_units => Step::Wait(None),
         NodeState::Present { .. } => Step::Drain,
@@ -173,6 +184,7 @@ mod tests {
             deleted: false,
             node: NodeState::Absent,
             instance: Instance::Alive,
+            unready_since: None,
             has_units: false,
         }
     }
@@ -221,6 +233,17 @@ mod tests {
             (Facts { deleted: true, ..facts(Phase::Pending, 1) }, "deleted before its launch"),
         ] {
             assert_eq!(next(&facts, now()), Step::GiveUp(expected));
+        }
+    }
+
+    #[test]
+    fn a_machine_whose_node_stays_silent_is_given_up_in_the_end() {
+        let ago = |minutes| Some(now() - SignedDuration::from_mins(minutes));
+        for phase in [Phase::Ready, Phase::Retiring] {
+            let silent =
+                |minutes| Facts { node: GOES, has_units: true, unready_since: ago(minutes), ..facts(phase, 9999) };
+            assert_eq!(next(&silent(5), now()), Step::Wait(None));
+            assert_eq!(next(&silent(6), now()), Step::GiveUp("its node was not Ready for 6 minutes"));
         }
     }
 

@@ -70,6 +70,21 @@ pub(crate) fn cheapest_of_all(scaling: &Scaling, left: i64, now: Timestamp) -> O
     offers.iter().filter(usable).min_by_key(|offer| (offer.price_micros, offer.milli_vcpus, &offer.name))
 }
 
+/// How many units of a shape could at most run at the same time in an environment, were nothing else there; 0 if that is not known.
+/// Never too low: whole machines of the best offer may leave vCPUs that another offer uses.
+pub(crate) fn ever_together(rooms: &Rooms<'_>, shape: &Shape) -> i64 {
+    let here = rooms.rooms.iter().filter(|room| room.suits(shape)).map(|room| capacity(&room.allocatable, shape));
+    let here = here.fold(0, i64::saturating_add);
+    let Some(scaling) = &rooms.environment.scaling else { return here };
+    let Ok(offers) = &scaling.offers else { return 0 };
+    let usable = offers.iter().filter(|offer| is_allowed(scaling, offer) && rooms.offer_suits(offer, shape));
+    let all_of = |offer: &Offer| {
+        let capacity = capacity(&rooms.expected(offer), shape);
+        scaling.max_milli.saturating_mul(capacity).saturating_add(offer.milli_vcpus - 1) / offer.milli_vcpus.max(1)
+    };
+    usable.map(all_of).max().unwrap_or(0).max(here)
+}
+
 /// The earliest end of a setback that still holds.
 pub(crate) fn next_retry(scaling: &Scaling, now: Timestamp) -> Option<Timestamp> {
     scaling.setbacks.iter().map(|setback| setback.until).filter(|until| *until > now).min()

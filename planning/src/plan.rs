@@ -41,7 +41,8 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
 }
 
 fn size(line: &Line<'_>) -> u32 {
-    line.demands.iter().map(|demand| if let Wanted::Future(count) = demand.wanted { count } else { 1 }).sum()
+    let size = |demand: &crate::order::Demand<'_>| if let Wanted::Future(count) = demand.wanted { count } else { 1 };
+    line.demands.iter().map(size).fold(0, u32::saturating_add)
 }
 
 /// What is wrong with a queue: environments that do not exist.
@@ -109,7 +110,8 @@ fn status(job: &Job, units: &[&Unit], reason: Option<&Reason>) -> Status {
         return if job.held {
             Status { state: JobState::Pending, reason: Some(explain::held()) }
         } else {
-            Status { state: JobState::Runnable, reason: reason.cloned() }
+            let idle = (order::together(job) == 0).then(explain::nothing_to_run);
+            Status { state: JobState::Runnable, reason: reason.cloned().or(idle) }
         };
     }
     let waits = reason.cloned();

@@ -70,6 +70,8 @@ pub(crate) struct Rooms<'a> {
     last: HashMap<&'a Shape, usize>,
     /// Shapes that no node takes any more.
     full: HashSet<&'a Shape>,
+    /// Its vCPUs are kept for something that needs a larger machine: nothing else is launched.
+    pub(crate) makes_way: bool,
     /// Shapes for which no machine can be launched any more, and why.
     pub(crate) refused: HashMap<&'a Shape, Note>,
 }
@@ -92,6 +94,7 @@ impl<'a> Rooms<'a> {
             learned: HashMap::new(),
             last: HashMap::new(),
             full: HashSet::new(),
+            makes_way: false,
             refused: HashMap::new(),
         };
         let offers: HashMap<&str, &Machine> =
@@ -187,7 +190,8 @@ impl<'a> Rooms<'a> {
 
     fn subtract_holds(&mut self, snapshot: &Snapshot) {
         for unit in &snapshot.units {
-            if let Place::Held { nodes, .. } = &unit.place {
+            // What kube-scheduler has refused is not kept free for it: it may never come, and it looks at room itself when it does.
+            if let Place::Held { nodes, refused: false } = &unit.place {
                 for room in self.rooms.iter_mut().filter(|room| nodes.iter().any(|node| node == room.name)) {
                     room.take(&unit.shape);
                 }

@@ -126,5 +126,7 @@ pub(crate) fn make_way(rooms: &mut Rooms<'_>, shape: &Shape) -> bool {
         room.closed = true;
         missing -= room.allocatable.cpu;
     }
+    // Launching for what comes later would take the vCPUs again, and the next cycle would close that machine, too.
+    rooms.makes_way = true;
     true
 }

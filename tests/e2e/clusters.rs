@@ -7,7 +7,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use api::{BatchNode, ComputeEnvironment};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
@@ -194,10 +193,12 @@ async fn nothing_left(second: &Second, labelled: &str) -> Result<()> {
         taints.values().flatten().all(|key| !key.contains("batch") && !key.contains("bulkhead")),
         "taints are left: {taints:?}"
     );
-    let environments: Api<ComputeEnvironment> = Api::all(client.clone());
-    ensure!(environments.list(&ListParams::default()).await.is_err(), "the custom resources are left");
-    let machines: Api<BatchNode> = Api::all(client.clone());
-    ensure!(machines.list(&ListParams::default()).await.is_err(), "the custom resources are left");
+    for kind in ["crd", "clusterrole", "clusterrolebinding", "mutatingwebhookconfiguration"] {
+        let found = second.world.kubectl(&["get", kind, "-o", "name"]).await?;
+        ensure!(!found.contains("bulkhead"), "{kind} is left: {found}");
+    }
+    let labels = second.world.kubectl(&["get", "node", labelled, "-o", "jsonpath={.metadata.labels}"]).await?;
+    ensure!(labels.contains(keys::CE_UUID), "the user's own label is gone: {labels}");
     eventually_for(Duration::from_mins(1), "the namespace is gone", || async {
         let args = ["get", "namespace", keys::NAMESPACE, "--ignore-not-found", "-o", "name"];
         let found = second.world.kubectl(&args).await?;

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use model::keys;
-use tests::{FORM_1, Fixture};
+use tests::{FORM_1, Fixture, env_of};
 
 use crate::Scenario;
 
@@ -35,12 +35,14 @@ async fn unmanaged(fixture: &Fixture) -> Result<()> {
 }
 
 async fn managed(fixture: &Fixture) -> Result<()> {
-    // Logs go with their node: it stays long enough for them to be read.
-    let environment = fixture.managed("ce", 2, "scaleDownDelay: 10s").await?;
+    // Logs go with their node: it stays until they have been read.
+    let environment = fixture.managed("ce", 2, "scaleDownDelay: 10m").await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     let namespace = fixture.namespace("ns", Some(&queue)).await?;
     fixture.apply(&namespace, FORM_1).await?;
     check_form_1(fixture, &namespace, &environment).await?;
+    let soon = r#"{"spec":{"scaleDownDelay":"1s"}}"#;
+    fixture.world.kubectl(&["patch", "ce", &environment, "--type=merge", "-p", soon]).await?;
     fixture.no_machines(&environment).await
 }
 
@@ -55,10 +57,13 @@ async fn check_form_1(fixture: &Fixture, namespace: &str, environment: &str) -> 
         let spec = pod.spec.as_ref().context("a pod without spec")?;
         let name = spec.node_name.as_deref().unwrap_or_default();
         ensure!(pod.labels().get(keys::CE_UUID) == Some(&uuid), "labels {:?}", pod.labels());
-        // The node may have gone since; if it is there it is the environment's.
-        if let Some(node) = nodes.iter().find(|node| node.name_any() == name) {
-            ensure!(node.labels().get(keys::CE_UUID) == Some(&uuid), "{} ran on {name}", pod.name_any());
-            ensure!(pod.labels().get(keys::NODE_UID) == node.metadata.uid.as_ref(), "labels {:?}", pod.labels());
+        let node = nodes.iter().find(|node| node.name_any() == name).with_context(|| format!("node {name} is gone"))?;
+        ensure!(node.labels().get(keys::CE_UUID) == Some(&uuid), "{} ran on {name}", pod.name_any());
+        ensure!(pod.labels().get(keys::NODE_UID) == node.metadata.uid.as_ref(), "labels {:?}", pod.labels());
+        let job_id = pod.annotations().get(keys::JOB_ID_RAW).context("a pod without job id")?;
+        for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
+            ensure!(env_of(container, "AWS_BATCH_JOB_ID") == Some(job_id), "variables {:?}", container.env);
+            ensure!(env_of(container, "AWS_BATCH_JOB_ARRAY_SIZE") == Some("5"), "variables {:?}", container.env);
         }
         ensure!(spec.host_network == Some(true), "hostNetwork {:?}", spec.host_network);
         ensure!(spec.dns_policy.as_deref() == Some("ClusterFirstWithHostNet"), "dnsPolicy {:?}", spec.dns_policy);

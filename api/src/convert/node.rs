@@ -28,6 +28,8 @@ pub struct NodeRecord {
     pub created: Timestamp,
     /// Its Ready condition is True and the cluster has let it take pods; it may be cordoned all the same.
     pub kubelet_ready: bool,
+    /// Since when its Ready condition is not True, if it says so.
+    pub unready_since: Option<Timestamp>,
     /// It is cordoned.
     pub unschedulable: bool,
     /// It is being deleted.
@@ -57,7 +59,10 @@ pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
     let unschedulable = spec.unschedulable == Some(true);
     let terminating = meta.deletion_timestamp.is_some();
     let conditions = raw.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let condition = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let condition = conditions.into_iter().find(|condition| condition.type_ == "Ready");
+    let unready = condition.filter(|condition| condition.status != "True");
+    let unready_since = unready.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0);
+    let condition = condition.is_some_and(|condition| condition.status == "True");
     let taints = spec.taints.unwrap_or_default();
     let lags = |taint: &&RawTaint| !(condition && is_lagging(taint));
     let starts = |taint: &RawTaint| STARTING.contains(&taint.key.as_str());
@@ -78,6 +83,7 @@ pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
         },
         created: created(meta),
         kubelet_ready,
+        unready_since,
         unschedulable,
         terminating,
         annotations: meta

@@ -21,7 +21,7 @@ fn a_job_that_fits_is_released_and_its_pods_are_dispatched_to_the_fullest_node()
 fn a_queue_or_environment_that_is_missing_is_named() {
     check(
         &world().job("q", "j", 1, 500, 10),
-        "j Runnable MISCONFIGURATION:JOB_QUEUE_NOT_FOUND: job queue q does not exist; create it, or correct the label bulkhead.dev/queue",
+        "j Runnable MISCONFIGURATION:JOB_QUEUE_NOT_FOUND: job queue q does not exist; create it, or delete the Job and create it again with another label bulkhead.dev/queue",
     );
     check(
         &world().queue("q", 1, &["x", "y"]).job("q", "j", 1, 500, 10),
@@ -297,7 +297,10 @@ fn a_retiring_or_unready_node_gets_nothing() {
 
 #[test]
 fn a_job_with_a_deadline_starts_with_all_its_units_or_not_at_all() {
-    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 1000);
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 1500);
+    let base = base.job("q", "runs", 1, 500, 30).pods(&[bound("a")]).that_job(|job| {
+        job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap());
+    });
     let base = base.job("q", "j", 3, 500, 10).that_job(|job| job.has_deadline = true);
     check(
         &base.clone(),
@@ -329,7 +332,13 @@ fn a_pod_that_kube_scheduler_cannot_place_gets_a_machine_of_its_own() {
     let base = world().managed("ce", 8).queue("q", 1, &["ce"]).machine("ce", "a", 1000, Stage::Serving, 0);
     let held = Place::Held { nodes: vec!["a".into()], refused: true };
     check(
-        &base.job("q", "j", 2, 250, 10).that_job(|job| job.shape.judged = false).pods(&[held.clone(), held]),
+        &base
+            .job("q", "other", 1, 100, 20)
+            .pods(&[bound("a")])
+            .that_job(|job| job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap()))
+            .job("q", "j", 2, 250, 10)
+            .that_job(|job| job.shape.judged = false)
+            .pods(&[held.clone(), held]),
         "launch local.small for ce
          launch local.small for ce
          j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
@@ -407,5 +416,76 @@ fn a_unit_that_asks_for_labels_an_offer_promises_gets_that_offer() {
         &zoned,
         "launch m5.large for ce
          j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
+    );
+}
+
+#[test]
+fn where_kube_scheduler_refused_an_empty_node_no_other_is_launched_and_its_room_is_given_back() {
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).machine("ce", "a", 1000, Stage::Serving, 60);
+    let held = Place::Held { nodes: vec!["a".into()], refused: true };
+    let stuck = base.job("q", "j", 1, 800, 10).that_job(|job| job.shape.judged = false).pods(&[held]);
+    let reason = "j Runnable SCHEDULING:KUBE_SCHEDULER: kube-scheduler finds no node for it among those with room (see the pod's PodScheduled condition)";
+    check(&stuck, &format!("retire a: idle for 1m\n{reason}"));
+    check(&stuck.job("q", "k", 1, 800, 5), &format!("release k\n{reason}"));
+}
+
+#[test]
+fn nothing_is_launched_for_work_behind_one_that_needs_a_larger_machine() {
+    let base = world().managed("ce", 2).queue("q", 1, &["ce"]).machine("ce", "m", 500, Stage::Serving, 1);
+    let base = base.job("q", "long", 1, 100, 30).pods(&[bound("m")]).that_job(|job| {
+        job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap());
+    });
+    check(
+        &base.job("q", "big", 1, 1500, 20).job("q", "small", 1, 100, 10),
+        "big Runnable LIMIT:MAX_VCPUS: compute environment CE is at its limit: its machines have 500m of 2 vCPUs (maxvCpus), another one needs 2
+         small Runnable ORDER:BEHIND: compute environment CE keeps its vCPUs for work ahead that needs a larger machine",
+    );
+}
+
+#[test]
+fn nodes_do_not_make_way_for_an_offer_that_cannot_be_had() {
+    let base = world().managed("ce", 2).queue("q", 1, &["ce"]).machine("ce", "m", 500, Stage::Serving, 1);
+    check(
+        &base
+            .setback(Some("m5.large"), true, "sold out")
+            .with(|world| {
+                let scaling = world.environments[0].scaling.as_mut().unwrap();
+                scaling.max_milli = 4000;
+            })
+            .job("q", "big", 1, 1500, 20)
+            .job("q", "small", 1, 100, 10),
+        "release small
+         big Runnable CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY: compute environment CE: m5.large sold out",
+    );
+}
+
+#[test]
+fn a_job_with_a_deadline_that_can_never_start_keeps_no_room() {
+    let base = world().managed("ce", 1).queue("q", 1, &["ce"]).machine("ce", "m", 1000, Stage::Serving, 1);
+    let base = base.job("q", "never", 10, 250, 20).that_job(|job| job.has_deadline = true);
+    check(
+        &base.job("q", "small", 1, 100, 10),
+        "release small
+         never Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: at most 4 of its 10 units can ever run together here, and with activeDeadlineSeconds a Job starts with all of them, because its clock starts then; lower parallelism, raise maxvCpus or add nodes",
+    );
+}
+
+#[test]
+fn a_job_of_two_thousand_million_pods_is_planned_at_once() {
+    let base =
+        world().managed("ce", 64).unmanaged("own").node("own", "a", 500).queue("q", 1, &["ce"]).queue("r", 1, &["own"]);
+    let plan = crate::plan(
+        &base.job("q", "huge", 2_000_000_000, 10, 20).job("r", "small", 1, 100, 10).0,
+        super::build::noon(),
+    );
+    assert_eq!(plan.launch.len(), 10, "as many as may be in flight");
+    assert_eq!(plan.release.len(), 1);
+}
+
+#[test]
+fn a_job_that_runs_nothing_says_so() {
+    check(
+        &world().unmanaged("ce").queue("q", 1, &["ce"]).job("q", "j", 0, 100, 10),
+        "j Runnable HELD: its parallelism is 0; raise it to let it go",
     );
 }
