@@ -77,6 +77,17 @@ impl Resources {
         self.combine(other, i64::max);
     }
 
+    /// The smaller of each amount. A resource that only one side names is not limited by the other: offers rarely count pods.
+    #[must_use]
+    pub fn least(&self, other: &Self) -> Self {
+        let mut least = Self::new(self.cpu.min(other.cpu), self.memory.min(other.memory));
+        for (name, amount) in self.other.iter().chain(&other.other) {
+            let there = least.other.get(name).map_or(*amount, |before| *before.min(amount));
+            least.set(name, there);
+        }
+        least
+    }
+
     fn combine(&mut self, other: &Self, with: impl Fn(i64, i64) -> i64) {
         self.cpu = with(self.cpu, other.cpu);
         self.memory = with(self.memory, other.memory);

@@ -82,6 +82,8 @@ pub struct Scaling {
     pub offers: Result<Vec<Offer>, String>,
     /// Offers, or all launches, that are not tried again before a time.
     pub setbacks: Vec<Setback>,
+    /// What the last nodes of an offer really gave to units, by name of the offer.
+    pub learned: BTreeMap<String, Resources>,
 }
 
 /// One kind of machine.

@@ -102,6 +102,10 @@ impl<'a> Rooms<'a> {
         for node in snapshot.nodes.iter().filter(|node| node.environment_uuid == environment.uuid) {
             rooms.add_node(node, offers.get(node.name.as_str()).copied());
         }
+        // What is there now says more than what is remembered.
+        for (offer, given) in environment.scaling.iter().flat_map(|scaling| &scaling.learned) {
+            rooms.learned.entry(offer).or_insert_with(|| given.clone());
+        }
         for machine in machines.into_iter().filter(|machine| machine.stage == Stage::Coming) {
             if !rooms.rooms.iter().any(|room| room.name == machine.name) {
                 rooms.add_coming(&machine.name, &machine.offer, &machine.allocatable, &machine.labels);
@@ -117,7 +121,7 @@ impl<'a> Rooms<'a> {
         // A kubelet that has just registered has not yet said all it has to give.
         if let Some(machine) = machine.filter(|_| node.ready) {
             let learned = self.learned.entry(machine.offer.as_str()).or_insert_with(|| given.clone());
-            *learned = minimum(learned, &given);
+            *learned = learned.least(&given);
         }
         let going = machine.is_some_and(|machine| machine.stage == Stage::Going);
         if !node.ready || node.retiring || going {
@@ -144,7 +148,7 @@ impl<'a> Rooms<'a> {
         promised: &Resources,
         labels: &BTreeMap<String, String>,
     ) -> usize {
-        let room = self.learned.get(offer).map_or_else(|| promised.clone(), |learned| minimum(learned, promised));
+        let room = self.learned.get(offer).map_or_else(|| promised.clone(), |learned| learned.least(promised));
         let labels = self.labels(labels);
         self.coming += 1;
         self.rooms.push(Room {
@@ -185,7 +189,7 @@ impl<'a> Rooms<'a> {
     pub(crate) fn expected(&self, offer: &Offer) -> Resources {
         self.learned
             .get(offer.name.as_str())
-            .map_or_else(|| offer.allocatable.clone(), |learned| minimum(learned, &offer.allocatable))
+            .map_or_else(|| offer.allocatable.clone(), |learned| learned.least(&offer.allocatable))
     }
 
     fn subtract_holds(&mut self, snapshot: &Snapshot) {
@@ -228,18 +232,4 @@ impl<'a> Rooms<'a> {
             .min_by(|(_, a), (_, b)| (a.free.cpu, a.free.memory, a.name).cmp(&(b.free.cpu, b.free.memory, b.name)))
             .map(|(index, _)| index)
     }
-}
-
-fn minimum(a: &Resources, b: &Resources) -> Resources {
-    let mut least = Resources::new(a.cpu.min(b.cpu), a.memory.min(b.memory));
-    for name in a.other.keys().chain(b.other.keys()) {
-        // A resource that only one side names is not limited by the other: offers rarely count pods.
-        let amount = match (a.other.get(name), b.other.get(name)) {
-            (Some(a), Some(b)) => *a.min(b),
-            (Some(one), None) | (None, Some(one)) => *one,
-            (None, None) => 0,
-        };
-        least.set(name, amount);
-    }
-    least
 }

@@ -45,6 +45,7 @@ pub fn environment(
         scale_down_delay: delay,
         offers,
         setbacks,
+        learned: std::collections::BTreeMap::new(),
     };
     Environment {
         name: object.metadata.name.clone().unwrap_or_default(),

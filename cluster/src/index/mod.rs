@@ -9,6 +9,7 @@ mod change;
 mod facts;
 mod failures;
 mod idle;
+mod learned;
 mod notes;
 mod snapshot;
 mod state;

@@ -18,10 +18,11 @@ use super::table::Table;
 impl State {
     pub(super) fn snapshot(&mut self, now: Timestamp) -> Snapshot {
         self.assumed.settle(now, &Watched { pods: &self.pods, jobs: &self.jobs });
-        let environments = self.environments_at(now);
+        let mut environments = self.environments_at(now);
         let machines = self.machines();
         let units: Vec<Unit> = self.pods.values().filter_map(|record| self.unit(record)).collect();
         let nodes = self.nodes_at(now, &units);
+        self.learned.update(&mut environments, &machines, &nodes);
         Snapshot { queues: self.all_queues(), environments, nodes, machines, jobs: self.open_jobs(), units }
     }
 

@@ -24,6 +24,7 @@ use super::assumed::Assumed;
 use super::change::Change;
 use super::failures::Failures;
 use super::idle::Idle;
+use super::learned::Learned;
 use super::notes::Launches;
 use super::table::{Table, Taken};
 
@@ -48,6 +49,7 @@ pub(super) struct State {
     pub(super) assumed: Assumed,
     pub(super) launches: Launches,
     pub(super) idle: Idle,
+    pub(super) learned: Learned,
     told: Told,
 }
 

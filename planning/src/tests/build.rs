@@ -77,6 +77,7 @@ impl World {
             scale_down_delay: SignedDuration::from_secs(60),
             offers: Ok(vec![offer("m5.large", 2000), offer("local.medium", 1000), offer("local.small", 500)]),
             setbacks: vec![],
+            learned: std::collections::BTreeMap::new(),
         });
         self
     }

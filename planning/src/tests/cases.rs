@@ -489,3 +489,15 @@ fn a_job_that_runs_nothing_says_so() {
         "j Runnable HELD: its parallelism is 0; raise it to let it go",
     );
 }
+
+#[test]
+fn what_nodes_gave_is_remembered_when_they_are_gone() {
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).scaling(|scaling| {
+        let given = model::resources::Resources::new(1400, 8 << 30);
+        scaling.learned.insert("m5.large".into(), given);
+    });
+    check(
+        &base.job("q", "j", 1, 1500, 10),
+        "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: 1500m cpu requested, 1400m cpu on its largest node",
+    );
+}
