@@ -2,4 +2,5 @@
 
 mod build;
 mod cases;
+mod limits;
 mod properties;

@@ -1,0 +1,214 @@
+//! Cases of limits, machines that come and go, and work that only kube-scheduler or nobody can place.
+
+use jiff::SignedDuration;
+use model::snapshot::{Place, Stage};
+
+use super::build::{bound, check, waiting, world};
+
+#[test]
+fn what_a_node_really_gave_is_believed_over_what_was_promised() {
+    // The last m5.large had 1.4 of its 2 cores left after its DaemonSets: launching another for 1.5 would never end.
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).machine("ce", "m", 2000, Stage::Serving, 0);
+    check(
+        &base
+            .with(|world| {
+                world.nodes[0].foreign.cpu = 600;
+                world.nodes[0].used.cpu = 600;
+            })
+            .job("q", "j", 1, 1500, 10),
+        "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: 1500m cpu requested, 1400m cpu on its largest node",
+    );
+}
+
+#[test]
+fn an_idle_node_goes_after_its_delay_and_not_before() {
+    let base = |idle| world().managed("ce", 8).machine("ce", "m", 1000, Stage::Serving, idle);
+    check(&base(59), "");
+    check(&base(60), "retire m: idle for 1m");
+    let plan = crate::plan(&base(59).0, super::build::noon());
+    assert_eq!(plan.wake_at, Some(super::build::noon() + SignedDuration::from_secs(1)));
+}
+
+#[test]
+fn a_node_that_is_wanted_or_needed_for_the_minimum_stays() {
+    let base = world().managed("ce", 8).machine("ce", "m", 1000, Stage::Serving, 600);
+    check(&base.clone().queue("q", 1, &["ce"]).job("q", "j", 1, 500, 1), "release j");
+    check(&base.clone().scaling(|scaling| scaling.min_milli = 1000), "");
+    check(&base.scaling(|scaling| scaling.min_milli = 2000), "launch local.small for ce\nlaunch local.small for ce");
+}
+
+#[test]
+fn nodes_of_an_environment_that_is_gone_disabled_or_shrunk_go_at_once() {
+    let base = world().managed("ce", 8).machine("ce", "m", 1000, Stage::Serving, 0);
+    check(
+        &base.clone().with(|world| world.environments.clear()),
+        "retire m: its compute environment ce does not exist any more",
+    );
+    check(
+        &base.clone().with(|world| world.environments[0].enabled = false),
+        "retire m: its compute environment is DISABLED",
+    );
+    check(&base.scaling(|scaling| scaling.max_milli = 500), "retire m: its compute environment is above maxvCpus");
+}
+
+#[test]
+fn idle_small_machines_make_way_for_a_unit_that_needs_a_larger_one() {
+    let base = world().managed("ce", 2).queue("q", 1, &["ce"]).machine("ce", "m", 1000, Stage::Serving, 1);
+    check(
+        &base.job("q", "j", 1, 2000, 10),
+        "retire m: it makes way for a larger machine
+         j Runnable LIMIT:MAX_VCPUS: compute environment CE is at its limit: its machines have 1 of 2 vCPUs (maxvCpus), another one needs 2",
+    );
+}
+
+#[test]
+fn a_job_with_a_deadline_starts_with_all_its_units_or_not_at_all() {
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 1500);
+    let base = base.job("q", "runs", 1, 500, 30).pods(&[bound("a")]).that_job(|job| {
+        job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap());
+    });
+    let base = base.job("q", "j", 3, 500, 10).that_job(|job| job.has_deadline = true);
+    check(
+        &base.clone(),
+        "j Runnable CAPACITY:NO_ROOM: 2 of 3 units would fit; with activeDeadlineSeconds a Job starts with all of them, because its clock starts then: compute environment CE: none of its 1 nodes has room for 500m cpu, 500Mi memory now",
+    );
+    check(&base.node("ce", "b", 500), "release j");
+}
+
+#[test]
+fn a_pod_the_planner_does_not_judge_is_held_on_every_node_with_room() {
+    let base =
+        world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 1000).node("ce", "b", 2000).node("ce", "c", 100);
+    let base = base.job("q", "j", 1, 500, 10).that_job(|job| job.shape.judged = false);
+    check(&base.clone().pods(&[waiting()]), "hold j-0 on a,b\nj Starting");
+    let held = |refused| Place::Held { nodes: vec!["a".into(), "b".into()], refused };
+    check(
+        &base.clone().pods(&[held(false)]),
+        "j Runnable SCHEDULING:KUBE_SCHEDULER: room is held; kube-scheduler is choosing the node",
+    );
+    check(
+        &base.clone().pods(&[held(true)]),
+        "j Runnable SCHEDULING:KUBE_SCHEDULER: kube-scheduler finds no node for it among those with room (see the pod's PodScheduled condition)",
+    );
+    check(&base.node("ce", "d", 500).pods(&[held(true)]), "hold j-0 on a,b,d\nj Starting");
+}
+
+#[test]
+fn a_pod_that_kube_scheduler_cannot_place_gets_a_machine_of_its_own() {
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).machine("ce", "a", 1000, Stage::Serving, 0);
+    let held = Place::Held { nodes: vec!["a".into()], refused: true };
+    check(
+        &base
+            .job("q", "other", 1, 100, 20)
+            .pods(&[bound("a")])
+            .that_job(|job| job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap()))
+            .job("q", "j", 2, 250, 10)
+            .that_job(|job| job.shape.judged = false)
+            .pods(&[held.clone(), held]),
+        "launch local.small for ce
+         launch local.small for ce
+         j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
+    );
+}
+
+#[test]
+fn a_node_that_has_just_registered_teaches_nothing() {
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).machine("ce", "m", 1000, Stage::Coming, 0);
+    let registered = base.node("ce", "m", 0).with(|world| world.nodes[0].ready = false);
+    check(
+        &registered.job("q", "j", 1, 1000, 10),
+        "j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
+    );
+}
+
+#[test]
+fn a_job_that_runs_does_not_go_back_between_two_waves_of_pods() {
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 500).job("q", "j", 2, 500, 10);
+    let between = base.pods(&[Place::Bound { node: "a".into(), running: false }]).that_job(|job| {
+        job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap());
+    });
+    check(&between, "");
+}
+
+#[test]
+fn where_kube_scheduler_refused_an_empty_node_no_other_is_launched_and_its_room_is_given_back() {
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).machine("ce", "a", 1000, Stage::Serving, 60);
+    let held = Place::Held { nodes: vec!["a".into()], refused: true };
+    let stuck = base.job("q", "j", 1, 800, 10).that_job(|job| job.shape.judged = false).pods(&[held]);
+    let reason = "j Runnable SCHEDULING:KUBE_SCHEDULER: kube-scheduler finds no node for it among those with room (see the pod's PodScheduled condition)";
+    check(&stuck, &format!("retire a: idle for 1m\n{reason}"));
+    check(&stuck.job("q", "k", 1, 800, 5), &format!("release k\n{reason}"));
+}
+
+#[test]
+fn nothing_is_launched_for_work_behind_one_that_needs_a_larger_machine() {
+    let base = world().managed("ce", 2).queue("q", 1, &["ce"]).machine("ce", "m", 500, Stage::Serving, 1);
+    let base = base.job("q", "long", 1, 100, 30).pods(&[bound("m")]).that_job(|job| {
+        job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap());
+    });
+    check(
+        &base.job("q", "big", 1, 1500, 20).job("q", "small", 1, 100, 10),
+        "big Runnable LIMIT:MAX_VCPUS: compute environment CE is at its limit: its machines have 500m of 2 vCPUs (maxvCpus), another one needs 2
+         small Runnable ORDER:BEHIND: compute environment CE keeps its vCPUs for work ahead that needs a larger machine",
+    );
+}
+
+#[test]
+fn nodes_do_not_make_way_for_an_offer_that_cannot_be_had() {
+    let base = world().managed("ce", 2).queue("q", 1, &["ce"]).machine("ce", "m", 500, Stage::Serving, 1);
+    check(
+        &base
+            .setback(Some("m5.large"), true, "sold out")
+            .with(|world| {
+                let scaling = world.environments[0].scaling.as_mut().unwrap();
+                scaling.max_milli = 4000;
+            })
+            .job("q", "big", 1, 1500, 20)
+            .job("q", "small", 1, 100, 10),
+        "release small
+         big Runnable CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY: compute environment CE: m5.large sold out",
+    );
+}
+
+#[test]
+fn a_job_with_a_deadline_that_can_never_start_keeps_no_room() {
+    let base = world().managed("ce", 1).queue("q", 1, &["ce"]).machine("ce", "m", 1000, Stage::Serving, 1);
+    let base = base.job("q", "never", 10, 250, 20).that_job(|job| job.has_deadline = true);
+    check(
+        &base.job("q", "small", 1, 100, 10),
+        "release small
+         never Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: at most 4 of its 10 units can ever run together here, and with activeDeadlineSeconds a Job starts with all of them, because its clock starts then; lower parallelism, raise maxvCpus or add nodes",
+    );
+}
+
+#[test]
+fn a_job_of_two_thousand_million_pods_is_planned_at_once() {
+    let base =
+        world().managed("ce", 64).unmanaged("own").node("own", "a", 500).queue("q", 1, &["ce"]).queue("r", 1, &["own"]);
+    let plan = crate::plan(
+        &base.job("q", "huge", 2_000_000_000, 10, 20).job("r", "small", 1, 100, 10).0,
+        super::build::noon(),
+    );
+    assert_eq!(plan.launch.len(), 10, "as many as may be in flight");
+    assert_eq!(plan.release.len(), 1);
+}
+
+#[test]
+fn a_job_that_runs_nothing_says_so() {
+    check(
+        &world().unmanaged("ce").queue("q", 1, &["ce"]).job("q", "j", 0, 100, 10),
+        "j Runnable HELD: its parallelism is 0; raise it to let it go",
+    );
+}
+
+#[test]
+fn what_nodes_gave_is_remembered_when_they_are_gone() {
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).scaling(|scaling| {
+        let given = model::resources::Resources::new(1400, 8 << 30);
+        scaling.learned.insert("m5.large".into(), given);
+    });
+    check(
+        &base.job("q", "j", 1, 1500, 10),
+        "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: 1500m cpu requested, 1400m cpu on its largest node",
+    );
+}
