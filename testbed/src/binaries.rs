@@ -4,13 +4,15 @@
 
 mod build;
 mod module;
+mod release;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-pub use module::Binary;
+pub use module::{Binary, Program};
+pub use release::Release;
 
 use crate::files::Lock;
 use module::Module;
@@ -21,7 +23,7 @@ pub fn ensure(wanted: &[Binary]) -> Result<Vec<PathBuf>> {
     let base = cache_directory()?;
     fs::create_dir_all(&base).with_context(|| format!("cannot make {}", base.display()))?;
     let mut paths = vec![PathBuf::new(); wanted.len()];
-    for module in Module::ALL {
+    for module in Module::all() {
         let mine: Vec<usize> = (0..wanted.len()).filter(|i| wanted[*i].module() == module).collect();
         if mine.is_empty() {
             continue;

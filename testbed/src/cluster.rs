@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::binaries::Release;
 use crate::claim::{self, Programs, Record};
 use crate::files::{Hold, Lock};
 use crate::layout::{BASE, Layout};
@@ -15,16 +16,18 @@ use crate::{
     cgroup, cgroup_tree, command, control_plane, files, image, kwok, limits, network, node, packages, process, provider,
 };
 
-/// What `up` starts besides the control plane.
+/// What `up` starts.
 #[derive(Clone, Debug)]
 pub struct UpOptions {
-    /// The node provider `external`.
+    /// The node provider `external`, besides the control plane.
     pub provider: bool,
+    /// The release of Kubernetes; by default that of the cluster if it is there, else the newest.
+    pub kubernetes: Option<Release>,
 }
 
 impl Default for UpOptions {
     fn default() -> Self {
-        Self { provider: true }
+        Self { provider: true, kubernetes: None }
     }
 }
 
@@ -34,6 +37,7 @@ pub struct Cluster {
     layout: Layout,
     slot: Slot,
     kubeconfig: PathBuf,
+    kubernetes: String,
     programs: Programs,
 }
 
@@ -45,18 +49,21 @@ impl Cluster {
     pub fn up(name: &str, options: &UpOptions) -> Result<Self> {
         let layout = Layout::new(name)?;
         provider::refuse_recursion()?;
+        // First, because what follows can take minutes.
+        let release = claim::release(&layout, options.kubernetes)?;
         packages::ensure()?;
         limits::raise();
-        let programs = Programs::ensure()?;
-        let (record, lock) = claim_and_lock(&layout, &programs)?;
-        let now = Record { boot: claim::boot_id()?, slot: record.slot, programs };
+        let programs = Programs::ensure(release)?;
+        let (record, lock) = claim_and_lock(&layout, release, &programs)?;
+        let now = Record { boot: claim::boot_id()?, programs, ..record.clone() };
         let cluster = Self::from_record(layout, &now);
         if record.boot != now.boot || !network::bridge_exists(now.slot) {
             // After a reboot etcd is empty and nothing runs; without the bridge no listener has its address.
             cluster.clear(record.boot == now.boot)?;
         }
         files::write_json(&cluster.layout.record(), &now)?;
-        say(&format!("cluster {name}: slot {}, {}", u8::from(cluster.slot), cluster.layout.root().display()));
+        let root = cluster.layout.root().display();
+        say(&format!("cluster {name}: Kubernetes {release}, slot {}, {root}", u8::from(cluster.slot)));
         network::make_bridge(cluster.slot)?;
         control_plane::start(&cluster)?;
         image::push_base(&cluster.registry()).context("cannot push the base images to the cluster's registry")?;
@@ -82,7 +89,8 @@ impl Cluster {
 
     fn from_record(layout: Layout, record: &Record) -> Self {
         let kubeconfig = layout.config("admin.kubeconfig");
-        Self { slot: record.slot, kubeconfig, programs: record.programs.clone(), layout }
+        let (kubernetes, programs) = (record.kubernetes.clone(), record.programs.clone());
+        Self { slot: record.slot, kubeconfig, kubernetes, programs, layout }
     }
 
     /// Names of all clusters of this machine.
@@ -146,6 +154,11 @@ impl Cluster {
         &self.kubeconfig
     }
 
+    /// Version of Kubernetes that it runs, for example `1.36.3`.
+    pub fn kubernetes(&self) -> &str {
+        &self.kubernetes
+    }
+
     /// A kubectl of the cluster's version.
     pub fn kubectl(&self) -> PathBuf {
         self.programs.kubernetes.join("kubectl")
@@ -187,9 +200,9 @@ impl Cluster {
 }
 
 /// Claims a slot and locks the cluster; starts over if it was taken down in between.
-fn claim_and_lock(layout: &Layout, programs: &Programs) -> Result<(Record, Lock)> {
+fn claim_and_lock(layout: &Layout, release: Release, programs: &Programs) -> Result<(Record, Lock)> {
     for _ in 0..10 {
-        let record = claim::claim(layout, programs)?;
+        let record = claim::claim(layout, release, programs)?;
         let Ok(lock) = Lock::take(layout.root(), Hold::Alone) else { continue };
         if claim::read(layout)?.as_ref() == Some(&record) {
             return Ok((record, lock));

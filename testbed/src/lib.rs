@@ -30,6 +30,7 @@ mod say;
 mod shape;
 mod status;
 
+pub use binaries::Release;
 pub use cluster::{Cluster, UpOptions};
 pub use kwok::FakeNodes;
 pub use layout::{Layout, default_name};

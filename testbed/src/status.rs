@@ -16,6 +16,8 @@ pub struct Status {
     pub name: String,
     /// Its slot.
     pub slot: u8,
+    /// Version of Kubernetes.
+    pub kubernetes: String,
     /// Administrator's kubeconfig.
     pub kubeconfig: PathBuf,
     /// kubectl of the cluster's version.
@@ -76,6 +78,7 @@ impl Cluster {
         Status {
             name: self.name().to_owned(),
             slot: self.slot().into(),
+            kubernetes: self.kubernetes().to_owned(),
             kubeconfig: self.kubeconfig().to_path_buf(),
             kubectl: self.kubectl(),
             registry: self.registry(),
@@ -105,6 +108,7 @@ impl Status {
         let mut text = String::new();
         for (key, value) in [
             ("cluster", format!("{} (slot {})", self.name, self.slot)),
+            ("kubernetes", self.kubernetes.clone()),
             ("kubeconfig", self.kubeconfig.display().to_string()),
             ("kubectl", self.kubectl.display().to_string()),
             ("registry", self.registry.clone()),
@@ -142,6 +146,7 @@ mod tests {
         let status = |alive| Status {
             name: "a".into(),
             slot: 1,
+            kubernetes: "1.34.4".into(),
             kubeconfig: "/k".into(),
             kubectl: "/b".into(),
             registry: "r".into(),
@@ -153,6 +158,7 @@ mod tests {
         };
         assert!(status(true).is_healthy());
         assert!(!status(false).is_healthy());
+        assert!(status(true).table().contains("kubernetes  1.34.4\n"));
         assert!(status(false).table().contains("n/kubelet                 7         dead    i"));
     }
 }

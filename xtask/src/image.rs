@@ -121,7 +121,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// The scheduler as the public image has it: a static program in `/usr/local/bin`.
 fn scheduler() -> Result<Image> {
-    let programs = binaries::ensure(&[Binary::StockScheduler])?;
+    let programs = binaries::ensure(&[Binary::STOCK_SCHEDULER])?;
     let program = programs.first().context("kube-scheduler was not built")?;
     let layer = Layer::new().program("usr/local/bin/kube-scheduler", program)?;
     let start = Start {
@@ -131,4 +131,14 @@ fn scheduler() -> Result<Image> {
         ..Start::default()
     };
     Image::build(&layer, &start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schedulers_name_says_the_version_that_is_built() {
+        assert!(SCHEDULER.ends_with(&format!(":v{}", testbed::Release::OLDEST)), "{SCHEDULER}");
+    }
 }

@@ -18,7 +18,7 @@ pub(super) const KWOK_STAGES: &str = "kwok-stages.yaml";
 
 /// Version of the compiler that will be used for a module; newer Go versions fetch the one that `go.mod` asks for.
 pub(super) fn go_version(module: Module) -> Result<String> {
-    let directory = std::env::temp_dir().join(format!("bulkhead-go-{}-{}", module.name(), std::process::id()));
+    let directory = std::env::temp_dir().join(format!("bulkhead-go-{}-{}", module.title(), std::process::id()));
     write_module(module, &directory)?;
     let version = go(&directory, &["env", "GOVERSION"]);
     let _ = fs::remove_dir_all(&directory);
@@ -28,7 +28,7 @@ pub(super) fn go_version(module: Module) -> Result<String> {
 /// Builds programs of one module into its cache directory.
 pub(super) fn build(module: Module, wanted: &[Binary], target: &Path) -> Result<()> {
     let base = target.parent().context("the cache directory has a parent")?;
-    let work = base.join(format!(".building-{}", module.name()));
+    let work = base.join(format!(".building-{}", module.title()));
     files::remove_tree(&work)?;
     let out = work.join("out");
     fs::create_dir_all(&out)?;

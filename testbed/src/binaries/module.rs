@@ -5,16 +5,28 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use super::release::Release;
 use crate::layout::hex;
 
 /// A program of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Binary {
+    /// One of Kubernetes.
+    Kubernetes(Release, Program),
+    /// The API server's database.
+    Etcd,
+    /// Fake nodes.
+    Kwok,
+}
+
+/// A program of Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Program {
     /// The API server.
     KubeApiserver,
     /// The controllers of Kubernetes.
     KubeControllerManager,
-    /// The scheduler of the cluster.
+    /// The scheduler.
     KubeScheduler,
     /// The Service proxy of every node.
     KubeProxy,
@@ -22,35 +34,42 @@ pub enum Binary {
     Kubelet,
     /// The command line client.
     Kubectl,
-    /// The API server's database.
-    Etcd,
-    /// Fake nodes.
-    Kwok,
-    /// The unmodified scheduler that goes into an image; an older version than the cluster's.
-    StockScheduler,
 }
 
-impl Binary {
-    /// Everything that a cluster with real nodes runs.
-    pub const CLUSTER: [Self; 7] = [
+impl Program {
+    /// All that a cluster with real nodes runs.
+    pub const ALL: [Self; 6] = [
         Self::KubeApiserver,
         Self::KubeControllerManager,
         Self::KubeScheduler,
         Self::KubeProxy,
         Self::Kubelet,
         Self::Kubectl,
-        Self::Etcd,
     ];
+}
+
+impl Binary {
+    /// The unmodified scheduler that goes into an image: of the oldest release, because it must not be newer than the API
+    /// server that it is used with.
+    pub const STOCK_SCHEDULER: Self = Self::Kubernetes(Release::OLDEST, Program::KubeScheduler);
+
+    /// Everything that a cluster with real nodes runs.
+    pub fn of_cluster(release: Release) -> Vec<Self> {
+        let kubernetes = Program::ALL.map(|program| Self::Kubernetes(release, program));
+        kubernetes.into_iter().chain([Self::Etcd]).collect()
+    }
 
     /// Name of its file.
     pub fn file(self) -> &'static str {
         match self {
-            Self::KubeApiserver => "kube-apiserver",
-            Self::KubeControllerManager => "kube-controller-manager",
-            Self::KubeScheduler | Self::StockScheduler => "kube-scheduler",
-            Self::KubeProxy => "kube-proxy",
-            Self::Kubelet => "kubelet",
-            Self::Kubectl => "kubectl",
+            Self::Kubernetes(_, program) => match program {
+                Program::KubeApiserver => "kube-apiserver",
+                Program::KubeControllerManager => "kube-controller-manager",
+                Program::KubeScheduler => "kube-scheduler",
+                Program::KubeProxy => "kube-proxy",
+                Program::Kubelet => "kubelet",
+                Program::Kubectl => "kubectl",
+            },
             Self::Etcd => "etcd",
             Self::Kwok => "kwok",
         }
@@ -59,18 +78,17 @@ impl Binary {
     /// Go package of its main function.
     pub(super) fn package(self) -> String {
         match self {
+            Self::Kubernetes(..) => format!("k8s.io/kubernetes/cmd/{}", self.file()),
             Self::Etcd => "go.etcd.io/etcd/server/v3".to_owned(),
             Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok".to_owned(),
-            other => format!("k8s.io/kubernetes/cmd/{}", other.file()),
         }
     }
 
     pub(super) fn module(self) -> Module {
         match self {
+            Self::Kubernetes(release, _) => Module::Kubernetes(release),
             Self::Etcd => Module::Etcd,
             Self::Kwok => Module::Kwok,
-            Self::StockScheduler => Module::Scheduler,
-            _ => Module::Kubernetes,
         }
     }
 }
@@ -78,41 +96,39 @@ impl Binary {
 /// A `go.mod` of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Module {
-    Kubernetes,
+    Kubernetes(Release),
     Etcd,
     Kwok,
-    Scheduler,
 }
 
 impl Module {
-    pub(super) const ALL: [Self; 4] = [Self::Kubernetes, Self::Etcd, Self::Kwok, Self::Scheduler];
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        Release::ALL.into_iter().map(Self::Kubernetes).chain([Self::Etcd, Self::Kwok])
+    }
 
-    /// Short name, also of its directory.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Kubernetes => "kubernetes",
+    /// Short name and version, for example `etcd-v3.6.8`: no two modules share it.
+    pub(super) fn title(self) -> String {
+        let name = match self {
+            Self::Kubernetes(_) => "kubernetes",
             Self::Etcd => "etcd",
             Self::Kwok => "kwok",
-            Self::Scheduler => "scheduler",
-        }
+        };
+        format!("{name}-{}", self.version())
     }
 
     /// Contents of `go.mod` and `go.sum`.
     pub(super) fn files(self) -> (&'static str, &'static str) {
         match self {
-            Self::Kubernetes => {
-                (include_str!("../../go/kubernetes/go.mod"), include_str!("../../go/kubernetes/go.sum"))
-            }
+            Self::Kubernetes(release) => release.files(),
             Self::Etcd => (include_str!("../../go/etcd/go.mod"), include_str!("../../go/etcd/go.sum")),
             Self::Kwok => (include_str!("../../go/kwok/go.mod"), include_str!("../../go/kwok/go.sum")),
-            Self::Scheduler => (include_str!("../../go/scheduler/go.mod"), include_str!("../../go/scheduler/go.sum")),
         }
     }
 
     /// Go module that the programs come from.
     pub(super) fn upstream(self) -> &'static str {
         match self {
-            Self::Kubernetes | Self::Scheduler => "k8s.io/kubernetes",
+            Self::Kubernetes(_) => "k8s.io/kubernetes",
             Self::Etcd => "go.etcd.io/etcd/server/v3",
             Self::Kwok => "sigs.k8s.io/kwok",
         }
@@ -133,7 +149,7 @@ impl Module {
     /// Flags of `go build` besides the output.
     pub(super) fn flags(self) -> Vec<String> {
         let mut linker = "-s -w".to_owned();
-        if self.upstream() == "k8s.io/kubernetes" {
+        if matches!(self, Self::Kubernetes(_)) {
             let version = self.version();
             let minor = version.split('.').nth(1).unwrap_or("0");
             for (name, value) in
@@ -145,7 +161,7 @@ impl Module {
         vec!["-mod=readonly".to_owned(), "-trimpath".to_owned(), "-ldflags".to_owned(), linker]
     }
 
-    /// Name of the cache directory: module, version and a hash of all that goes into the build.
+    /// Name of the cache directory: title and a hash of all that goes into the build.
     pub(super) fn key(self, go_version: &str) -> String {
         let (module, sum) = self.files();
         let mut hash = Sha256::new();
@@ -153,7 +169,7 @@ impl Module {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
-        format!("{}-{}-{}", self.name(), self.version(), &hex(&hash.finalize())[..12])
+        format!("{}-{}", self.title(), &hex(&hash.finalize())[..12])
     }
 }
 
@@ -164,29 +180,47 @@ mod tests {
     #[test]
     fn versions_are_the_pinned_ones() {
         let check = |module: Module, expect: &str| assert_eq!(module.version(), expect);
-        check(Module::Kubernetes, "v1.36.3");
+        check(Module::Kubernetes(Release::V1_36), "v1.36.3");
+        check(Module::Kubernetes(Release::V1_34), "v1.34.4");
         check(Module::Etcd, "v3.6.8");
         check(Module::Kwok, "v0.8.0");
-        check(Module::Scheduler, "v1.34.4");
     }
 
     #[test]
     fn every_program_is_a_tool_of_its_module() {
-        let mut all = Binary::CLUSTER.to_vec();
-        all.extend([Binary::Kwok, Binary::StockScheduler]);
-        for binary in all {
-            assert!(binary.module().files().0.contains(&binary.package()), "{binary:?}");
+        let of_clusters = Release::ALL.into_iter().flat_map(Binary::of_cluster);
+        for binary in of_clusters.chain([Binary::Kwok, Binary::STOCK_SCHEDULER]) {
+            let (go_mod, _) = binary.module().files();
+            assert!(tools(go_mod).any(|tool| tool == binary.package()), "{binary:?}");
+        }
+    }
+
+    /// Packages after `tool` in a `go.mod`.
+    fn tools(go_mod: &str) -> impl Iterator<Item = &str> {
+        let (_, after) = go_mod.split_once("\ntool ").unwrap();
+        let end = if after.starts_with('(') { after.find(')') } else { after.find('\n') };
+        after[..end.unwrap()].trim_start_matches('(').split_whitespace()
+    }
+
+    #[test]
+    fn every_staging_module_has_the_version_of_its_release() {
+        for release in Release::ALL {
+            let version = format!("v0{}", release.version().strip_prefix('1').unwrap());
+            let (_, replaced) = release.files().0.split_once("\nreplace (\n").unwrap();
+            for line in replaced.lines().take_while(|line| *line != ")") {
+                assert!(line.ends_with(&version), "{release}: {line}");
+            }
         }
     }
 
     #[test]
     fn the_key_changes_with_the_compiler_and_the_module() {
-        let a = Module::Kubernetes.key("go1.26.0");
-        assert!(a.starts_with("kubernetes-v1.36.3-"));
-        assert_ne!(a, Module::Kubernetes.key("go1.26.1"));
-        assert_ne!(
-            a[a.len() - 12..],
-            Module::Scheduler.key("go1.26.0")[Module::Scheduler.key("go1.26.0").len() - 12..]
-        );
+        let [new, old] = [Release::V1_36, Release::V1_34].map(Module::Kubernetes);
+        let a = new.key("go1.26.0");
+        assert!(a.starts_with("kubernetes-v1.36.3-"), "{a}");
+        assert_ne!(a, new.key("go1.26.1"));
+        let b = old.key("go1.26.0");
+        assert!(b.starts_with("kubernetes-v1.34.4-"), "{b}");
+        assert_ne!(a[a.len() - 12..], b[b.len() - 12..]);
     }
 }
