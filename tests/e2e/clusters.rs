@@ -34,14 +34,15 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A second cluster, taken down again whatever happens.
+/// A second cluster like the first, taken down again whatever happens.
 async fn in_second_cluster<F>(fixture: &Fixture, short: &str, work: impl FnOnce(Second) -> F) -> Result<()>
 where
     F: Future<Output = Result<()>>,
 {
-    let name = format!("{}-{short}", fixture.world.local()?.name());
+    let first = fixture.world.local()?;
+    let name = format!("{}-{short}", first.name());
     let result = async {
-        xtask(&["up", "--name", &name]).await?;
+        xtask(&["up", "--name", &name, "--kubernetes", first.kubernetes()]).await?;
         xtask(&["node", "add", "ordinary", "--name", &name]).await?;
         xtask(&["install", "--name", &name]).await?;
         work(Second { world: World::local_named(&name).await?, name: name.clone() }).await

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use api::provider::Taint;
 use clap::Subcommand;
-use testbed::{Cluster, FakeNodes, NodeOptions, UpOptions};
+use testbed::{Cluster, FakeNodes, NodeOptions, Release, UpOptions};
 
 /// Arguments of `cargo xtask cluster`.
 #[derive(clap::Args)]
@@ -24,14 +24,20 @@ enum Command {
     /// Start the cluster; harmless to repeat, and repairs whatever died.
     ///
     /// Needs root. The first time, missing Debian packages are installed and Kubernetes is built (minutes).
-    Up,
+    Up {
+        /// Release of Kubernetes; by default that of the cluster if it is there, else the newest.
+        ///
+        /// A cluster keeps its release until it is taken down.
+        #[arg(long, value_name = "VERSION", value_enum)]
+        kubernetes: Option<Release>,
+    },
     /// Stop the cluster and remove everything of it.
     Down,
     /// Show what runs.
     Status {
         /// Print one JSON object instead of a table.
         ///
-        /// Keys: name, slot, kubeconfig, kubectl, registry, provider (URL), gateway (address), logs, and two lists:
+        /// Keys: name, slot, kubernetes (version), kubeconfig, kubectl, registry, provider (URL), gateway (address), logs, and two lists:
         /// components [{name, pid, alive}] and nodes [{name, ip, components: [{name, pid, alive}]}].
         #[arg(long)]
         json: bool,
@@ -102,7 +108,7 @@ struct AddArgs {
 pub(crate) fn run(args: Args) -> Result<()> {
     let name = args.name.unwrap_or_else(default_name);
     match args.command {
-        Command::Up => up(&name),
+        Command::Up { kubernetes } => up(&name, kubernetes),
         Command::Down => {
             Cluster::take_down(&name)?;
             eprintln!("nothing is left of cluster {name}");
@@ -124,8 +130,8 @@ pub(crate) fn default_name() -> String {
     testbed::default_name(own.parent().unwrap_or(own))
 }
 
-fn up(name: &str) -> Result<()> {
-    let cluster = Cluster::up(name, &UpOptions::default())?;
+fn up(name: &str, kubernetes: Option<Release>) -> Result<()> {
+    let cluster = Cluster::up(name, &UpOptions { kubernetes, ..UpOptions::default() })?;
     let option = if name == default_name() { String::new() } else { format!(" --name {name}") };
     eprintln!("\nThe cluster runs. To use it:\n");
     println!("export KUBECONFIG={}", cluster.kubeconfig().display());

@@ -15,7 +15,7 @@ mod voice;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use testbed::Cluster;
+use testbed::{Cluster, Release};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// checkout and is not the one of `cargo xtask cluster`.
     #[arg(long)]
     name: Option<String>,
+    /// Release of Kubernetes that it runs on.
+    #[arg(long, value_name = "VERSION", value_enum, default_value_t)]
+    kubernetes: Release,
 }
 
 /// Runs the demo.
@@ -44,16 +47,16 @@ pub(crate) fn run(args: Args) -> Result<()> {
     // First of all, so that a machine on which it cannot work says so at once.
     testbed::ensure_packages()?;
     let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
-    let result = runtime.block_on(guarded(name, args.keep));
+    let result = runtime.block_on(guarded(name, args.kubernetes, args.keep));
     // What was interrupted may still be busy with something that cannot be stopped; it ends with the process.
     runtime.shutdown_background();
     result
 }
 
 /// Shows everything; afterwards, and after an interruption, removes the cluster or says how to use it.
-async fn guarded(name: String, keep: bool) -> Result<()> {
+async fn guarded(name: String, kubernetes: Release, keep: bool) -> Result<()> {
     let voice = Voice::new();
-    let mut demo = tokio::spawn(show(name.clone(), voice));
+    let mut demo = tokio::spawn(show(name.clone(), kubernetes, voice));
     let outcome = tokio::select! {
         done = &mut demo => done.unwrap_or_else(|panic| Err(anyhow::anyhow!("the demo panicked: {panic}"))),
         signal = interrupted() => signal.and_then(|()| bail!("interrupted")),
@@ -82,9 +85,9 @@ async fn take_down(name: String) -> Result<()> {
 }
 
 /// Everything, from the bare machine to the last check.
-async fn show(name: String, voice: Voice) -> Result<()> {
+async fn show(name: String, kubernetes: Release, voice: Voice) -> Result<()> {
     // 1. a cluster without any batch node
-    let cluster = setup::cluster(voice, &name).await?;
+    let cluster = setup::cluster(voice, &name, kubernetes).await?;
     // 2. Bulkhead, as a user installs it
     setup::bulkhead(voice, &cluster).await?;
     // 3. what an admin writes: an environment, a queue, labels on namespaces

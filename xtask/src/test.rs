@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use testbed::Release;
 
 use report::Report;
 use stage::Stage;
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     /// It is taken down at the end, also if it ran before.
     #[arg(long, value_name = "CLUSTER")]
     name: Option<String>,
+    /// Release of Kubernetes that the end-to-end tests, and the demo among them, run on.
+    #[arg(long, value_name = "VERSION", value_enum, default_value_t, conflicts_with_all = ["kubeconfig", "kind"])]
+    kubernetes: Release,
     /// Leave the cluster as it is after the end-to-end tests, to look around.
     #[arg(long)]
     keep: bool,
@@ -93,7 +97,7 @@ fn run_stages(args: &Args) -> Result<()> {
             Stage::Clippy => workspace::clippy(),
             Stage::Unit => workspace::unit(),
             Stage::Licenses => licenses::check(),
-            Stage::E2e => e2e::run(&e2e::Options::new(args.name.as_deref(), args.keep, &args.filter)),
+            Stage::E2e => e2e::run(&e2e::Options::new(args)),
             Stage::Tree => tree::unchanged(&before),
         };
         report.add(stage, begin.elapsed(), result.is_ok());

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use kube::Client;
-use testbed::{Cluster, NodeOptions, UpOptions};
+use testbed::{Cluster, NodeOptions, Release, UpOptions};
 
 use super::blocking;
 use super::forms::{ENVIRONMENT, FORMS, MAX_VCPUS, ORDINARY, QUEUE, objects};
@@ -19,15 +19,21 @@ pub(super) struct Stage {
 }
 
 /// Brings the cluster up, with one ordinary node. One of this name that is left over is replaced.
-pub(super) async fn cluster(voice: Voice, name: &str) -> Result<Cluster> {
+pub(super) async fn cluster(voice: Voice, name: &str, kubernetes: Release) -> Result<Cluster> {
     if Cluster::open(name).is_ok() {
         voice.say("", &format!("A cluster {name} is left over from before: replacing it"));
     }
     let own = name.to_owned();
     blocking(move || Cluster::take_down(&own)).await?;
-    voice.say("", "A local Kubernetes comes up (the first time its programs are built, which takes minutes)");
+    voice.say(
+        "",
+        &format!(
+            "A local Kubernetes {kubernetes} comes up (the first time its programs are built, which takes minutes)"
+        ),
+    );
     let own = name.to_owned();
-    let cluster = blocking(move || Cluster::up(&own, &UpOptions::default())).await?;
+    let options = UpOptions { kubernetes: Some(kubernetes), ..UpOptions::default() };
+    let cluster = blocking(move || Cluster::up(&own, &options)).await?;
     let booting = cluster.clone();
     let options = NodeOptions { name: ORDINARY.to_owned(), ..NodeOptions::default() };
     blocking(move || booting.add_node(&options)).await?;

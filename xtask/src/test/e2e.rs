@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use testbed::Cluster;
+use testbed::{Cluster, Release};
 
 use super::kubectl::Kubectl;
 use super::program::{self, Program};
 use super::recorder::Recorder;
-use super::{children, filter, tool};
+use super::{Args, children, filter, tool};
 use crate::cluster::default_name;
 
 /// The node for everything that is not batch work, Bulkhead's own pods among it.
@@ -23,16 +23,18 @@ const NODE: &str = "ordinary";
 pub(super) struct Options {
     cluster: String,
     demo: String,
+    kubernetes: Release,
     keep: bool,
     filters: Vec<String>,
 }
 
 impl Options {
-    /// On the cluster with this name, else on one that belongs to this checkout.
-    pub(super) fn new(name: Option<&str>, keep: bool, filters: &[String]) -> Self {
+    /// On the cluster that was named, else on one that belongs to this checkout.
+    pub(super) fn new(args: &Args) -> Self {
+        let name = args.name.as_deref();
         let cluster = name.map_or_else(|| default_name() + "-test", ToOwned::to_owned);
         let demo = name.map_or_else(|| default_name() + "-tdemo", |name| format!("{name}-demo"));
-        Self { cluster, demo, keep, filters: filters.to_vec() }
+        Self { cluster, demo, kubernetes: args.kubernetes, keep: args.keep, filters: args.filter.clone() }
     }
 }
 
@@ -54,7 +56,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let _down = TakeDown { xtask: xtask.clone(), cluster: options.cluster.clone(), keep: options.keep };
     let on_cluster =
         |words: &[&str]| children::run(Command::new(&xtask).args(["cluster", "--name", &options.cluster]).args(words));
-    on_cluster(&["up"])?;
+    on_cluster(&["up", "--kubernetes", options.kubernetes.version()])?;
     let arguments = program.choose(&options.filters)?;
     on_cluster(&["node", "add", NODE])?;
     let cluster = Cluster::open(&options.cluster)?;
@@ -67,7 +69,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
 fn demo(xtask: &Path, options: &Options) -> Result<()> {
     let _down = TakeDown { xtask: xtask.to_owned(), cluster: options.demo.clone(), keep: options.keep };
     let mut command = Command::new(xtask);
-    command.args(["demo", "--name", &options.demo]);
+    command.args(["demo", "--name", &options.demo, "--kubernetes", options.kubernetes.version()]);
     if options.keep {
         command.arg("--keep");
     }
