@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use model::keys::NAMESPACE;
+use model::keys::{NAMESPACE, WEBHOOK_CONFIGURATION};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -58,7 +58,7 @@ impl Config {
         Self {
             namespace: namespace.to_owned(),
             secret: "bulkhead-certs".to_owned(),
-            webhook_configuration: "bulkhead".to_owned(),
+            webhook_configuration: WEBHOOK_CONFIGURATION.to_owned(),
             names: vec![
                 // What the API server asks for comes first.
                 format!("{service}.{namespace}.svc"),

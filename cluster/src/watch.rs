@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use futures::{StreamExt as _, pin_mut};
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, Node, Pod};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher as watch;
 use kube::runtime::watcher::{self, Config, Event};
@@ -36,6 +37,10 @@ pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks:
     watches.spawn::<ComputeEnvironment>(Config::default());
     watches.spawn::<JobQueue>(Config::default());
     watches.spawn::<BatchNode>(Config::default());
+    let refused = format!("reason={},involvedObject.kind=Job", api::convert::refusal::REASON);
+    watches.spawn::<CoreEvent>(Config::default().fields(&refused));
+    let ours = format!("metadata.name={}", keys::WEBHOOK_CONFIGURATION);
+    watches.spawn::<MutatingWebhookConfiguration>(Config::default().fields(&ours));
 }
 
 struct Watches<'a> {

@@ -58,6 +58,10 @@ pub const RETIRING_TAINT: &str = "bulkhead.dev/retiring";
 pub const SCHEDULER_DIRECT: &str = "bulkhead";
 /// `schedulerName` of pods that the second kube-scheduler places, with our extender.
 pub const SCHEDULER_EXTENDED: &str = "bulkhead-scheduler";
+/// Name of the `MutatingWebhookConfiguration` of an installation.
+pub const WEBHOOK_CONFIGURATION: &str = "bulkhead";
+/// Name of the hook in it that applies the contract to pods of a queue.
+pub const POD_HOOK: &str = "pods.bulkhead.dev";
 /// Namespace of an installation.
 pub const NAMESPACE: &str = "bulkhead-system";
 /// The controller's user name at the API server; its own writes to Jobs are not corrected by the hooks.

@@ -200,6 +200,8 @@ pub struct Job {
     pub has_deadline: bool,
     /// What each unit needs.
     pub shape: Shape,
+    /// The cluster refuses its pods: why, in the words of whoever refused.
+    pub refusal: Option<String>,
     /// The status that is written on it.
     pub status: Option<Status>,
 }
@@ -260,6 +262,9 @@ pub enum Place {
 /// What one planning cycle sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
+    /// The API server does not call Bulkhead for new pods, because somebody has removed the webhook configuration: a Job that is
+    /// released now would run outside of its queue.
+    pub hooks_missing: bool,
     /// All queues.
     pub queues: Vec<Queue>,
     /// All environments.

@@ -76,6 +76,9 @@ pub enum Code {
     /// The cluster refuses its pods.
     #[serde(rename = "ADMISSION:PODS_REFUSED")]
     PodsRefused,
+    /// The API server does not call Bulkhead's hooks.
+    #[serde(rename = "ADMISSION:HOOKS_MISSING")]
+    HooksMissing,
 }
 
 impl Code {
@@ -98,6 +101,7 @@ impl Code {
             Self::KubeScheduler => "SCHEDULING:KUBE_SCHEDULER",
             Self::CreatingPods => "STARTING:CREATING_PODS",
             Self::PodsRefused => "ADMISSION:PODS_REFUSED",
+            Self::HooksMissing => "ADMISSION:HOOKS_MISSING",
         }
     }
 }
@@ -140,7 +144,9 @@ mod tests {
 
     #[test]
     fn a_code_is_written_as_it_is_read() {
-        for code in [Code::Held, Code::Launching, Code::MaxResource, Code::PodsRefused, Code::Behind] {
+        for code in
+            [Code::Held, Code::Launching, Code::MaxResource, Code::PodsRefused, Code::HooksMissing, Code::Behind]
+        {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }
     }

@@ -181,6 +181,10 @@ impl<'a> Cycle<'a> {
     /// Serves pods that do not exist yet: releases their Job if that is due.
     fn serve_future(&mut self, environments: &[Result<usize, Note>], demand: &Demand<'a>, count: u32) -> Option<bool> {
         let job = demand.job?;
+        if self.snapshot.hooks_missing && !job.released {
+            self.explain(demand, explain::hooks_missing());
+            return None;
+        }
         if job.has_deadline && !job.released {
             let ever = self.ever_together(environments, demand.shape);
             if ever > 0 && ever < i64::from(together(job)) {

@@ -171,6 +171,29 @@ pub(crate) fn never_together(ever: i64, wanted: u32) -> Reason {
     Reason { code: Code::ResourceRequirement, message }
 }
 
+/// The reason of a Job that may not be released, because its pods would run outside of the queue.
+pub(crate) fn hooks_missing() -> Reason {
+    let message =
+        "the API server does not call Bulkhead: its MutatingWebhookConfiguration `bulkhead` is missing or lacks \
+                   pods.bulkhead.dev; apply Bulkhead's manifest again"
+            .to_owned();
+    Reason { code: Code::HooksMissing, message }
+}
+
+/// What Pod Security and other policies call the host network and its ports.
+const HOST_NETWORK_WORDS: [&str; 4] = ["hostNetwork", "host namespaces", "hostPort", "host network"];
+
+/// The reason of a Job whose pods the cluster refuses.
+pub(crate) fn pods_refused(refusal: &str) -> Reason {
+    let help = if HOST_NETWORK_WORDS.iter().any(|word| refusal.contains(word)) {
+        "; for pods without the host network, create the Job with annotation bulkhead.dev/host-network: \"false\", or set \
+         hostNetwork: false on its JobQueue"
+    } else {
+        ""
+    };
+    Reason { code: Code::PodsRefused, message: format!("the cluster refuses its pods: {refusal}{help}") }
+}
+
 /// The reason of a Job that runs nothing.
 pub(crate) fn nothing_to_run() -> Reason {
     Reason { code: Code::Held, message: "its parallelism is 0; raise it to let it go".to_owned() }

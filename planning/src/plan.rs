@@ -114,7 +114,9 @@ fn status(job: &Job, units: &[&Unit], reason: Option<&Reason>) -> Status {
             Status { state: JobState::Runnable, reason: reason.cloned().or(idle) }
         };
     }
-    let waits = reason.cloned();
+    let all_made = u32::try_from(units.len()).unwrap_or(u32::MAX) >= order::together(job);
+    let refused = job.refusal.as_deref().filter(|_| !all_made).map(explain::pods_refused);
+    let waits = refused.clone().or_else(|| reason.cloned());
     // Between two waves of pods nothing may run for a moment: a job that has begun does not go back.
     let has_run = job.status.as_ref().is_some_and(|status| status.state == JobState::Running);
     if any(true) || has_run {
@@ -122,7 +124,7 @@ fn status(job: &Job, units: &[&Unit], reason: Option<&Reason>) -> Status {
     } else if any(false) {
         Status { state: JobState::Starting, reason: waits }
     } else if units.is_empty() {
-        Status { state: JobState::Starting, reason: Some(explain::creating_pods()) }
+        Status { state: JobState::Starting, reason: Some(refused.unwrap_or_else(explain::creating_pods)) }
     } else if waits.is_some() {
         Status { state: JobState::Runnable, reason: waits }
     } else {

@@ -82,5 +82,6 @@ fn needs_somebody(code: Code) -> bool {
             | Code::ResourceRequirement
             | Code::ProviderError
             | Code::PodsRefused
+            | Code::HooksMissing
     )
 }

@@ -58,6 +58,7 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
             remaining: remaining(spec, status),
             has_deadline: spec.active_deadline_seconds.is_some(),
             shape: template.map(|spec| template_shape(spec, &requests)).unwrap_or_default(),
+            refusal: None,
             status: annotation(meta, keys::STATUS).and_then(|text| serde_json::from_str(text).ok()),
         },
         ended: ended(status),

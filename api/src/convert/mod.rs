@@ -8,6 +8,7 @@ mod duration;
 pub mod job;
 pub mod node;
 pub mod pod;
+pub mod refusal;
 pub mod requests;
 pub mod shape;
 

@@ -3,8 +3,9 @@
 //! Invariant: every kind that is watched has a variant, so a new one cannot be forgotten. Knows nothing about what is kept.
 
 use api::{BatchNode, ComputeEnvironment, JobQueue};
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, Node, Pod};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 
@@ -23,6 +24,10 @@ pub enum Change {
     JobQueue(Box<Event<DeserializeGuard<JobQueue>>>),
     /// Of a `BatchNode`.
     BatchNode(Box<Event<DeserializeGuard<BatchNode>>>),
+    /// Of an Event that may report refused pods.
+    Event(Box<Event<DeserializeGuard<CoreEvent>>>),
+    /// Of a webhook configuration.
+    Hooks(Box<Event<DeserializeGuard<MutatingWebhookConfiguration>>>),
 }
 
 impl From<Event<DeserializeGuard<Pod>>> for Change {
@@ -58,5 +63,17 @@ impl From<Event<DeserializeGuard<JobQueue>>> for Change {
 impl From<Event<DeserializeGuard<BatchNode>>> for Change {
     fn from(event: Event<DeserializeGuard<BatchNode>>) -> Self {
         Self::BatchNode(Box::new(event))
+    }
+}
+
+impl From<Event<DeserializeGuard<CoreEvent>>> for Change {
+    fn from(event: Event<DeserializeGuard<CoreEvent>>) -> Self {
+        Self::Event(Box::new(event))
+    }
+}
+
+impl From<Event<DeserializeGuard<MutatingWebhookConfiguration>>> for Change {
+    fn from(event: Event<DeserializeGuard<MutatingWebhookConfiguration>>) -> Self {
+        Self::Hooks(Box::new(event))
     }
 }

@@ -11,6 +11,7 @@ mod failures;
 mod idle;
 mod learned;
 mod notes;
+mod refusals;
 mod snapshot;
 mod state;
 mod table;

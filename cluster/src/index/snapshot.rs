@@ -12,6 +12,7 @@ use model::snapshot::{Environment, Job, JobRef, Machine, Node, Place, Queue, Sna
 use model::status::Status;
 
 use super::assumed::{Placed, Seen, Shown};
+use super::refusals;
 use super::state::State;
 use super::table::Table;
 
@@ -23,7 +24,17 @@ impl State {
         let units: Vec<Unit> = self.pods.values().filter_map(|record| self.unit(record)).collect();
         let nodes = self.nodes_at(now, &units);
         self.learned.update(&mut environments, &machines, &nodes);
-        Snapshot { queues: self.all_queues(), environments, nodes, machines, jobs: self.open_jobs(), units }
+        let mut jobs = self.open_jobs();
+        refusals::note(&mut jobs, &self.refusals, &units, now);
+        Snapshot {
+            hooks_missing: self.hooks_missing(),
+            queues: self.all_queues(),
+            environments,
+            nodes,
+            machines,
+            jobs,
+            units,
+        }
     }
 
     fn all_queues(&self) -> Vec<Queue> {

@@ -9,14 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::convert::job::JobRecord;
 use api::convert::node::NodeRecord;
 use api::convert::pod::{Ending, PodRecord};
+use api::convert::refusal::{Refusal, refusal};
 use api::convert::{Problems, custom, job, node, pod};
 use api::{BatchNode, ComputeEnvironment, JobQueue};
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
+use model::keys;
 use model::names::ArnBase;
 use model::resources::Resources;
 
@@ -43,6 +46,10 @@ pub(super) struct State {
     pub(super) environments: Table<Raw<ComputeEnvironment>>,
     pub(super) queues: Table<Raw<JobQueue>>,
     pub(super) batch_nodes: Table<Raw<BatchNode>>,
+    /// Refusals of pods, by UID of the Event.
+    pub(super) refusals: Table<Refusal>,
+    /// Webhook configurations of ours by name, and whether they have the hook for pods.
+    hooks: Table<bool>,
     /// UIDs by name of batch nodes that are gone before the watch says so.
     removed: BTreeMap<String, String>,
     pub(super) failures: Failures,
@@ -58,7 +65,7 @@ impl State {
         Self { arn, ..Self::default() }
     }
 
-    /// Whether every watch has delivered a list.
+    /// Whether every watch has delivered a list. Those that only help to explain are not waited for.
     pub(super) fn synced(&self) -> bool {
         self.pods.listed()
             && self.jobs.listed()
@@ -77,6 +84,8 @@ impl State {
             Change::ComputeEnvironment(event) => self.feed_environment(*event),
             Change::JobQueue(event) => self.feed_queue(*event),
             Change::BatchNode(event) => self.feed_batch_node(*event),
+            Change::Event(event) => self.feed_event(*event),
+            Change::Hooks(event) => self.feed_hooks(*event),
         }
     }
 
@@ -164,6 +173,24 @@ impl State {
             self.reshape();
         }
         taken.changed
+    }
+
+    fn feed_event(&mut self, event: Event<DeserializeGuard<CoreEvent>>) -> bool {
+        let event = keep(event, by_uid, |object| object.0.ok().as_ref().and_then(refusal));
+        self.refusals.take(event, PartialEq::eq).changed
+    }
+
+    fn feed_hooks(&mut self, event: Event<DeserializeGuard<MutatingWebhookConfiguration>>) -> bool {
+        let event = keep(event, by_name, |object| {
+            let names = object.0.ok()?.webhooks.unwrap_or_default();
+            Some(names.iter().any(|webhook| webhook.name == keys::POD_HOOK))
+        });
+        self.hooks.take(event, PartialEq::eq).changed
+    }
+
+    /// Whether the API server is known not to call us for new pods.
+    pub(super) fn hooks_missing(&self) -> bool {
+        self.hooks.listed() && !self.hooks.values().any(|complete| *complete)
     }
 
     /// The requests of Jobs depend on their queue's defaults.

@@ -146,6 +146,7 @@ impl World {
             remaining: Some(count),
             has_deadline: false,
             shape: shape(milli),
+            refusal: None,
             status: None,
         });
         self

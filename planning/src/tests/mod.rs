@@ -1,5 +1,6 @@
 //! Tests of one planning cycle: a world in a few words, the plan as text.
 
+mod admission;
 mod build;
 mod cases;
 mod limits;

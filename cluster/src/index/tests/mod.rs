@@ -6,6 +6,7 @@ mod assumptions;
 mod lists;
 mod objects;
 mod pods_and_nodes;
+mod refusals;
 
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use jiff::Timestamp;

@@ -1,0 +1,39 @@
+//! The Jobs whose pods the cluster refuses.
+//!
+//! Invariant: a refusal counts only while it can be of the present: not once a pod has been made after it, and not when it has
+//! not been repeated for longer than the Job controller ever pauses. Does not decide what is done about it.
+
+use std::collections::HashMap;
+
+use api::convert::refusal::Refusal;
+use jiff::{SignedDuration, Timestamp};
+use model::snapshot::{Job, Unit};
+
+use super::table::Table;
+
+/// The Job controller tries again at least once a minute; Events are written a little later, and their times are whole seconds.
+const REPEATED_WITHIN: SignedDuration = SignedDuration::from_secs(150);
+
+/// Notes on each Job why the cluster refuses its pods, if it does at `now`.
+pub(super) fn note(jobs: &mut [Job], refusals: &Table<Refusal>, units: &[Unit], now: Timestamp) {
+    let mut latest: HashMap<&str, &Refusal> = HashMap::new();
+    for refusal in refusals.values().filter(|refusal| now.duration_since(refusal.at) < REPEATED_WITHIN) {
+        let known = latest.entry(refusal.job.as_str()).or_insert(refusal);
+        // Of the same second the same one, whatever the order of events.
+        if (known.at, &known.message) < (refusal.at, &refusal.message) {
+            *known = refusal;
+        }
+    }
+    if latest.is_empty() {
+        return;
+    }
+    for unit in units {
+        let Some(job) = &unit.job else { continue };
+        if latest.get(job.uid.as_str()).is_some_and(|refusal| unit.created > refusal.at) {
+            latest.remove(job.uid.as_str());
+        }
+    }
+    for job in jobs {
+        job.refusal = latest.get(job.uid.as_str()).map(|refusal| refusal.message.clone());
+    }
+}

@@ -1,0 +1,64 @@
+//! Refused pods, and hooks that are gone: from Events and the webhook configuration to the snapshot.
+
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Event as CoreEvent;
+
+use super::*;
+
+fn refused(name: &str, job: &str, message: &str, time: Timestamp) -> Value {
+    json!({
+        "metadata": {"namespace": "n", "name": name, "uid": format!("uid-{name}")},
+        "involvedObject": {"kind": "Job", "name": job, "uid": format!("uid-{job}")},
+        "reason": "FailedCreate", "message": format!("Error creating: {message}"), "lastTimestamp": time.to_string(),
+    })
+}
+
+fn refusal(index: &Index, now: Timestamp) -> Option<String> {
+    index.snapshot(now).jobs[0].refusal.clone()
+}
+
+#[test]
+fn the_latest_refusal_counts_until_a_pod_is_made_or_it_is_old() {
+    let index = index();
+    apply::<Job>(&index, &job("j"));
+    assert_eq!(refusal(&index, at(0)), None);
+    apply::<CoreEvent>(&index, &refused("a", "j", "quota", at(0)));
+    apply::<CoreEvent>(&index, &refused("b", "j", "policy", at(5)));
+    apply::<CoreEvent>(&index, &refused("c", "other", "x", at(9)));
+    assert_eq!(refusal(&index, at(10)).as_deref(), Some("policy"));
+    assert_eq!(refusal(&index, at(200)), None, "not repeated");
+    apply::<Pod>(&index, &created(pod("p", "j"), at(5)));
+    assert_eq!(refusal(&index, at(10)).as_deref(), Some("policy"), "made in the same second: others may be missing");
+    apply::<Pod>(&index, &created(pod("q", "j"), at(6)));
+    assert_eq!(refusal(&index, at(10)), None, "made afterwards");
+}
+
+#[test]
+fn an_event_that_is_gone_is_no_refusal() {
+    let index = index();
+    apply::<Job>(&index, &job("j"));
+    let event = refused("a", "j", "quota", at(0));
+    apply::<CoreEvent>(&index, &event);
+    delete::<CoreEvent>(&index, &event);
+    assert_eq!(refusal(&index, at(1)), None);
+}
+
+fn hooks(names: &[&str]) -> Value {
+    let webhook = |name: &&str| json!({"name": name, "clientConfig": {}, "sideEffects": "None", "admissionReviewVersions": ["v1"]});
+    json!({"metadata": {"name": "bulkhead", "uid": "u"}, "webhooks": names.iter().map(webhook).collect::<Vec<_>>()})
+}
+
+#[test]
+fn hooks_are_missing_only_when_that_has_been_seen() {
+    let index = index();
+    let missing = || index.snapshot(at(0)).hooks_missing;
+    assert!(!missing(), "nothing is known yet");
+    list::<MutatingWebhookConfiguration>(&index, &[hooks(&["jobs.bulkhead.dev", "pods.bulkhead.dev"])]);
+    assert!(!missing());
+    apply::<MutatingWebhookConfiguration>(&index, &hooks(&["jobs.bulkhead.dev"]));
+    assert!(missing(), "without the hook for pods");
+    delete::<MutatingWebhookConfiguration>(&index, &hooks(&[]));
+    assert!(missing());
+    apply::<MutatingWebhookConfiguration>(&index, &hooks(&["pods.bulkhead.dev"]));
+    assert!(!missing());
+}
