@@ -76,7 +76,14 @@ fn job_context<'a>(
     queue_exists: bool,
 ) -> JobContext<'a> {
     let write = if request.replaces { Write::Replace } else { Write::Patch };
-    JobContext { fresh_id, namespace, requester: &request.user, write, queue_exists }
+    JobContext {
+        fresh_id,
+        namespace,
+        requester: &request.user,
+        write,
+        manager: request.manager.as_deref(),
+        queue_exists,
+    }
 }
 
 async fn create_pod(request: &Request, look_up: &LookUp) -> Result<Admit, LookUpError> {

@@ -36,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) dry_run: bool,
     /// The whole object is written, not a change to it.
     pub(crate) replaces: bool,
+    /// Who manages the fields that are written, where the client says so.
+    pub(crate) manager: Option<String>,
     pub(crate) object: Value,
     pub(crate) old: Option<Value>,
 }
@@ -78,6 +80,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Request, Undecodable> {
     };
     let names = [text("/name"), text("/object/metadata/name"), text("/object/metadata/generateName")];
     let (kind, namespace) = (text("/kind/kind"), text("/namespace"));
+    let manager = Some(text("/options/fieldManager")).filter(|manager| !manager.is_empty());
     let (user, replaces) = (text("/userInfo/username"), text("/options/kind") == "UpdateOptions");
     Ok(Request {
         uid,
@@ -88,6 +91,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Request, Undecodable> {
         user,
         dry_run: request["dryRun"] == true,
         replaces,
+        manager,
         old: Some(request["oldObject"].take()).filter(Value::is_object),
         object: request["object"].take(),
     })

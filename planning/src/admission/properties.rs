@@ -239,7 +239,7 @@ proptest! {
     #[test]
     fn any_created_job_keeps_what_is_the_users(before in any_job(), queue in any::<bool>()) {
         let namespace = NamespaceFacts { queue: queue.then(|| "q".into()), ..NamespaceFacts::default() };
-        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", write: Write::Patch, queue_exists: true };
+        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", write: Write::Patch, manager: None, queue_exists: true };
         let after = settled(&before, |seen| job::mutate(seen, None, &context))?;
         let own = ["/spec/suspend"];
         prop_assert_eq!(foreign(&before, &own), foreign(&after, &own));
@@ -249,7 +249,7 @@ proptest! {
     fn any_updated_job_keeps_what_is_the_users(old in any_job(), new in any_job(), replace: bool) {
         let namespace = NamespaceFacts::default();
         let write = if replace { Write::Replace } else { Write::Patch };
-        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", write, queue_exists: true };
+        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", write, manager: None, queue_exists: true };
         let Admit::Allowed(allowed) = job::mutate(&new, Some(&old), &context) else { return Ok(()) };
         let mut after = new.clone();
         prop_assert!(json_patch::patch(&mut after, &allowed.patch).is_ok());

@@ -3,6 +3,7 @@
 //! Invariant: of a Job's spec only `suspend` and the labels and annotations of its template are touched; a Job gets its id once,
 //! at creation. Knows nothing about pods: the contract is applied to them, not to the template.
 
+mod ask;
 mod create;
 mod suspend;
 mod update;
@@ -23,6 +24,8 @@ pub struct JobContext<'a> {
     pub requester: &'a str,
     /// How an existing object is written.
     pub write: Write,
+    /// Field manager of the request.
+    pub manager: Option<&'a str>,
     /// Whether the queue it would go through is known to exist; when in doubt, yes.
     pub queue_exists: bool,
 }

@@ -15,7 +15,8 @@ struct Seen {
 
 fn hook(job: &Value, old: Option<&Value>, requester: &str, write: Write) -> Seen {
     let namespace = NamespaceFacts { queue: Some("q".into()), ..NamespaceFacts::default() };
-    let context = JobContext { fresh_id: "fresh", namespace: &namespace, requester, write, queue_exists: true };
+    let context =
+        JobContext { fresh_id: "fresh", namespace: &namespace, requester, write, manager: None, queue_exists: true };
     match mutate(job, old, &context) {
         Admit::Allowed(Allowed { outcome, patch, warnings }) => {
             let mut patched = job.clone();
@@ -134,8 +135,14 @@ fn a_job_left_outside_is_not_changed_and_the_user_hears_why() {
 fn a_selector_on_our_own_labels_is_refused() {
     let job = with(indexed(), "spec selector", json!({"matchLabels": {keys::JOB_ID: "x"}}));
     let namespace = NamespaceFacts { queue: Some("q".into()), ..NamespaceFacts::default() };
-    let context =
-        JobContext { fresh_id: "f", namespace: &namespace, requester: "a", write: Write::Patch, queue_exists: true };
+    let context = JobContext {
+        fresh_id: "f",
+        namespace: &namespace,
+        requester: "a",
+        write: Write::Patch,
+        manager: None,
+        queue_exists: true,
+    };
     assert!(matches!(mutate(&job, None, &context), Admit::Refused(refusal) if refusal.code == 422));
 }
 
@@ -197,6 +204,21 @@ fn false_clears_the_users_hold_and_releases_nothing() {
     let seen = update(&held, &with(held.clone(), "spec suspend", json!(false)), Write::Patch).job;
     assert_eq!(seen["spec"]["suspend"], true);
     assert_eq!(seen["metadata"]["annotations"], json!({}));
+}
+
+#[test]
+fn true_in_a_manifest_that_did_not_say_so_holds_a_waiting_job_and_false_lets_it_go() {
+    let applied = |job: Value, suspend: bool| {
+        let manifest = json!({"spec": {"suspend": suspend}}).to_string();
+        let job = with(job, "metadata annotations kubectl.kubernetes.io/last-applied-configuration", json!(manifest));
+        with(job, "spec suspend", json!(suspend))
+    };
+    let queued = create(&applied(indexed(), false)).job;
+    let held = update(&queued, &applied(queued.clone(), true), Write::Patch).job;
+    assert_eq!(held["metadata"]["annotations"][keys::SUSPEND], "true");
+    assert_eq!(update(&held, &applied(held.clone(), true), Write::Patch).job, held, "applied again");
+    let again = update(&held, &applied(held.clone(), false), Write::Patch).job;
+    assert_eq!((&again["spec"]["suspend"], again["metadata"]["annotations"].get(keys::SUSPEND)), (&json!(true), None));
 }
 
 #[test]
