@@ -90,12 +90,17 @@ fn drop_unknown_formats(value: &mut Value) {
 mod tests {
     use std::collections::BTreeSet;
 
-    use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+    use k8s_openapi::api::admissionregistration::v1::{
+        MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    };
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::core::v1::{ConfigMap, Container, Namespace, Service, ServiceAccount};
     use k8s_openapi::api::policy::v1::PodDisruptionBudget;
     use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
     use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+    use model::keys;
 
     use super::*;
     use crate::image::{BULKHEAD, SCHEDULER};
@@ -141,6 +146,8 @@ mod tests {
                 "PodDisruptionBudget" => round_trip::<PodDisruptionBudget>(&document),
                 "Deployment" => round_trip::<Deployment>(&document),
                 "MutatingWebhookConfiguration" => round_trip::<MutatingWebhookConfiguration>(&document),
+                "ValidatingAdmissionPolicy" => round_trip::<ValidatingAdmissionPolicy>(&document),
+                "ValidatingAdmissionPolicyBinding" => round_trip::<ValidatingAdmissionPolicyBinding>(&document),
                 other => panic!("kind {other:?} is new here: name its type in this test"),
             }
         }
@@ -184,28 +191,63 @@ mod tests {
     }
 
     #[test]
+    fn policies_never_stop_anybody_by_mistake_and_never_look_at_system_namespaces() {
+        let policies = of_kind::<ValidatingAdmissionPolicy>("ValidatingAdmissionPolicy");
+        let bound: BTreeSet<String> = of_kind::<ValidatingAdmissionPolicyBinding>("ValidatingAdmissionPolicyBinding")
+            .into_iter()
+            .map(|binding| binding.spec.policy_name)
+            .collect();
+        assert!(!policies.is_empty());
+        for policy in policies {
+            let (name, spec) = (policy.metadata.name.unwrap(), policy.spec.unwrap());
+            assert!(bound.contains(&name), "{name} is not bound");
+            assert_eq!(spec.failure_policy.as_deref(), Some("Ignore"), "{name}");
+            let selector = spec.match_constraints.unwrap().namespace_selector.unwrap();
+            let expressions = selector.match_expressions.unwrap_or_default();
+            assert!(expressions.iter().any(leaves_system_namespaces_out), "{name} may look at kube-system");
+            for validation in spec.validations.unwrap_or_default() {
+                assert!(validation.message.is_some() || validation.message_expression.is_some(), "{name}: no message");
+            }
+        }
+    }
+
+    fn leaves_system_namespaces_out(it: &LabelSelectorRequirement) -> bool {
+        it.key == "kubernetes.io/metadata.name"
+            && it.operator == "NotIn"
+            && it.values == Some(vec!["kube-system".to_owned(), "bulkhead-system".to_owned()])
+    }
+
+    #[test]
+    fn policies_know_the_same_keys_as_the_hooks() {
+        let text = std::fs::read_to_string(root().join("manifests/parts/91-policies.yaml")).unwrap();
+        for key in [keys::HOST_NETWORK, keys::SUSPEND, keys::GANG, keys::PRIORITY, keys::SHARE, keys::DEPENDS_ON] {
+            assert_eq!(text.matches(&format!("\"{key}\"")).count(), 2, "{key} is a user's in both policies for pods");
+        }
+        for prefix in keys::RESERVED_PREFIXES {
+            assert!(text.contains(&format!("startsWith(\"{prefix}\")")), "{prefix}");
+        }
+        for key in [keys::BATCH_TAINT, keys::RETIRING_TAINT, keys::GATE, keys::CONTROLLER_USER] {
+            assert!(text.contains(&format!("\"{key}\"")), "{key}");
+        }
+    }
+
+    #[test]
     fn no_hook_can_be_called_for_system_or_own_namespaces_or_for_unlabelled_objects() {
         let [hooks] = &of_kind::<MutatingWebhookConfiguration>("MutatingWebhookConfiguration")[..] else {
             panic!("expected one configuration")
         };
         for hook in hooks.webhooks.as_deref().unwrap_or_default() {
             let name = &hook.name;
-            let expressions = |selector: &Option<_>| -> Vec<_> {
-                let selector: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector> =
-                    selector.as_ref();
-                selector.and_then(|it| it.match_expressions.clone()).unwrap_or_default()
+            let expressions = |selector: &Option<LabelSelector>| -> Vec<_> {
+                selector.as_ref().and_then(|it| it.match_expressions.clone()).unwrap_or_default()
             };
             let (namespace, object) = (expressions(&hook.namespace_selector), expressions(&hook.object_selector));
-            let positive = |it: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement| {
+            let positive = |it: &&LabelSelectorRequirement| {
                 ["Exists", "In"].contains(&it.operator.as_str()) && it.key.contains('/')
             };
             assert!(namespace.iter().chain(&object).any(|it| positive(&it)), "{name} asks for no label");
             let cluster_wide = hook.rules.iter().flatten().all(|rule| rule.scope.as_deref() == Some("Cluster"));
-            let excluded = namespace.iter().any(|it| {
-                it.key == "kubernetes.io/metadata.name"
-                    && it.operator == "NotIn"
-                    && it.values == Some(vec!["kube-system".to_owned(), "bulkhead-system".to_owned()])
-            });
+            let excluded = namespace.iter().any(leaves_system_namespaces_out);
             assert!(cluster_wide || excluded, "{name} may match kube-system or bulkhead-system");
             assert_eq!(hook.timeout_seconds, Some(3), "{name}");
             assert_eq!(hook.side_effects, "None", "{name}");
