@@ -20,6 +20,8 @@ use cluster::{telemetry, watch};
 use model::keys;
 use model::names::ArnBase;
 
+use crate::certificates::CertificateArgs;
+
 /// A cycle that takes longer than this means that the loop hangs.
 const MAX_SILENCE: Duration = Duration::from_mins(2);
 /// What the leader is writing may take this long to end.
@@ -51,7 +53,11 @@ pub(crate) struct Arguments {
     /// Milliseconds between the starts of two planning cycles.
     #[arg(long, default_value_t = 50)]
     plan_interval_ms: u64,
+    #[command(flatten)]
+    certificates: CertificateArgs,
 }
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the leader works with.
 struct Leading {
@@ -66,6 +72,8 @@ struct Leading {
 
 /// Runs until SIGTERM, or until the Lease is lost or a part fails.
 pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> anyhow::Result<()> {
+    // Refused at the start, not when this replica leads one day.
+    arguments.certificates.config(&arguments.namespace)?;
     let (readiness, shutdown) = (Readiness::new(), Shutdown::new());
     shutdown.on_signals(readiness.clone(), Duration::ZERO).context("signals cannot be received")?;
     let mut registry = telemetry::registry("controller");
@@ -103,7 +111,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
 }
 
 /// Waits for the Lease, works until asked to stop, gives the Lease back.
-async fn lead(leading: Leading) -> anyhow::Result<()> {
+async fn lead(leading: Leading) -> Result<(), BoxError> {
     let Leading { clients, index, queue, nodes, heartbeat, shutdown, arguments } = leading;
     let mut config = lease::Config::new(&arguments.namespace, "bulkhead-controller", &arguments.identity);
     config.timing = timing(arguments.lease_seconds);
@@ -139,13 +147,17 @@ async fn lead(leading: Leading) -> anyhow::Result<()> {
     };
     let mut work = Tasks::new(shutdown.clone());
     work.spawn_infallible("events", writer.run(shutdown.clone()));
-    let certificates = certs::Config::in_namespace(&arguments.namespace);
-    work.spawn("certificates", certs::keep(clients.retrying.clone(), certificates, shutdown.clone()));
+    if let Some(config) = arguments.certificates.config(&arguments.namespace)? {
+        work.spawn("certificates", certs::keep(clients.retrying.clone(), config, shutdown.clone()));
+    } else {
+        tracing::info!("the webhook's certificate is left to somebody else");
+    }
     work.spawn_infallible("node manager", manager.run(shutdown.clone()));
     let parts = queue::Parts { client: clients.once.clone(), index, events, nodes: orders, metrics: queue, heartbeat };
     work.spawn_infallible("queue loop", queue::run(parts, config, shutdown.clone()));
     tokio::select! {
-        lost = leader.lost() => return Err(lost.into()),
+        // As it is: the exit status depends on it.
+        lost = leader.lost() => return Err(Box::new(lost)),
         ended = work.run(DRAIN) => ended?,
     }
     leader.release().await;

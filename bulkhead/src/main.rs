@@ -1,5 +1,6 @@
 //! The `bulkhead` binary: arguments and wiring, nothing else.
 
+mod certificates;
 mod controller;
 mod uninstall;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use cluster::lease::step::Lost;
 use cluster::telemetry::{self, LogFormat};
 
 /// AWS Batch for any Kubernetes cluster.
@@ -75,9 +77,17 @@ async fn main() -> ExitCode {
         }
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "ended");
-            ExitCode::FAILURE
+            exit_code(&error)
         }
     }
+}
+
+/// Exit status of a controller that lost its Lease and ended by design (`EX_TEMPFAIL` of sysexits.h): no crash, start it again.
+const LEASE_LOST: u8 = 75;
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let lost = error.chain().any(<dyn std::error::Error>::is::<Lost>);
+    if lost { ExitCode::from(LEASE_LOST) } else { ExitCode::FAILURE }
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
@@ -91,5 +101,26 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Controller(arguments) => controller::run(arguments, kubeconfig).await,
         Command::Uninstall(arguments) => uninstall::run(arguments, kubeconfig.as_deref()).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster::shutdown::Shutdown;
+    use cluster::tasks::Tasks;
+
+    use super::*;
+
+    async fn ends_with(error: impl std::error::Error + Send + Sync + 'static) -> ExitCode {
+        let mut tasks = Tasks::new(Shutdown::new());
+        tasks.spawn("leader", async move { Err::<(), _>(error) });
+        let error = tasks.run(std::time::Duration::ZERO).await.unwrap_err();
+        exit_code(&error.into())
+    }
+
+    #[tokio::test]
+    async fn a_lost_lease_has_an_exit_status_of_its_own() {
+        assert_eq!(ends_with(Lost::Deadline).await, ExitCode::from(LEASE_LOST));
+        assert_eq!(ends_with(std::fmt::Error).await, ExitCode::FAILURE);
     }
 }
