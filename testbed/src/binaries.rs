@@ -50,6 +50,11 @@ pub fn kwok_stages(kwok: &Path) -> PathBuf {
     kwok.with_file_name(build::KWOK_STAGES)
 }
 
+/// JobSet's custom resource definitions, next to the `jobset` that [`ensure`] returned.
+pub fn jobset_definitions(jobset: &Path) -> PathBuf {
+    jobset.with_file_name(build::JOBSET_DEFINITIONS)
+}
+
 /// `${XDG_CACHE_HOME:-~/.cache}/bulkhead/bin`.
 fn cache_directory() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

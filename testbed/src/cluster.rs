@@ -121,6 +121,13 @@ impl Cluster {
         Ok(())
     }
 
+    /// Ends the API server as a machine's shutdown would and starts it again; returns when it answers.
+    pub fn restart_api_server(&self) -> Result<()> {
+        let _shared = self.share()?;
+        process::stop(&self.layout.pid("kube-apiserver"), Duration::from_secs(10));
+        control_plane::start(self)
+    }
+
     /// Stops everything; unless its state is to be kept, forgets all but the slot.
     fn clear(&self, keep_state: bool) -> Result<()> {
         stop_processes(self.name())?;

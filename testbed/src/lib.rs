@@ -18,6 +18,7 @@ mod command;
 mod config;
 mod control_plane;
 mod files;
+mod jobset;
 mod kwok;
 mod layout;
 mod limits;

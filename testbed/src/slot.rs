@@ -12,6 +12,8 @@ pub const REGISTRY_PORT: u16 = 25000;
 pub const API_PORT: u16 = 6443;
 /// Port of the node provider on the gateway address.
 pub const PROVIDER_PORT: u16 = 25080;
+/// Port of the JobSet controller's webhooks.
+pub const JOBSET_PORT: u16 = 25081;
 /// Port of every kubelet on its node's address.
 pub const KUBELET_PORT: u16 = 10250;
 

@@ -16,6 +16,9 @@ use crate::say::{say, say_again};
 /// File of KWOK's stages in the cache.
 pub(super) const KWOK_STAGES: &str = "kwok-stages.yaml";
 
+/// File of JobSet's custom resource definitions in the cache.
+pub(super) const JOBSET_DEFINITIONS: &str = "jobset-crds.yaml";
+
 /// Version of the compiler that will be used for a module; newer Go versions fetch the one that `go.mod` asks for.
 pub(super) fn go_version(module: Module) -> Result<String> {
     let directory = std::env::temp_dir().join(format!("bulkhead-go-{}-{}", module.title(), std::process::id()));
@@ -37,6 +40,10 @@ pub(super) fn build(module: Module, wanted: &[Binary], target: &Path) -> Result<
         compile(module, *binary, &work, &out)?;
         if *binary == Binary::Kwok {
             files::write(&out.join(KWOK_STAGES), &kwok_stages(&work)?)?;
+        }
+        if *binary == Binary::JobSet {
+            let definitions = shipped(&work, Module::JobSet, "config/components/crd/bases", &[""])?;
+            files::write(&out.join(JOBSET_DEFINITIONS), &definitions)?;
         }
     }
     fs::create_dir_all(target)?;
@@ -97,11 +104,16 @@ fn compile(module: Module, binary: Binary, work: &Path, out: &Path) -> Result<()
 
 /// The stages shipped with KWOK: nodes that keep their lease, and pods that run and complete at once.
 fn kwok_stages(work: &Path) -> Result<String> {
-    let module = go(work, &["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", Module::Kwok.upstream()])?;
-    let stages = PathBuf::from(module.trim()).join("kustomize/stage");
+    shipped(work, Module::Kwok, "kustomize/stage", &["node/fast", "node/heartbeat-with-lease", "pod/fast"])
+}
+
+/// Manifests that a module ships in these directories, one after the other.
+fn shipped(work: &Path, module: Module, base: &str, directories: &[&str]) -> Result<String> {
+    let module = go(work, &["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module.upstream()])?;
+    let base = PathBuf::from(module.trim()).join(base);
     let mut text = String::new();
-    for directory in ["node/fast", "node/heartbeat-with-lease", "pod/fast"] {
-        let directory = stages.join(directory);
+    for directory in directories {
+        let directory = base.join(directory);
         let mut found: Vec<PathBuf> = fs::read_dir(&directory)
             .with_context(|| format!("cannot read {}", directory.display()))?
             .map(|entry| entry.map(|entry| entry.path()))

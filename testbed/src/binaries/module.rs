@@ -17,6 +17,8 @@ pub enum Binary {
     Etcd,
     /// Fake nodes.
     Kwok,
+    /// The JobSet controller.
+    JobSet,
 }
 
 /// A program of Kubernetes.
@@ -72,6 +74,7 @@ impl Binary {
             },
             Self::Etcd => "etcd",
             Self::Kwok => "kwok",
+            Self::JobSet => "jobset",
         }
     }
 
@@ -81,6 +84,7 @@ impl Binary {
             Self::Kubernetes(..) => format!("k8s.io/kubernetes/cmd/{}", self.file()),
             Self::Etcd => "go.etcd.io/etcd/server/v3".to_owned(),
             Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok".to_owned(),
+            Self::JobSet => "sigs.k8s.io/jobset".to_owned(),
         }
     }
 
@@ -89,6 +93,7 @@ impl Binary {
             Self::Kubernetes(release, _) => Module::Kubernetes(release),
             Self::Etcd => Module::Etcd,
             Self::Kwok => Module::Kwok,
+            Self::JobSet => Module::JobSet,
         }
     }
 }
@@ -99,11 +104,12 @@ pub(super) enum Module {
     Kubernetes(Release),
     Etcd,
     Kwok,
+    JobSet,
 }
 
 impl Module {
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        Release::ALL.into_iter().map(Self::Kubernetes).chain([Self::Etcd, Self::Kwok])
+        Release::ALL.into_iter().map(Self::Kubernetes).chain([Self::Etcd, Self::Kwok, Self::JobSet])
     }
 
     /// Short name and version, for example `etcd-v3.6.8`: no two modules share it.
@@ -112,6 +118,7 @@ impl Module {
             Self::Kubernetes(_) => "kubernetes",
             Self::Etcd => "etcd",
             Self::Kwok => "kwok",
+            Self::JobSet => "jobset",
         };
         format!("{name}-{}", self.version())
     }
@@ -122,6 +129,7 @@ impl Module {
             Self::Kubernetes(release) => release.files(),
             Self::Etcd => (include_str!("../../go/etcd/go.mod"), include_str!("../../go/etcd/go.sum")),
             Self::Kwok => (include_str!("../../go/kwok/go.mod"), include_str!("../../go/kwok/go.sum")),
+            Self::JobSet => (include_str!("../../go/jobset/go.mod"), include_str!("../../go/jobset/go.sum")),
         }
     }
 
@@ -131,6 +139,7 @@ impl Module {
             Self::Kubernetes(_) => "k8s.io/kubernetes",
             Self::Etcd => "go.etcd.io/etcd/server/v3",
             Self::Kwok => "sigs.k8s.io/kwok",
+            Self::JobSet => "sigs.k8s.io/jobset",
         }
     }
 
@@ -184,12 +193,13 @@ mod tests {
         check(Module::Kubernetes(Release::V1_34), "v1.34.4");
         check(Module::Etcd, "v3.6.8");
         check(Module::Kwok, "v0.8.0");
+        check(Module::JobSet, "v0.10.1");
     }
 
     #[test]
     fn every_program_is_a_tool_of_its_module() {
         let of_clusters = Release::ALL.into_iter().flat_map(Binary::of_cluster);
-        for binary in of_clusters.chain([Binary::Kwok, Binary::STOCK_SCHEDULER]) {
+        for binary in of_clusters.chain([Binary::Kwok, Binary::JobSet, Binary::STOCK_SCHEDULER]) {
             let (go_mod, _) = binary.module().files();
             assert!(tools(go_mod).any(|tool| tool == binary.package()), "{binary:?}");
         }
