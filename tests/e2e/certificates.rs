@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt as _};
 use model::keys;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tests::{Fixture, eventually, job};
@@ -46,6 +47,17 @@ async fn replaced(fixture: &Fixture) -> Result<()> {
         let args = ["create", "-n", &namespace, "--dry-run=server", "-o", "jsonpath={.spec.suspend}", "-f", "-"];
         let suspend = fixture.world.kubectl_with(&args, &manifest).await?;
         Ok(if suspend == "true" { Ok(()) } else { Err(format!("suspend is {suspend:?}")) })
+    })
+    .await
+}
+
+/// Waits until every replica serves this certificate (PEM).
+pub(crate) async fn serve(fixture: &Fixture, certificate: &str) -> Result<()> {
+    let pods = webhook_pods(fixture).await?;
+    let wanted = BTreeSet::from([CertificateDer::from_pem_slice(certificate.as_bytes())?.to_vec()]);
+    eventually("every replica serves the certificate", || async {
+        let seen = handshakes(&pods).await?;
+        Ok(if seen == wanted { Ok(()) } else { Err(format!("{} others", seen.len())) })
     })
     .await
 }

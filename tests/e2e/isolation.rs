@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
@@ -10,11 +10,8 @@ use model::keys;
 use serde_json::{Map, Value, json};
 use tests::{Fixture, eventually, job_with, ready, steadily};
 
-use crate::Scenario;
+use crate::{Scenario, hooks};
 
-const CONFIGURATION: &str = "mutatingwebhookconfiguration";
-/// Name of Bulkhead's webhook configuration.
-const BULKHEAD: &str = "bulkhead";
 /// What differs between any two objects, or comes later and at no fixed time.
 const TRANSIENT: [&str; 8] = [
     "uid",
@@ -101,40 +98,18 @@ async fn same(fixture: &Fixture) -> Result<()> {
     let environment = fixture.unmanaged("ce").await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     let labelled = fixture.namespace("labelled", Some(&queue)).await?;
-    let hooks = saved_hooks(fixture).await?;
-    fixture.on_clean(&["apply", "-f", "-"], &hooks);
-    fixture.world.kubectl(&["delete", CONFIGURATION, BULKHEAD]).await?;
-    hooks_in_force(fixture, &labelled, false).await?;
+    let saved = hooks::save(fixture).await?;
+    hooks::delete(fixture).await?;
+    hooks::in_force(fixture, &labelled, false).await?;
     let before = stored(fixture, "before").await?;
-    fixture.world.kubectl_with(&["create", "-f", "-"], &hooks).await?;
-    hooks_in_force(fixture, &labelled, true).await?;
+    hooks::put(fixture, &saved).await?;
+    hooks::in_force(fixture, &labelled, true).await?;
     let after = stored(fixture, "after").await?;
     ensure!(before.len() == after.len(), "{} objects before, {} after", before.len(), after.len());
     for (before, after) in before.iter().zip(&after) {
         ensure!(before == after, "without Bulkhead:\n{before:#}\nwith Bulkhead:\n{after:#}");
     }
     Ok(())
-}
-
-/// Bulkhead's webhook configuration, as it can be created again.
-async fn saved_hooks(fixture: &Fixture) -> Result<String> {
-    let text = fixture.world.kubectl(&["get", CONFIGURATION, BULKHEAD, "-o", "json"]).await?;
-    let mut hooks: Value = serde_json::from_str(&text)?;
-    let metadata = hooks["metadata"].as_object_mut().context("a webhook configuration without metadata")?;
-    metadata.retain(|key, _| !TRANSIENT.contains(&key.as_str()));
-    Ok(hooks.to_string())
-}
-
-/// Waits until the API server calls the hooks, or calls them no more: its own view of them lags.
-async fn hooks_in_force(fixture: &Fixture, labelled: &str, wanted: bool) -> Result<()> {
-    let probe = job_with("probe", 1, "10m", "16Mi", "true", "");
-    eventually(&format!("hooks are in force: {wanted}"), || async {
-        let args = ["create", "--dry-run=server", "-n", labelled, "-o", "json", "-f", "-"];
-        let answer: Value = serde_json::from_str(&fixture.world.kubectl_with(&args, &probe).await?)?;
-        let called = answer["spec"]["suspend"] == json!(true);
-        Ok(if called == wanted { Ok(()) } else { Err(format!("called: {called}")) })
-    })
-    .await
 }
 
 /// Creates a Deployment and a Job in a namespace without label; all objects that come of them, as they are stored, less what

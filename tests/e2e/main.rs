@@ -8,10 +8,18 @@ mod clusters;
 mod contract;
 mod extender;
 mod faults;
+mod hook_faults;
+mod hooks;
 mod isolation;
+mod jobset;
+mod kinds;
 mod lines;
 mod outage;
+mod policies;
 mod reasons;
+mod refusals;
+mod rogue;
+mod rotation;
 mod scaling;
 mod stop;
 
@@ -62,12 +70,18 @@ fn main() -> std::process::ExitCode {
         lines::scenarios(),
         contract::scenarios(),
         isolation::scenarios(),
+        kinds::scenarios(),
+        jobset::scenarios(),
+        policies::scenarios(),
         reasons::scenarios(),
         scaling::scenarios(),
         extender::scenarios(),
+        refusals::scenarios(),
         outage::scenarios(),
+        hook_faults::scenarios(),
         faults::scenarios(),
         certificates::scenarios(),
+        rotation::scenarios(),
         clusters::scenarios(),
     ]
     .concat();
@@ -86,12 +100,20 @@ fn trial(scenario: Scenario, world: World, stop: stop::Stop, runtime: Arc<Runtim
             let fixture = Fixture::new(&world, scenario.short);
             let begun = std::time::Instant::now();
             let result = std::panic::AssertUnwindSafe(stop.unless_told((scenario.run)(&fixture))).catch_unwind().await;
+            // Said at once: the summary comes only after all other tests, and whoever reads a cut log never sees it.
+            let failed = match &result {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(format!("{error:#}")),
+                Err(_) => Some("the test panicked".to_owned()),
+            };
+            if let Some(failed) = &failed {
+                eprintln!("{} has failed: {failed}", scenario.name);
+            }
             let cleaned = fixture.clean().await;
             eprintln!("{}: {:.0} s", scenario.name, begun.elapsed().as_secs_f64());
-            match result {
-                Ok(Ok(())) => cleaned.map_err(|error| Failed::from(format!("cleaning up: {error:#}"))),
-                Ok(Err(error)) => Err(Failed::from(format!("{error:#}"))),
-                Err(_) => Err(Failed::from("the test panicked")),
+            match failed {
+                None => cleaned.map_err(|error| Failed::from(format!("cleaning up: {error:#}"))),
+                Some(failed) => Err(Failed::from(failed)),
             }
         })
     })

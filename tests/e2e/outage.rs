@@ -73,7 +73,8 @@ async fn outage(fixture: &Fixture) -> Result<()> {
     fixture.no_machines(&launched).await
 }
 
-const DEPLOYMENT: &str = r#"apiVersion: apps/v1
+/// A Deployment of an ordinary namespace.
+pub(crate) const DEPLOYMENT: &str = r#"apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
 spec:
@@ -122,7 +123,7 @@ async fn start(fixture: &Fixture) -> Result<()> {
 }
 
 /// A Deployment and a Job of an ordinary namespace start and end as if nothing had happened.
-async fn promptly(fixture: &Fixture, namespace: &str) -> Result<()> {
+pub(crate) async fn promptly(fixture: &Fixture, namespace: &str) -> Result<()> {
     let jobs = fixture.jobs(namespace);
     let pods = fixture.pods(namespace);
     eventually_for(PROMPTLY, "a Deployment and a Job run without Bulkhead", || async {
@@ -137,7 +138,7 @@ async fn promptly(fixture: &Fixture, namespace: &str) -> Result<()> {
 }
 
 /// Whether a pod went through its queue.
-fn in_contract(pod: &Pod) -> bool {
+pub(crate) fn in_contract(pod: &Pod) -> bool {
     let tolerations = pod.spec.iter().flat_map(|spec| spec.tolerations.iter().flatten());
     let mut tolerated = tolerations.filter(|one| one.key.as_deref() == Some(keys::BATCH_TAINT));
     pod.labels().contains_key(keys::QUEUE) && pod.labels().contains_key(keys::JOB_ID) && tolerated.next().is_some()
