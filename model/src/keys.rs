@@ -66,6 +66,8 @@ pub const POD_HOOK: &str = "pods.bulkhead.dev";
 pub const NAMESPACE: &str = "bulkhead-system";
 /// The controller's user name at the API server; its own writes to Jobs are not corrected by the hooks.
 pub const CONTROLLER_USER: &str = "system:serviceaccount:bulkhead-system:bulkhead-controller";
+/// The extender's user name at the API server.
+pub const EXTENDER_USER: &str = "system:serviceaccount:bulkhead-system:bulkhead-scheduler";
 /// Prefixes under which every key but the documented user keys is reserved.
 pub const RESERVED_PREFIXES: [&str; 2] = ["bulkhead.dev/", "batch.amazonaws.com/"];
 

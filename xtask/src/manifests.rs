@@ -226,7 +226,7 @@ mod tests {
         for prefix in keys::RESERVED_PREFIXES {
             assert!(text.contains(&format!("startsWith(\"{prefix}\")")), "{prefix}");
         }
-        for key in [keys::BATCH_TAINT, keys::RETIRING_TAINT, keys::GATE, keys::CONTROLLER_USER] {
+        for key in [keys::BATCH_TAINT, keys::RETIRING_TAINT, keys::GATE, keys::CONTROLLER_USER, keys::EXTENDER_USER] {
             assert!(text.contains(&format!("\"{key}\"")), "{key}");
         }
     }
