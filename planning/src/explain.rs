@@ -180,8 +180,8 @@ pub(crate) fn hooks_missing() -> Reason {
     Reason { code: Code::HooksMissing, message }
 }
 
-/// What Pod Security and other policies call the host network and its ports.
-const HOST_NETWORK_WORDS: [&str; 4] = ["hostNetwork", "host namespaces", "hostPort", "host network"];
+/// What Pod Security and other policies call the host network. A host port is the user's own, and nothing here would help.
+const HOST_NETWORK_WORDS: [&str; 3] = ["hostNetwork", "host namespaces", "host network"];
 
 /// The reason of a Job whose pods the cluster refuses.
 pub(crate) fn pods_refused(refusal: &str) -> Reason {

@@ -268,6 +268,12 @@ async fn read_edited_replaced(fixture: &Fixture, namespace: &str) -> Result<()> 
     let after = jobs.get("synced").await?;
     ensure!(after.labels() == before.labels(), "replace has changed the labels: {:?}", after.labels());
     ensure!(after.spec.as_ref().and_then(|spec| spec.suspend) == Some(true), "replace has released the Job");
+    // As it was read: the `true` in it is Bulkhead's, and no wish of whoever writes it back.
+    let read = fixture.world.kubectl(&["get", "job", "synced", "-n", namespace, "-o", "json"]).await?;
+    fixture.world.kubectl_with(&["replace", "-n", namespace, "-f", "-"], &read).await?;
+    fixture.apply(namespace, &read).await?;
+    let after = jobs.get("synced").await?;
+    ensure!(!after.annotations().contains_key(keys::SUSPEND), "writing back what was read holds the Job");
     Ok(())
 }
 

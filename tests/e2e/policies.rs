@@ -152,13 +152,23 @@ async fn node_uid(fixture: &Fixture) -> Result<String> {
     fixture.nodes().get("ordinary").await?.metadata.uid.context("a node without UID")
 }
 
-/// The real controllers: a Job's pods and a DaemonSet's are made although their templates tolerate our taint.
+/// Templates: a Job outside of a queue may not bring the toleration in, nor a CronJob; one that tolerates everything may. The real
+/// controllers make the pods, and those of a DaemonSet may be anywhere.
 async fn controllers(fixture: &Fixture, namespace: &str, alice: &[&str]) -> Result<()> {
     let environment = fixture.unmanaged("ce").await?;
     let batch = fixture.label_node(&environment, "n", "1", "1Gi").await?;
-    let tolerates = format!("tolerations: [{{key: {}, operator: Exists}}]\n", keys::BATCH_TAINT);
+    let toleration = |toleration: &str| {
+        let text = job_with("tolerates", 1, "10m", "16Mi", "true", &format!("tolerations: [{toleration}]\n"));
+        serde_saphyr::from_str::<Value>(&text)
+    };
+    let ours = toleration(&format!("{{key: {}, operator: Exists}}", keys::BATCH_TAINT))?;
+    let refused = Err("the toleration of Bulkhead's taint is reserved");
+    expect("a Job that tolerates the taint", attempt(fixture, namespace, alice, &ours).await, refused)?;
+    let cron = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c"},
+        "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": ours["spec"]}}});
+    expect("a CronJob that tolerates the taint", attempt(fixture, namespace, alice, &cron).await, refused)?;
     let create = [&["create", "-n", namespace, "-f", "-"], alice].concat();
-    fixture.world.kubectl_with(&create, &job_with("tolerates", 1, "10m", "16Mi", "true", &tolerates)).await?;
+    fixture.world.kubectl_with(&create, &toleration("{operator: Exists}")?.to_string()).await?;
     let daemon = json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent"},
         "spec": {"selector": {"matchLabels": {"app": "agent"}}, "template": {

@@ -136,15 +136,22 @@ impl State {
                 node.foreign.add(&record.requests);
             }
         }
-        let held: BTreeSet<&str> = units.iter().flat_map(|unit| held_nodes(&unit.place)).collect();
+        let held: BTreeSet<&str> = units.iter().flat_map(|unit| held_nodes(&unit.place, &place)).collect();
         self.idle.update(&mut nodes, now, |node| node.units > 0 || held.contains(node.name.as_str()));
         nodes
     }
 }
 
-fn held_nodes(place: &Place) -> impl Iterator<Item = &str> {
-    let nodes = if let Place::Held { nodes, .. } = place { nodes.as_slice() } else { &[] };
-    nodes.iter().map(String::as_str)
+/// The nodes that are kept for a unit that kube-scheduler has: all on which room is held; of those that it refused only the first
+/// that is there, so that a unit which fits nowhere does not keep every idle machine, nor has a new one launched again and again.
+fn held_nodes<'a>(place: &'a Place, there: &HashMap<String, usize>) -> impl Iterator<Item = &'a str> {
+    let (nodes, refused) = match place {
+        Place::Held { nodes, refused } => (nodes.as_slice(), *refused),
+        _ => (&[][..], false),
+    };
+    let there = nodes.iter().map(String::as_str).filter(|node| there.contains_key(*node)).collect::<Vec<_>>();
+    let kept = if refused { 1 } else { there.len() };
+    there.into_iter().take(kept)
 }
 
 /// What the watches show by now.

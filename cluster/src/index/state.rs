@@ -110,6 +110,10 @@ impl State {
     fn keep_pod(&mut self, record: Option<PodRecord>) -> Option<PodRecord> {
         let record = record?;
         let queued = record.queued.as_ref();
+        if let Some(job) = queued.and_then(|queued| queued.job.as_ref()) {
+            // Also of a pod that has ended: it was made.
+            self.refusals.drop_where(|refusal| refusal.job == *job && refusal.at < record.created);
+        }
         if record.ended == Some(Ending::Failed)
             && let Some((queued, job)) = queued.and_then(|queued| Some((queued, queued.job.as_ref()?)))
         {

@@ -72,6 +72,11 @@ impl<V> Table<V> {
         Taken { changed: first || !gone.is_empty() || self.live.iter().any(different), gone }
     }
 
+    /// Drops what `over` is true for.
+    pub(super) fn drop_where(&mut self, over: impl Fn(&V) -> bool) {
+        self.live.retain(|_, value| !over(value));
+    }
+
     /// Whether a first list was complete.
     pub(super) fn listed(&self) -> bool {
         self.listed

@@ -34,6 +34,16 @@ fn the_latest_refusal_counts_until_a_pod_is_made_or_it_is_old() {
 }
 
 #[test]
+fn a_refusal_does_not_come_back_when_the_pod_that_was_made_has_ended() {
+    let index = index();
+    apply::<Job>(&index, &job("j"));
+    apply::<CoreEvent>(&index, &refused("a", "j", "quota", at(0)));
+    apply::<Pod>(&index, &created(pod("p", "j"), at(5)));
+    apply::<Pod>(&index, &in_phase(created(on(pod("p", "j"), "n"), at(5)), "Succeeded"));
+    assert_eq!(refusal(&index, at(10)), None);
+}
+
+#[test]
 fn an_event_that_is_gone_is_no_refusal() {
     let index = index();
     apply::<Job>(&index, &job("j"));

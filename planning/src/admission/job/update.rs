@@ -30,7 +30,7 @@ pub(super) fn update(job: &Value, old: &Value, context: &JobContext) -> Admit {
     keep_stamps(&mut editor, job, old);
     if !finished(old) {
         let mut wish = read(job);
-        wish.held |= asks_to_suspend(job, old, context.manager);
+        wish.held |= asks_to_suspend(job, old, context.write, context.manager);
         apply(&mut editor, decide(read(old), wish, context.write));
     }
     Admit::edited(Outcome::Kept, editor, changed_queue(job, old, ALREADY_QUEUED))
