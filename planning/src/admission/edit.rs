@@ -16,6 +16,9 @@ pub(crate) struct Fault {
     pub(crate) expected: &'static str,
 }
 
+/// Each removal costs the API server a copy of the rest of the list, so that as many removals as items take minutes.
+const FEW_REMOVALS: usize = 16;
+
 /// A working copy of the received object and the operations that led from there to it.
 pub(crate) struct Editor {
     document: Value,
@@ -79,16 +82,21 @@ impl Editor {
         self.insert(path, usize::MAX, value);
     }
 
-    /// Removes an item of a list and returns it.
-    pub(crate) fn take(&mut self, path: &[&str], index: usize) -> Option<Value> {
-        match find_mut(&mut self.document, path) {
-            Some(Value::Array(items)) if index < items.len() => {
-                let taken = items.remove(index);
-                let path = with_index(path, index);
-                self.record_removal(&path.iter().map(String::as_str).collect::<Vec<_>>());
-                Some(taken)
-            }
-            _ => None,
+    /// Removes the items of a list that nobody wants: a few one by one, many by writing the list anew.
+    pub(crate) fn drop_items(&mut self, path: &[&str], unwanted: impl Fn(&Value) -> bool) {
+        let Some(Value::Array(items)) = find_mut(&mut self.document, path) else { return };
+        let gone: Vec<usize> =
+            items.iter().enumerate().filter(|(_, item)| unwanted(item)).map(|(index, _)| index).collect();
+        items.retain(|item| !unwanted(item));
+        if gone.len() > FEW_REMOVALS {
+            let rest = Value::Array(items.clone());
+            let path: Vec<String> = path.iter().map(|token| (*token).to_owned()).collect();
+            // To add a member that is there replaces it.
+            return self.record_addition(&path, rest);
+        }
+        for index in gone.into_iter().rev() {
+            let path = with_index(path, index);
+            self.record_removal(&path.iter().map(String::as_str).collect::<Vec<_>>());
         }
     }
 
@@ -206,14 +214,22 @@ mod tests {
         let same = json!({"a": {"b": 1}, "c": [1]});
         check(same.clone(), |e| e.set(&["a", "b"], 1), &same, 0);
         check(same.clone(), |e| e.unset(&["a", "z"]), &same, 0);
-        check(same.clone(), |e| assert!(e.take(&["c"], 7).is_none()), &same, 0);
+        check(same.clone(), |e| e.drop_items(&["c"], |item| item == 7), &same, 0);
+        check(same.clone(), |e| e.drop_items(&["z"], |_| true), &same, 0);
     }
 
     #[test]
     fn lists_grow_at_the_place_asked_for() {
         check(json!({}), |e| e.append(&["a", "b"], 1), &json!({"a": {"b": [1]}}), 2);
         check(json!({"l": [1, 3]}), |e| e.insert(&["l"], 1, 2), &json!({"l": [1, 2, 3]}), 1);
-        check(json!({"l": [1, 2]}), |e| assert_eq!(e.take(&["l"], 0), Some(json!(1))), &json!({"l": [2]}), 1);
+        check(json!({"l": [1, 2, 1, 3]}), |e| e.drop_items(&["l"], |item| item == 1), &json!({"l": [2, 3]}), 2);
+    }
+
+    #[test]
+    fn many_items_go_at_once() {
+        let list = |count: usize| json!({"l": (0..count).map(|index| json!(index % 2)).collect::<Vec<_>>()});
+        check(list(32), |e| e.drop_items(&["l"], |item| item == 1), &json!({"l": vec![0; 16]}), 16);
+        check(list(34), |e| e.drop_items(&["l"], |item| item == 1), &json!({"l": vec![0; 17]}), 1);
     }
 
     #[test]
