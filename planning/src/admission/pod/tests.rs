@@ -320,6 +320,48 @@ fn a_pod_left_outside_does_not_look_like_ours() {
     assert_eq!(seen.warnings, ["because"]);
 }
 
+fn decided(pod: &Value) -> Admit {
+    let (unit, queue) = (unit(Part::Whole), queue());
+    let context = PodContext {
+        unit: &unit,
+        queue_label: None,
+        queue: &queue,
+        array_size: None,
+        host_network: None,
+        forbids_host_network: false,
+    };
+    mutate(pod, &context)
+}
+
+#[test]
+fn names_of_ours_by_the_thousand_go_in_few_operations() {
+    let check = |spec: &Value| {
+        let pod = pod(spec);
+        let Admit::Allowed(allowed) = decided(&pod) else { panic!("{pod}") };
+        assert!(allowed.patch.len() < 30, "{} operations", allowed.patch.len());
+        whole(&pod)
+    };
+    let many = |item: Value| Value::from(vec![item; 5_000]);
+    let seen = check(&json!({"containers": [{"name": "main", "env": many(json!({"name": "AWS_BATCH_JOB_ID"}))}]}));
+    assert_eq!(env(&seen, "containers", 0), CONTRACT);
+    let seen = check(&json!({"schedulingGates": many(json!({"name": keys::GATE}))}));
+    assert_eq!(seen["spec"]["schedulingGates"], json!([]));
+}
+
+#[test]
+fn a_pod_with_more_containers_than_can_be_stored_is_refused() {
+    let check = |containers: usize, expected: Option<u16>| {
+        let half = json!(vec![json!({}); containers / 2]);
+        let code = match decided(&pod(&json!({"containers": half, "initContainers": half}))) {
+            Admit::Refused(refusal) => Some(refusal.code),
+            Admit::Allowed(_) => None,
+        };
+        assert_eq!(code, expected, "{containers} containers");
+    };
+    check(1_000, None);
+    check(1_002, Some(422));
+}
+
 #[test]
 fn a_misshapen_pod_is_refused_and_the_place_is_named() {
     let (unit, queue) = (unit(Part::Whole), queue());
