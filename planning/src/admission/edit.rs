@@ -16,10 +16,10 @@ pub(crate) struct Fault {
     pub(crate) expected: &'static str,
 }
 
-/// Each removal costs the API server a copy of the rest of the list, so that as many removals as items take minutes.
+/// Each removal costs whoever applies the patch a copy of the rest of the list; by the ten thousand they take seconds.
 const FEW_REMOVALS: usize = 16;
 
-/// A working copy of the received object and the operations that led from there to it.
+/// The received object as changed so far, and the operations that led there.
 pub(crate) struct Editor {
     document: Value,
     operations: Vec<PatchOperation>,
@@ -27,9 +27,9 @@ pub(crate) struct Editor {
 }
 
 impl Editor {
-    /// Starts from the object as received.
-    pub(crate) fn new(received: &Value) -> Self {
-        Self { document: received.clone(), operations: Vec::new(), fault: None }
+    /// Starts from the object as received. Whoever still needs that gives a copy.
+    pub(crate) fn new(received: Value) -> Self {
+        Self { document: received, operations: Vec::new(), fault: None }
     }
 
     /// The object with all edits so far.
@@ -57,7 +57,7 @@ impl Editor {
         if let Some(Value::Object(members)) = find_mut(&mut self.document, parent)
             && members.remove(*last).is_some()
         {
-            self.record_removal(path);
+            self.record_removal(pointer(path));
         }
     }
 
@@ -71,7 +71,7 @@ impl Editor {
                 let index = index.min(items.len());
                 let value = value.into();
                 items.insert(index, value.clone());
-                self.record_addition(&with_index(path, index), value);
+                self.record_addition(pointer_to(path, index), value);
             }
             _ => self.mark(path, "a list"),
         }
@@ -90,13 +90,11 @@ impl Editor {
         items.retain(|item| !unwanted(item));
         if gone.len() > FEW_REMOVALS {
             let rest = Value::Array(items.clone());
-            let path: Vec<String> = path.iter().map(|token| (*token).to_owned()).collect();
             // To add a member that is there replaces it.
-            return self.record_addition(&path, rest);
+            return self.record_addition(pointer(path), rest);
         }
         for index in gone.into_iter().rev() {
-            let path = with_index(path, index);
-            self.record_removal(&path.iter().map(String::as_str).collect::<Vec<_>>());
+            self.record_removal(pointer_to(path, index));
         }
     }
 
@@ -118,19 +116,18 @@ impl Editor {
         match find_mut(&mut self.document, parent) {
             Some(Value::Object(members)) => {
                 members.insert((*last).to_owned(), value.clone());
-                self.record_addition(&path.iter().map(|token| (*token).to_owned()).collect::<Vec<_>>(), value);
+                self.record_addition(pointer(path), value);
             }
             _ => self.mark(parent, "an object"),
         }
     }
 
-    fn record_addition(&mut self, path: &[String], value: Value) {
-        let path = PointerBuf::from_tokens(path.iter().map(String::as_str));
+    fn record_addition(&mut self, path: PointerBuf, value: Value) {
         self.operations.push(PatchOperation::Add(AddOperation { path, value }));
     }
 
-    fn record_removal(&mut self, path: &[&str]) {
-        self.operations.push(PatchOperation::Remove(RemoveOperation { path: pointer(path) }));
+    fn record_removal(&mut self, path: PointerBuf) {
+        self.operations.push(PatchOperation::Remove(RemoveOperation { path }));
     }
 }
 
@@ -177,12 +174,14 @@ fn find_mut<'a>(value: &'a mut Value, path: &[&str]) -> Option<&'a mut Value> {
     })
 }
 
-fn with_index(path: &[&str], index: usize) -> Vec<String> {
-    path.iter().map(|token| (*token).to_owned()).chain([index.to_string()]).collect()
-}
-
 fn pointer(path: &[&str]) -> PointerBuf {
     PointerBuf::from_tokens(path.iter().copied())
+}
+
+fn pointer_to(path: &[&str], index: usize) -> PointerBuf {
+    let mut pointer = pointer(path);
+    pointer.push_back(index);
+    pointer
 }
 
 #[cfg(test)]
@@ -191,7 +190,7 @@ mod tests {
     use serde_json::json;
 
     fn check(before: Value, edit: impl FnOnce(&mut Editor), after: &Value, operations: usize) {
-        let mut editor = Editor::new(&before);
+        let mut editor = Editor::new(before.clone());
         edit(&mut editor);
         let patch = editor.finish().expect("the object is well shaped");
         assert_eq!(patch.len(), operations, "{patch:?}");
@@ -234,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_misshapen_object_is_a_fault_and_names_the_place() {
-        let mut editor = Editor::new(&json!({"metadata": {"labels": "x"}}));
+        let mut editor = Editor::new(json!({"metadata": {"labels": "x"}}));
         editor.set(&["metadata", "labels", "a"], "b");
         assert_eq!(editor.finish().unwrap_err(), Fault { path: "/metadata/labels".into(), expected: "an object" });
     }

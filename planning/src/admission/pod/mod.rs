@@ -58,8 +58,8 @@ pub struct PodContext<'a> {
 const MOST_CONTAINERS: usize = 1_000;
 
 /// Applies the whole contract to a pod.
-pub fn mutate(pod: &Value, context: &PodContext) -> Admit {
-    let count = CONTAINER_LISTS.into_iter().map(|list| super::edit::items(pod, &["spec", list]).len()).sum::<usize>();
+pub fn mutate(pod: Value, context: &PodContext) -> Admit {
+    let count = CONTAINER_LISTS.into_iter().map(|list| super::edit::items(&pod, &["spec", list]).len()).sum::<usize>();
     if count > MOST_CONTAINERS {
         return Admit::refused(
             422,
@@ -76,7 +76,7 @@ pub fn mutate(pod: &Value, context: &PodContext) -> Admit {
 }
 
 /// Lets a pod in that was labelled for a queue but cannot go through it: without anything that would make it look like ours.
-pub fn leave_outside(pod: &Value, reason: String) -> Admit {
+pub fn leave_outside(pod: Value, reason: String) -> Admit {
     let mut editor = Editor::new(pod);
     editor.unset(&["metadata", "labels", keys::QUEUE]);
     reserved::strip(&mut editor, &["metadata", "labels"], &[]);

@@ -14,11 +14,11 @@ fn unit(part: Part) -> Unit {
 }
 
 fn mutated(pod: &Value, context: &PodContext) -> Value {
-    let Admit::Allowed(Allowed { patch, outcome, warnings }) = mutate(pod, context) else { panic!("{pod}") };
+    let Admit::Allowed(Allowed { patch, outcome, warnings }) = mutate(pod.clone(), context) else { panic!("{pod}") };
     assert_eq!((outcome, warnings), (Outcome::Queued, vec![]));
     let mut patched = pod.clone();
     json_patch::patch(&mut patched, &patch).expect("the patch applies");
-    let Admit::Allowed(again) = mutate(&patched, context) else { panic!("{patched}") };
+    let Admit::Allowed(again) = mutate(patched.clone(), context) else { panic!("{patched}") };
     assert_eq!(again.patch, vec![], "a second pass changes nothing");
     patched
 }
@@ -314,7 +314,7 @@ fn reserved_keys_that_a_pod_brings_along_do_not_survive() {
 fn a_pod_left_outside_does_not_look_like_ours() {
     let mut pod = plain();
     pod["metadata"]["labels"] = json!({keys::QUEUE: "q", keys::JOB_ID: "x", "app": "x"});
-    let Admit::Allowed(seen) = leave_outside(&pod, "because".into()) else { panic!() };
+    let Admit::Allowed(seen) = leave_outside(pod.clone(), "because".into()) else { panic!() };
     json_patch::patch(&mut pod, &seen.patch).unwrap();
     assert_eq!(pod["metadata"]["labels"], json!({"app": "x"}));
     assert_eq!(seen.warnings, ["because"]);
@@ -330,7 +330,7 @@ fn decided(pod: &Value) -> Admit {
         host_network: None,
         forbids_host_network: false,
     };
-    mutate(pod, &context)
+    mutate(pod.clone(), &context)
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn a_misshapen_pod_is_refused_and_the_place_is_named() {
         host_network: None,
         forbids_host_network: false,
     };
-    let refused = |pod: &Value| match mutate(pod, &context) {
+    let refused = |pod: &Value| match mutate(pod.clone(), &context) {
         Admit::Refused(refusal) => refusal.message,
         Admit::Allowed(allowed) => panic!("{allowed:?}"),
     };
