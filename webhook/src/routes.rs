@@ -16,17 +16,20 @@ use axum::{Json, Router};
 use cluster::telemetry::chain;
 use futures::FutureExt as _;
 use planning::admission::{Admit, Refusal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::hooks::{Hook, decide};
 use crate::look_up::LookUp;
 use crate::metrics::Metrics;
 use crate::review::{self, Undecodable};
+use crate::weight;
 
 /// A review may hold two objects, each as large as the API server takes (3 MiB), and managed fields.
 const BODY_LIMIT: usize = 16 << 20;
-/// All bodies under way together, in KiB. Parsed JSON takes several times its text.
+/// All bodies under way together, in KiB.
 const BODIES_LIMIT_KIB: usize = 24 << 10;
+/// All reviews being decided together, in KiB; the container has 256 MiB. More than the concurrency limit of usual reviews.
+const REVIEWS_LIMIT_KIB: usize = 160 << 10;
 /// Requests under way. An API server opens 25 lasting connections; more than this at once means that we are the bottleneck.
 const CONCURRENCY: usize = 512;
 /// Of the time that the caller waits, the part that is ours; the rest is for the way back.
@@ -40,12 +43,14 @@ pub struct Webhook {
     look_up: LookUp,
     metrics: Metrics,
     bodies: Arc<Semaphore>,
+    reviews: Arc<Semaphore>,
 }
 
 impl Webhook {
     /// Decides with what `look_up` knows.
     pub fn new(look_up: LookUp, metrics: Metrics) -> Self {
-        Self { look_up, metrics, bodies: Arc::new(Semaphore::new(BODIES_LIMIT_KIB)) }
+        let [bodies, reviews] = [BODIES_LIMIT_KIB, REVIEWS_LIMIT_KIB].map(|limit| Arc::new(Semaphore::new(limit)));
+        Self { look_up, metrics, bodies, reviews }
     }
 }
 
@@ -166,13 +171,16 @@ async fn answer(
     subject: &mut Option<Subject>,
 ) -> Result<Answered, Failure> {
     let length = declared_length(headers)?;
-    let kib = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
-    let Ok(_room) = webhook.bodies.try_acquire_many(kib) else {
-        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "shed", "too many large requests at once"));
-    };
+    let _room = room(&webhook.bodies, length.div_ceil(1024))?;
     let body = to_bytes(body, length).await.map_err(|error| {
         Failure::new(StatusCode::BAD_REQUEST, "garbage", format!("the body cannot be read: {}", chain(&error)))
     })?;
+    let weight = weight::kib(&body);
+    if weight > REVIEWS_LIMIT_KIB {
+        let message = format!("the review takes up to {weight} KiB of memory, more than {REVIEWS_LIMIT_KIB}");
+        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "garbage", message));
+    }
+    let _memory = room(&webhook.reviews, weight)?;
     let (uid, admit) = match review::decode(&body) {
         Ok(mut request) => {
             *subject = Some(about(&request));
@@ -194,6 +202,12 @@ async fn answer(
     let answer = review::answer(uid, admit)
         .map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "crashed", chain(&error)))?;
     Ok(Answered { outcome, operations, refused, answer })
+}
+
+/// Room for so many KiB, until it is dropped.
+fn room(limit: &Semaphore, kib: usize) -> Result<SemaphorePermit<'_>, Failure> {
+    let shed = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "shed", "too many large requests at once");
+    limit.try_acquire_many(u32::try_from(kib).unwrap_or(u32::MAX)).map_err(|_| shed())
 }
 
 fn about(request: &review::Request) -> Subject {

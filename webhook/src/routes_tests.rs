@@ -199,6 +199,14 @@ async fn large_requests_are_shed_before_they_are_read() {
     assert_eq!(router(webhook).oneshot(request).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
+#[tokio::test]
+async fn a_review_that_would_take_more_memory_than_there_is_is_refused_before_it_is_parsed() {
+    let (code, answer) = post_body("/pods", format!("[{}0]", "{\"\":0},".repeat(1 << 17))).await;
+    assert_eq!((code, &answer["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!(413)), "{answer}");
+    let (code, _) = post_body("/pods", format!("[{}0]", "{\"\":0},".repeat(1 << 16))).await;
+    assert_eq!(code, StatusCode::BAD_REQUEST, "half as many are read, and are no review");
+}
+
 #[test]
 fn the_time_for_an_answer_comes_from_the_caller() {
     let check = |uri: &str, expected: f64| {
