@@ -247,5 +247,7 @@ fn budget(uri: &Uri) -> Duration {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 #[path = "routes_tests.rs"]
 mod tests;
