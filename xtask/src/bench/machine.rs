@@ -5,32 +5,53 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::scene::Scene;
+use super::ground::Ground;
 
-/// What figures depend on.
-pub(super) struct Facts {
+/// What figures depend on, of the machine.
+pub(super) struct Machine {
     cores: usize,
     model: String,
     memory_gib: u64,
     load: String,
-    kubernetes: String,
-    nodes: usize,
 }
 
-/// Reads this machine, and asks the cluster.
-pub(super) async fn facts(scene: &Scene) -> Result<Facts> {
+/// Reads this machine.
+pub(super) fn machine() -> Result<Machine> {
     let cpus = fs::read_to_string("/proc/cpuinfo").context("cannot read /proc/cpuinfo")?;
     let memory = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
     let load = fs::read_to_string("/proc/loadavg").context("cannot read /proc/loadavg")?;
-    let version = scene.client().apiserver_version().await.context("the API server does not say its version")?;
-    Ok(Facts {
+    Ok(Machine {
         cores: cpus.lines().filter(|line| line.starts_with("processor")).count(),
         model: field(&cpus, "model name").unwrap_or("unknown").to_owned(),
         memory_gib: field(&memory, "MemTotal").and_then(kib).unwrap_or_default() >> 20,
         load: load.split(' ').next().unwrap_or_default().to_owned(),
-        kubernetes: version.git_version,
-        nodes: scene.nodes().await?,
     })
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cores, model, memory_gib, load } = self;
+        writeln!(f, "machine: {cores} cores, {model}, {memory_gib} GiB; load before: {load}")
+    }
+}
+
+/// What figures depend on, of the cluster.
+pub(super) struct Kubernetes {
+    version: String,
+    nodes: usize,
+}
+
+/// Asks the cluster.
+pub(super) async fn kubernetes(ground: &Ground) -> Result<Kubernetes> {
+    let version = ground.client().apiserver_version().await.context("the API server does not say its version")?;
+    Ok(Kubernetes { version: version.git_version, nodes: ground.nodes().await? })
+}
+
+impl fmt::Display for Kubernetes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, nodes } = self;
+        writeln!(f, "Kubernetes {version}, control plane and all nodes on this machine; {nodes} nodes before")
+    }
 }
 
 /// The value of a line `name : value`.
@@ -41,21 +62,6 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 fn kib(text: &str) -> Option<u64> {
     text.strip_suffix(" kB")?.trim().parse().ok()
-}
-
-impl fmt::Display for Facts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "machine: {} cores, {}, {} GiB; load before: {}",
-            self.cores, self.model, self.memory_gib, self.load
-        )?;
-        writeln!(
-            f,
-            "Kubernetes {}, control plane and all nodes on this machine; {} nodes before",
-            self.kubernetes, self.nodes
-        )
-    }
 }
 
 #[cfg(test)]
