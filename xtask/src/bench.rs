@@ -1,10 +1,13 @@
 //! `cargo xtask bench …`: measurements, described in `docs/benchmarks.md`. A goal that is missed is shown, not an error.
 
+mod admission;
 mod cold;
 mod figures;
 mod ground;
 mod machine;
 mod numbers;
+mod optimised;
+mod processor;
 mod run;
 mod scene;
 mod timeline;
@@ -36,6 +39,13 @@ enum Command {
     ///
     /// Needs the local cluster with one ordinary node and Bulkhead installed; everything else it makes and removes.
     Start(StartArgs),
+    /// What a review at admission takes: in process, over TLS, and behind the API server.
+    ///
+    /// Fails if a review is late or a pod is not mutated. The last part needs the local cluster with Bulkhead installed.
+    Admission(admission::Args),
+    /// A process of its own of `bench admission`.
+    #[command(hide = true)]
+    AdmissionProcess(admission::ProcessArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,8 +68,11 @@ const COLD_GOAL: Goal = Goal { seconds: 4.0, condition: " with a node that boots
 /// Runs the benchmark.
 pub(crate) fn run(args: Args) -> Result<()> {
     ::cluster::client::install_crypto();
-    let Command::Start(args) = args.command;
-    run_start(&args)
+    match args.command {
+        Command::Start(args) => run_start(&args),
+        Command::Admission(args) => admission::run(&args),
+        Command::AdmissionProcess(args) => admission::run_process(&args),
+    }
 }
 
 fn run_start(args: &StartArgs) -> Result<()> {

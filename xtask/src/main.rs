@@ -35,7 +35,7 @@ enum Command {
     Image(image::Args),
     /// Write manifests/bulkhead.yaml from its parts and the types, or check it.
     Manifests(manifests::Args),
-    /// Measure on the local cluster; what and how is in docs/benchmarks.md.
+    /// Measure; what and how is in docs/benchmarks.md.
     Bench(bench::Args),
     /// Send the admission webhook generated hostile input, and fail if an answer is not well formed.
     Fuzz(fuzz::Args),
