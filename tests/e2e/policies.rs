@@ -152,7 +152,7 @@ async fn node_uid(fixture: &Fixture) -> Result<String> {
     fixture.nodes().get("ordinary").await?.metadata.uid.context("a node without UID")
 }
 
-/// Templates: a Job outside of a queue may not bring the toleration in, nor a CronJob; one that tolerates everything may. The real
+/// Templates: a Job outside of a queue may not bring the toleration in, nor a `CronJob`; one that tolerates everything may. The real
 /// controllers make the pods, and those of a DaemonSet may be anywhere.
 async fn controllers(fixture: &Fixture, namespace: &str, alice: &[&str]) -> Result<()> {
     let environment = fixture.unmanaged("ce").await?;

@@ -24,6 +24,12 @@ impl<V> Default for Cache<V> {
     }
 }
 
+impl<V> FromIterator<(String, V)> for Cache<V> {
+    fn from_iter<I: IntoIterator<Item = (String, V)>>(facts: I) -> Self {
+        Self(Arc::new(RwLock::new(facts.into_iter().collect())))
+    }
+}
+
 impl<V: Clone> Cache<V> {
     /// The facts of one key.
     pub(crate) fn get(&self, key: &str) -> Option<V> {

@@ -40,8 +40,8 @@ impl Hook {
     }
 }
 
-/// Decides about one request.
-pub(crate) async fn decide(hook: Hook, request: &Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
+/// Decides about one request, of which nothing is needed afterwards but its uid.
+pub(crate) async fn decide(hook: Hook, request: &mut Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
     match (hook, request.operation) {
         (Hook::Jobs, Operation::Create) => create_job(request, look_up).await,
         (Hook::Jobs, Operation::Update) => Ok(update_job(request)),
@@ -86,7 +86,7 @@ fn job_context<'a>(
     }
 }
 
-async fn create_pod(request: &Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
+async fn create_pod(request: &mut Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
     let namespace = namespace(request, look_up).await?;
     let mut route = route_pod(&request.object, &namespace, &Uuid::new_v4().to_string());
     if let PodRoute::LookUpJob { name, uid } = &route {
@@ -98,7 +98,7 @@ async fn create_pod(request: &Request, look_up: &LookUp) -> Result<Admit, LookUp
     }
     Ok(match route {
         PodRoute::Leave(outcome) => Admit::unchanged(outcome),
-        PodRoute::Outside(reason) => pod::leave_outside(&request.object, reason),
+        PodRoute::Outside(reason) => pod::leave_outside(request.object.take(), reason),
         PodRoute::Queue(queued) => queue_pod(request, &queued, &namespace, look_up).await?,
         // The second route is made from the Job; it never asks for one.
         PodRoute::LookUpJob { name, .. } => Admit::refused(500, format!("Job {name:?} was looked up in vain")),
@@ -106,7 +106,7 @@ async fn create_pod(request: &Request, look_up: &LookUp) -> Result<Admit, LookUp
 }
 
 async fn queue_pod(
-    request: &Request,
+    request: &mut Request,
     queued: &QueuedPod,
     namespace: &NamespaceFacts,
     look_up: &LookUp,
@@ -121,7 +121,7 @@ async fn queue_pod(
         host_network: queued.host_network,
         forbids_host_network: namespace.forbids_host_network,
     };
-    Ok(pod::mutate(&request.object, &context))
+    Ok(pod::mutate(request.object.take(), &context))
 }
 
 /// A node whose environment cannot be looked up gets the harmless taint; the controller completes it.
@@ -129,7 +129,8 @@ async fn create_node(request: &Request, look_up: &LookUp) -> Admit {
     let environment = match node::environment_uuid(&request.object) {
         None => Environment::Unknown,
         Some(uuid) => look_up.environment(uuid).await.unwrap_or_else(|error| {
-            tracing::warn!(error = %cluster::telemetry::chain(&error), "the node's environment is not known");
+            let error = cluster::telemetry::chain(&error);
+            tracing::warn!(uid = request.uid, node = request.name, error, "the node's environment is not known");
             Environment::Unknown
         }),
     };

@@ -29,6 +29,18 @@ pub struct Facts {
     pub(crate) environments: Cache<KnownEnvironment>,
 }
 
+impl Facts {
+    /// These namespaces and queues, and nothing else ever: for measurements and tests, which have no watches.
+    pub fn fixed(namespaces: &[PartialObjectMeta<Namespace>], queues: &[JobQueue]) -> Result<Self, serde_json::Error> {
+        let namespace = |it: &PartialObjectMeta<Namespace>| Ok((it.name_any(), Arc::new(read_namespace(it)?)));
+        Ok(Self {
+            namespaces: namespaces.iter().map(namespace).collect::<Result<_, _>>()?,
+            queues: queues.iter().map(|queue| (queue.name_any(), Arc::new(read_queue(queue)))).collect(),
+            environments: Cache::default(),
+        })
+    }
+}
+
 /// A compute environment, as far as its nodes' taints depend on it.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownEnvironment {

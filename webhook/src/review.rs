@@ -61,8 +61,11 @@ pub(crate) fn decode(body: &[u8]) -> Result<Request, Undecodable> {
     let garbage = |what: String| Undecodable::Garbage(format!("the body is no {API_VERSION} AdmissionReview: {what}"));
     let mut review: Value = serde_json::from_slice(body).map_err(|error| garbage(error.to_string()))?;
     let mut request = review.get_mut("request").map(Value::take).unwrap_or_default();
-    let text = |path: &str| request.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let uid = text("/uid");
+    let text = |path: &[&str]| {
+        let value = path.iter().try_fold(&request, |value, key| value.get(key));
+        value.and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let uid = text(&["uid"]);
     if uid.is_empty() {
         return Err(garbage("request.uid is missing".to_owned()));
     }
@@ -73,15 +76,15 @@ pub(crate) fn decode(body: &[u8]) -> Result<Request, Undecodable> {
     if !request["object"].is_object() {
         return Err(Undecodable::Request { uid, message: "request.object is no object".to_owned() });
     }
-    let operation = match (text("/operation").as_str(), text("/subResource").as_str()) {
+    let operation = match (text(&["operation"]).as_str(), text(&["subResource"]).as_str()) {
         ("CREATE", "") => Operation::Create,
         ("UPDATE", "") => Operation::Update,
         _ => Operation::Other,
     };
-    let names = [text("/name"), text("/object/metadata/name"), text("/object/metadata/generateName")];
-    let (kind, namespace) = (text("/kind/kind"), text("/namespace"));
-    let manager = Some(text("/options/fieldManager")).filter(|manager| !manager.is_empty());
-    let (user, replaces) = (text("/userInfo/username"), text("/options/kind") == "UpdateOptions");
+    let names = [&["name"][..], &["object", "metadata", "name"], &["object", "metadata", "generateName"]].map(text);
+    let (kind, namespace) = (text(&["kind", "kind"]), text(&["namespace"]));
+    let manager = Some(text(&["options", "fieldManager"])).filter(|manager| !manager.is_empty());
+    let (user, replaces) = (text(&["userInfo", "username"]), text(&["options", "kind"]) == "UpdateOptions");
     Ok(Request {
         uid,
         kind,

@@ -15,19 +15,21 @@ use axum::routing::post;
 use axum::{Json, Router};
 use cluster::telemetry::chain;
 use futures::FutureExt as _;
-use planning::admission::Admit;
-use tokio::sync::Semaphore;
-use tracing::{Instrument as _, Span, field};
+use planning::admission::{Admit, Refusal};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::hooks::{Hook, decide};
 use crate::look_up::LookUp;
 use crate::metrics::Metrics;
 use crate::review::{self, Undecodable};
+use crate::weight;
 
 /// A review may hold two objects, each as large as the API server takes (3 MiB), and managed fields.
 const BODY_LIMIT: usize = 16 << 20;
-/// All bodies under way together, in KiB. Parsed JSON takes several times its text.
+/// All bodies under way together, in KiB.
 const BODIES_LIMIT_KIB: usize = 24 << 10;
+/// All reviews being decided together, in KiB; the container has 256 MiB. More than the concurrency limit of usual reviews.
+const REVIEWS_LIMIT_KIB: usize = 160 << 10;
 /// Requests under way. An API server opens 25 lasting connections; more than this at once means that we are the bottleneck.
 const CONCURRENCY: usize = 512;
 /// Of the time that the caller waits, the part that is ours; the rest is for the way back.
@@ -41,12 +43,14 @@ pub struct Webhook {
     look_up: LookUp,
     metrics: Metrics,
     bodies: Arc<Semaphore>,
+    reviews: Arc<Semaphore>,
 }
 
 impl Webhook {
     /// Decides with what `look_up` knows.
     pub fn new(look_up: LookUp, metrics: Metrics) -> Self {
-        Self { look_up, metrics, bodies: Arc::new(Semaphore::new(BODIES_LIMIT_KIB)) }
+        let [bodies, reviews] = [BODIES_LIMIT_KIB, REVIEWS_LIMIT_KIB].map(|limit| Arc::new(Semaphore::new(limit)));
+        Self { look_up, metrics, bodies, reviews }
     }
 }
 
@@ -74,79 +78,146 @@ impl Failure {
     }
 }
 
-/// One request: one log line, one count.
+/// What a request is about, for its log line. Nothing of the object but its name: a Job may hold secrets.
+#[derive(Default)]
+struct Subject {
+    uid: String,
+    kind: String,
+    namespace: String,
+    object: String,
+    dry_run: bool,
+}
+
+impl Subject {
+    /// Its texts in their order, as far as they say something.
+    fn texts(&self) -> [Option<&str>; 4] {
+        let Self { uid, kind, namespace, object, dry_run: _ } = self;
+        [uid, kind, namespace, object].map(|text| Some(text.as_str()).filter(|text| !text.is_empty()))
+    }
+}
+
+/// An answer, and what its log line says about it.
+struct Answered {
+    outcome: &'static str,
+    operations: Option<usize>,
+    refused: Option<Refusal>,
+    answer: review::Answer,
+}
+
+/// One request: one log line, one count. All of the line's fields are written at once: a span would write what it knows again
+/// with each that is added.
 async fn serve(webhook: Webhook, hook: Hook, request: Request) -> Response {
     let begun = Instant::now();
-    let span = tracing::info_span!(
-        "review",
-        hook = hook.as_str(),
-        uid = field::Empty,
-        kind = field::Empty,
-        namespace = field::Empty,
-        object = field::Empty,
-        dry_run = field::Empty,
-        allowed = field::Empty,
-        operations = field::Empty,
-        code = field::Empty,
-        reason = field::Empty,
-    );
     let (parts, body) = request.into_parts();
-    let budget = budget(&parts.uri);
-    let work = AssertUnwindSafe(answer(&webhook, hook, &parts.headers, body)).catch_unwind();
-    let answered = match tokio::time::timeout(budget, work.instrument(span.clone())).await {
+    let (budget, mut subject) = (budget(&parts.uri), None);
+    let work = AssertUnwindSafe(answer(&webhook, hook, &parts.headers, body, &mut subject)).catch_unwind();
+    let answered = match tokio::time::timeout(budget, work).await {
         Ok(Ok(answered)) => answered,
         Ok(Err(_panic)) => {
             Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "crashed", "the decision crashed; the log says where"))
         }
         Err(_) => Err(Failure::new(StatusCode::GATEWAY_TIMEOUT, "late", format!("no decision within {budget:?}"))),
     };
-    let took = begun.elapsed();
-    let _entered = span.enter();
+    let (took, subject, hook_name) = (begun.elapsed(), subject.unwrap_or_default(), hook.as_str());
+    let ([uid, kind, namespace, object], dry_run) = (subject.texts(), subject.dry_run);
     match answered {
-        Ok((outcome, answer)) => {
+        Ok(Answered { outcome, operations, refused, answer }) => {
             webhook.metrics.answered(hook, outcome, took);
-            tracing::info!(outcome, ?took, "answered");
+            let (allowed, code) = (refused.is_none(), refused.as_ref().map(|it| it.code));
+            let reason = refused.map(|it| it.message);
+            tracing::info!(
+                hook = hook_name,
+                uid,
+                kind,
+                namespace,
+                object,
+                dry_run,
+                allowed,
+                operations,
+                code,
+                reason,
+                outcome,
+                ?took,
+                "answered"
+            );
             Json(answer).into_response()
         }
         Err(Failure { code, outcome, message }) => {
             webhook.metrics.answered(hook, outcome, took);
-            span.record("code", code.as_u16()).record("reason", &message);
-            tracing::warn!(outcome, ?took, "not answered");
+            tracing::warn!(
+                hook = hook_name,
+                uid,
+                kind,
+                namespace,
+                object,
+                dry_run,
+                code = code.as_u16(),
+                reason = message,
+                outcome,
+                ?took,
+                "not answered"
+            );
             (code, Json(review::status(code.as_u16(), &message))).into_response()
         }
     }
 }
 
-/// Decode → decide → answer.
+/// Decode → decide → answer. What the request is about is told as soon as it is known.
 async fn answer(
     webhook: &Webhook,
     hook: Hook,
     headers: &HeaderMap,
     body: Body,
-) -> Result<(&'static str, review::Answer), Failure> {
+    subject: &mut Option<Subject>,
+) -> Result<Answered, Failure> {
     let length = declared_length(headers)?;
-    let kib = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
-    let Ok(_room) = webhook.bodies.try_acquire_many(kib) else {
-        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "shed", "too many large requests at once"));
-    };
+    let _room = room(&webhook.bodies, length.div_ceil(1024))?;
     let body = to_bytes(body, length).await.map_err(|error| {
         Failure::new(StatusCode::BAD_REQUEST, "garbage", format!("the body cannot be read: {}", chain(&error)))
     })?;
+    let weight = weight::kib(&body);
+    if weight > REVIEWS_LIMIT_KIB {
+        let message = format!("the review takes up to {weight} KiB of memory, more than {REVIEWS_LIMIT_KIB}");
+        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "garbage", message));
+    }
+    let _memory = room(&webhook.reviews, weight)?;
     let (uid, admit) = match review::decode(&body) {
-        Ok(request) => {
-            record(&request);
-            let decided = decide(hook, &request, &webhook.look_up).await;
+        Ok(mut request) => {
+            *subject = Some(about(&request));
+            let decided = decide(hook, &mut request, &webhook.look_up).await;
             let admit = decided
                 .map_err(|error| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "look_up_failed", chain(&error)))?;
             (request.uid, admit)
         }
-        Err(Undecodable::Request { uid, message }) => (uid, Admit::refused(400, message)),
+        Err(Undecodable::Request { uid, message }) => {
+            *subject = Some(Subject { uid: uid.clone(), ..Subject::default() });
+            (uid, Admit::refused(400, message))
+        }
         Err(Undecodable::Garbage(message)) => return Err(Failure::new(StatusCode::BAD_REQUEST, "garbage", message)),
     };
-    let outcome = record_decision(&uid, &admit);
+    let (outcome, operations, refused) = match &admit {
+        Admit::Allowed(allowed) => (allowed.outcome.as_str(), Some(allowed.patch.len()), None),
+        Admit::Refused(refusal) => ("refused", None, Some(refusal.clone())),
+    };
     let answer = review::answer(uid, admit)
         .map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "crashed", chain(&error)))?;
-    Ok((outcome, answer))
+    Ok(Answered { outcome, operations, refused, answer })
+}
+
+/// Room for so many KiB, until it is dropped.
+fn room(limit: &Semaphore, kib: usize) -> Result<SemaphorePermit<'_>, Failure> {
+    let shed = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "shed", "too many large requests at once");
+    limit.try_acquire_many(u32::try_from(kib).unwrap_or(u32::MAX)).map_err(|_| shed())
+}
+
+fn about(request: &review::Request) -> Subject {
+    Subject {
+        uid: request.uid.clone(),
+        kind: request.kind.clone(),
+        namespace: request.namespace.clone(),
+        object: request.name.clone(),
+        dry_run: request.dry_run,
+    }
 }
 
 /// The length that the caller announces; without one it may be anything up to the limit.
@@ -175,30 +246,8 @@ fn budget(uri: &Uri) -> Duration {
     timeout.unwrap_or(DEFAULT_TIMEOUT).min(DEFAULT_TIMEOUT * 3).mul_f64(SHARE_OF_TIMEOUT)
 }
 
-/// Notes what the request is about in the current span. Nothing of the object but its name: a Job may hold secrets.
-fn record(request: &review::Request) {
-    Span::current()
-        .record("kind", &request.kind)
-        .record("namespace", &request.namespace)
-        .record("object", &request.name)
-        .record("dry_run", request.dry_run);
-}
-
-fn record_decision(uid: &str, admit: &Admit) -> &'static str {
-    let span = Span::current();
-    span.record("uid", uid);
-    match admit {
-        Admit::Allowed(allowed) => {
-            span.record("allowed", true).record("operations", allowed.patch.len());
-            allowed.outcome.as_str()
-        }
-        Admit::Refused(refusal) => {
-            span.record("allowed", false).record("code", refusal.code).record("reason", &refusal.message);
-            "refused"
-        }
-    }
-}
-
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 #[path = "routes_tests.rs"]
 mod tests;

@@ -9,12 +9,13 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::task::Poll;
 use tower::{ServiceExt as _, service_fn};
 
 const UUID: &str = "8d8f3f6c-6f5b-3ad5-8e5a-3a2b1c0d9e8f";
 
 /// Objects by request path; everything else is not found.
-fn stored() -> HashMap<&'static str, Value> {
+pub(super) fn stored() -> HashMap<&'static str, Value> {
     let namespace = |name: &str, labels: Value| json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {"name": name, "labels": labels}});
     let environment = json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "ComputeEnvironment", "metadata": {"name": "ce"},
         "spec": {"type": "UNMANAGED"}, "status": {"uuid": UUID}});
@@ -46,7 +47,7 @@ fn stored() -> HashMap<&'static str, Value> {
     ])
 }
 
-fn client_answering(objects: HashMap<&'static str, Value>) -> Client {
+pub(super) fn client_answering(objects: HashMap<&'static str, Value>) -> Client {
     let service = service_fn(move |request: axum::http::Request<KubeBody>| {
         let path = request.uri().path();
         let (code, body) = match objects.get(path) {
@@ -181,6 +182,21 @@ async fn a_body_up_to_the_limit_is_read_and_a_larger_one_refused() {
     assert!(code.is_client_error(), "{answer}");
 }
 
+#[tokio::test]
+async fn a_body_that_announces_more_than_the_limit_is_refused_before_it_is_read() {
+    let never_read =
+        Body::from_stream(futures::stream::poll_fn(|_| -> Poll<Option<Result<Vec<u8>, std::io::Error>>> {
+            panic!("the body is read");
+        }));
+    let look_up = LookUp::new(Facts::default(), client_answering(stored()));
+    let router = router(Webhook::new(look_up, Metrics::new(&mut Registry::default())));
+    let request = Request::post("/pods").header(CONTENT_LENGTH, BODY_LIMIT + 1).body(never_read).unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let answer: Value = serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap();
+    assert_eq!((&answer["kind"], &answer["code"]), (&json!("Status"), &json!(413)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_that_takes_too_long_is_answered_before_the_caller_gives_up() {
     let never = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
@@ -197,6 +213,14 @@ async fn large_requests_are_shed_before_they_are_read() {
     let _taken = webhook.bodies.clone().try_acquire_many_owned(u32::try_from(BODIES_LIMIT_KIB).unwrap()).unwrap();
     let request = Request::post("/pods").header(CONTENT_LENGTH, "2000").body(Body::empty()).unwrap();
     assert_eq!(router(webhook).oneshot(request).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_review_that_would_take_more_memory_than_there_is_is_refused_before_it_is_parsed() {
+    let (code, answer) = post_body("/pods", format!("[{}0]", "{\"\":0},".repeat(1 << 17))).await;
+    assert_eq!((code, &answer["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!(413)), "{answer}");
+    let (code, _) = post_body("/pods", format!("[{}0]", "{\"\":0},".repeat(1 << 16))).await;
+    assert_eq!(code, StatusCode::BAD_REQUEST, "half as many are read, and are no review");
 }
 
 #[test]

@@ -1,9 +1,13 @@
-//! `cargo xtask bench …`: measurements on the local cluster, described in `docs/benchmarks.md`. Nothing is asserted: a goal
-//! that is missed is shown, not an error.
+//! `cargo xtask bench …`: measurements, described in `docs/benchmarks.md`. A goal that is missed is shown, not an error.
 
+mod admission;
 mod cold;
 mod figures;
+mod ground;
 mod machine;
+mod numbers;
+mod optimised;
+mod processor;
 mod run;
 mod scene;
 mod timeline;
@@ -18,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cluster::default_name;
 use figures::{Goal, table};
+use ground::Ground;
 use run::Bench;
 use scene::Scene;
 
@@ -34,6 +39,13 @@ enum Command {
     ///
     /// Needs the local cluster with one ordinary node and Bulkhead installed; everything else it makes and removes.
     Start(StartArgs),
+    /// What a review at admission takes: in process, over TLS, and behind the API server.
+    ///
+    /// Fails if a review is late or a pod is not mutated. The last part needs the local cluster with Bulkhead installed.
+    Admission(admission::Args),
+    /// A process of its own of `bench admission`.
+    #[command(hide = true)]
+    AdmissionProcess(admission::ProcessArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -55,34 +67,42 @@ const COLD_GOAL: Goal = Goal { seconds: 4.0, condition: " with a node that boots
 
 /// Runs the benchmark.
 pub(crate) fn run(args: Args) -> Result<()> {
-    let Command::Start(args) = args.command;
     ::cluster::client::install_crypto();
+    match args.command {
+        Command::Start(args) => run_start(&args),
+        Command::Admission(args) => admission::run(&args),
+        Command::AdmissionProcess(args) => admission::run_process(&args),
+    }
+}
+
+fn run_start(args: &StartArgs) -> Result<()> {
     let cluster = Cluster::open(&args.name.clone().unwrap_or_else(default_name))?;
-    let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
-    runtime.block_on(guarded(&args, cluster))
+    Runtime::new().context("cannot start the asynchronous runtime")?.block_on(async {
+        let client = ::cluster::client::connect(Some(cluster.kubeconfig())).await?.retrying;
+        let scene = Scene::new(Ground::new(cluster, client));
+        Box::pin(guarded(start(args, &scene), scene.remove())).await
+    })
 }
 
 /// Measures; afterwards, and after an interruption, removes what was made.
-async fn guarded(args: &StartArgs, cluster: Cluster) -> Result<()> {
-    let client = ::cluster::client::connect(Some(cluster.kubeconfig())).await?.retrying;
-    let scene = Scene::new(cluster, client);
+async fn guarded<T>(work: impl Future<Output = Result<T>>, remove: impl Future<Output = Result<()>>) -> Result<T> {
     let outcome = tokio::select! {
-        outcome = start(args, &scene) => outcome,
+        outcome = work => outcome,
         signal = interrupted() => signal.and_then(|()| bail!("interrupted")),
     };
     eprintln!("removing what was made");
-    let cleaned = scene.remove().await.context("not everything is removed; a next run goes on with it");
-    outcome.and(cleaned)
+    let cleaned = remove.await.context("not everything is removed; a next run goes on with it");
+    outcome.and_then(|value| cleaned.map(|()| value))
 }
 
 async fn start(args: &StartArgs, scene: &Scene) -> Result<()> {
-    scene.check().await?;
-    let facts = machine::facts(scene).await?;
+    scene.ground().check().await?;
+    let (machine, kubernetes) = (machine::machine()?, machine::kubernetes(scene.ground()).await?);
     scene.make().await?;
     let mut bench = Bench::new(scene);
     let (plain, warm) = warm::runs(&mut bench, args.warm).await?;
     let cold = cold::runs(&mut bench, args.cold).await?;
-    println!("{facts}");
+    println!("{machine}{kubernetes}");
     println!("{}", table("baseline: unlabelled namespace, ordinary node, stock scheduler", &plain, None));
     println!("{}", table("warm: a Ready node of the environment has nothing to do", &warm, Some(&WARM_GOAL)));
     println!("{}", table("cold: no node; the provider boots a kubelet", &cold, Some(&COLD_GOAL)));

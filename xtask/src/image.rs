@@ -4,11 +4,12 @@
 //! a cluster.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use testbed::binaries::{self, Binary};
 use testbed::image::{self, Image, Layer, Start};
+
+use crate::cargo;
 
 /// Bulkhead's image, as the manifest names it.
 pub(crate) const BULKHEAD: &str = concat!("ghcr.io/bulkhead-dev/bulkhead:", env!("CARGO_PKG_VERSION"));
@@ -57,7 +58,7 @@ pub(crate) fn push(registry: &str) -> Result<String> {
 }
 
 fn bulkhead() -> Result<Image> {
-    let program = compile()?;
+    let program = compile("bulkhead")?;
     let start = Start {
         user: USER.into(),
         entrypoint: vec!["/bulkhead".into()],
@@ -85,33 +86,23 @@ fn megabytes(bytes: usize) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-/// Compiles the static binary. The target is named so that build scripts and procedural macros, which cannot be static,
+/// Compiles a package's static binary. The target is named so that build scripts and procedural macros, which cannot be static,
 /// are not affected; the target directory is its own so that nobody waits for the other's lock.
-fn compile() -> Result<PathBuf> {
-    let root = root();
+pub(crate) fn compile(package: &str) -> Result<PathBuf> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let directory = root.join("target/image");
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What `cargo run` and `cargo test` say about the package they run; build scripts that look at it (ring's) would run
-    // again, and half of the dependencies with them, each time the caller is another one.
-    let about_caller = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for name in names.filter(|name| about_caller.iter().any(|prefix| name.starts_with(prefix))) {
-        cargo.env_remove(name);
-    }
-    let status = cargo
-        .args(["build", "--locked", "--package", "bulkhead", "--profile", "image", "--target", &target])
+    let directory = root().join("target/image");
+    let status = cargo::command()
+        .args(["build", "--locked", "--package", package, "--profile", "image", "--target", &target])
         .arg("--target-dir")
         .arg(&directory)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .current_dir(&root)
         .status()
         .context("cannot run cargo")?;
     if !status.success() {
-        bail!("building the bulkhead binary failed ({status}); the compiler's messages are above");
+        bail!("building the {package} binary failed ({status}); the compiler's messages are above");
     }
-    Ok(directory.join(target).join("image/bulkhead"))
+    Ok(directory.join(target).join("image").join(package))
 }
 
 /// The repository's root.

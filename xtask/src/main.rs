@@ -1,8 +1,10 @@
 //! Commands for people who work on Bulkhead: `cargo xtask --help`.
 
 mod bench;
+mod cargo;
 mod cluster;
 mod demo;
+mod fuzz;
 mod image;
 mod install;
 mod manifests;
@@ -33,8 +35,10 @@ enum Command {
     Image(image::Args),
     /// Write manifests/bulkhead.yaml from its parts and the types, or check it.
     Manifests(manifests::Args),
-    /// Measure on the local cluster; what and how is in docs/benchmarks.md.
+    /// Measure; what and how is in docs/benchmarks.md.
     Bench(bench::Args),
+    /// Send the admission webhook generated hostile input, and fail if an answer is not well formed.
+    Fuzz(fuzz::Args),
     /// Run everything that CI runs, or some end-to-end tests.
     Test(test::Args),
 }
@@ -56,6 +60,7 @@ fn run() -> Result<()> {
         Command::Manifests(args) => manifests::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Test(args) => test::run(&args),
     }
 }

@@ -16,7 +16,10 @@ pub(crate) struct Fault {
     pub(crate) expected: &'static str,
 }
 
-/// A working copy of the received object and the operations that led from there to it.
+/// Each removal costs whoever applies the patch a copy of the rest of the list; by the ten thousand they take seconds.
+const FEW_REMOVALS: usize = 16;
+
+/// The received object as changed so far, and the operations that led there.
 pub(crate) struct Editor {
     document: Value,
     operations: Vec<PatchOperation>,
@@ -24,9 +27,9 @@ pub(crate) struct Editor {
 }
 
 impl Editor {
-    /// Starts from the object as received.
-    pub(crate) fn new(received: &Value) -> Self {
-        Self { document: received.clone(), operations: Vec::new(), fault: None }
+    /// Starts from the object as received. Whoever still needs that gives a copy.
+    pub(crate) fn new(received: Value) -> Self {
+        Self { document: received, operations: Vec::new(), fault: None }
     }
 
     /// The object with all edits so far.
@@ -54,7 +57,7 @@ impl Editor {
         if let Some(Value::Object(members)) = find_mut(&mut self.document, parent)
             && members.remove(*last).is_some()
         {
-            self.record_removal(path);
+            self.record_removal(pointer(path));
         }
     }
 
@@ -68,7 +71,7 @@ impl Editor {
                 let index = index.min(items.len());
                 let value = value.into();
                 items.insert(index, value.clone());
-                self.record_addition(&with_index(path, index), value);
+                self.record_addition(pointer_to(path, index), value);
             }
             _ => self.mark(path, "a list"),
         }
@@ -79,16 +82,19 @@ impl Editor {
         self.insert(path, usize::MAX, value);
     }
 
-    /// Removes an item of a list and returns it.
-    pub(crate) fn take(&mut self, path: &[&str], index: usize) -> Option<Value> {
-        match find_mut(&mut self.document, path) {
-            Some(Value::Array(items)) if index < items.len() => {
-                let taken = items.remove(index);
-                let path = with_index(path, index);
-                self.record_removal(&path.iter().map(String::as_str).collect::<Vec<_>>());
-                Some(taken)
-            }
-            _ => None,
+    /// Removes the items of a list that nobody wants: a few one by one, many by writing the list anew.
+    pub(crate) fn drop_items(&mut self, path: &[&str], unwanted: impl Fn(&Value) -> bool) {
+        let Some(Value::Array(items)) = find_mut(&mut self.document, path) else { return };
+        let gone: Vec<usize> =
+            items.iter().enumerate().filter(|(_, item)| unwanted(item)).map(|(index, _)| index).collect();
+        items.retain(|item| !unwanted(item));
+        if gone.len() > FEW_REMOVALS {
+            let rest = Value::Array(items.clone());
+            // To add a member that is there replaces it.
+            return self.record_addition(pointer(path), rest);
+        }
+        for index in gone.into_iter().rev() {
+            self.record_removal(pointer_to(path, index));
         }
     }
 
@@ -110,19 +116,18 @@ impl Editor {
         match find_mut(&mut self.document, parent) {
             Some(Value::Object(members)) => {
                 members.insert((*last).to_owned(), value.clone());
-                self.record_addition(&path.iter().map(|token| (*token).to_owned()).collect::<Vec<_>>(), value);
+                self.record_addition(pointer(path), value);
             }
             _ => self.mark(parent, "an object"),
         }
     }
 
-    fn record_addition(&mut self, path: &[String], value: Value) {
-        let path = PointerBuf::from_tokens(path.iter().map(String::as_str));
+    fn record_addition(&mut self, path: PointerBuf, value: Value) {
         self.operations.push(PatchOperation::Add(AddOperation { path, value }));
     }
 
-    fn record_removal(&mut self, path: &[&str]) {
-        self.operations.push(PatchOperation::Remove(RemoveOperation { path: pointer(path) }));
+    fn record_removal(&mut self, path: PointerBuf) {
+        self.operations.push(PatchOperation::Remove(RemoveOperation { path }));
     }
 }
 
@@ -169,12 +174,14 @@ fn find_mut<'a>(value: &'a mut Value, path: &[&str]) -> Option<&'a mut Value> {
     })
 }
 
-fn with_index(path: &[&str], index: usize) -> Vec<String> {
-    path.iter().map(|token| (*token).to_owned()).chain([index.to_string()]).collect()
-}
-
 fn pointer(path: &[&str]) -> PointerBuf {
     PointerBuf::from_tokens(path.iter().copied())
+}
+
+fn pointer_to(path: &[&str], index: usize) -> PointerBuf {
+    let mut pointer = pointer(path);
+    pointer.push_back(index);
+    pointer
 }
 
 #[cfg(test)]
@@ -183,7 +190,7 @@ mod tests {
     use serde_json::json;
 
     fn check(before: Value, edit: impl FnOnce(&mut Editor), after: &Value, operations: usize) {
-        let mut editor = Editor::new(&before);
+        let mut editor = Editor::new(before.clone());
         edit(&mut editor);
         let patch = editor.finish().expect("the object is well shaped");
         assert_eq!(patch.len(), operations, "{patch:?}");
@@ -206,19 +213,27 @@ mod tests {
         let same = json!({"a": {"b": 1}, "c": [1]});
         check(same.clone(), |e| e.set(&["a", "b"], 1), &same, 0);
         check(same.clone(), |e| e.unset(&["a", "z"]), &same, 0);
-        check(same.clone(), |e| assert!(e.take(&["c"], 7).is_none()), &same, 0);
+        check(same.clone(), |e| e.drop_items(&["c"], |item| item == 7), &same, 0);
+        check(same.clone(), |e| e.drop_items(&["z"], |_| true), &same, 0);
     }
 
     #[test]
     fn lists_grow_at_the_place_asked_for() {
         check(json!({}), |e| e.append(&["a", "b"], 1), &json!({"a": {"b": [1]}}), 2);
         check(json!({"l": [1, 3]}), |e| e.insert(&["l"], 1, 2), &json!({"l": [1, 2, 3]}), 1);
-        check(json!({"l": [1, 2]}), |e| assert_eq!(e.take(&["l"], 0), Some(json!(1))), &json!({"l": [2]}), 1);
+        check(json!({"l": [1, 2, 1, 3]}), |e| e.drop_items(&["l"], |item| item == 1), &json!({"l": [2, 3]}), 2);
+    }
+
+    #[test]
+    fn many_items_go_at_once() {
+        let list = |count: usize| json!({"l": (0..count).map(|index| json!(index % 2)).collect::<Vec<_>>()});
+        check(list(32), |e| e.drop_items(&["l"], |item| item == 1), &json!({"l": vec![0; 16]}), 16);
+        check(list(34), |e| e.drop_items(&["l"], |item| item == 1), &json!({"l": vec![0; 17]}), 1);
     }
 
     #[test]
     fn a_misshapen_object_is_a_fault_and_names_the_place() {
-        let mut editor = Editor::new(&json!({"metadata": {"labels": "x"}}));
+        let mut editor = Editor::new(json!({"metadata": {"labels": "x"}}));
         editor.set(&["metadata", "labels", "a"], "b");
         assert_eq!(editor.finish().unwrap_err(), Fault { path: "/metadata/labels".into(), expected: "an object" });
     }

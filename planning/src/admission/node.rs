@@ -33,7 +33,7 @@ pub fn mutate(node: &Value, environment: Environment) -> Admit {
         Environment::Managed => &["NoSchedule", "NoExecute"],
         Environment::Unmanaged | Environment::Unknown => &["NoSchedule"],
     };
-    let mut editor = Editor::new(node);
+    let mut editor = Editor::new(node.clone());
     let path = ["spec", "taints"];
     for effect in effects {
         let present = items(editor.document(), &path)

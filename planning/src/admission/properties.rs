@@ -232,7 +232,7 @@ proptest! {
         let queue = QueueFacts { default_requests: [("cpu".to_owned(), "1".to_owned())].into(), ..QueueFacts::unknown("Q") };
         let context = PodContext { unit: &unit, queue_label: labelled.then_some("q"), queue: &queue, array_size: Some(3),
             host_network: None, forbids_host_network: strict };
-        let after = settled(&before, |seen| pod::mutate(seen, &context))?;
+        let after = settled(&before, |seen| pod::mutate(seen.clone(), &context))?;
         prop_assert_eq!(users_pod(&before), users_pod(&after));
     }
 

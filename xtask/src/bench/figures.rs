@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::numbers::median;
 use super::timeline::{Step, Timeline};
 
 /// What was asked for, to stand beside what was measured.
@@ -64,15 +65,6 @@ fn totals(runs: &[Timeline]) -> Vec<Duration> {
     runs.iter().filter_map(|run| run.steps().get(&Step::Started).copied()).collect()
 }
 
-/// The middle one; of an even number, the mean of the two in the middle.
-fn median(values: &[Duration]) -> Option<Duration> {
-    let mut values = values.to_vec();
-    values.sort_unstable();
-    let half = values.len() / 2;
-    let upper = *values.get(half)?;
-    if values.len() % 2 == 1 { Some(upper) } else { Some((values[half - 1] + upper) / 2) }
-}
-
 fn seconds(value: Option<Duration>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{:.2}", value.as_secs_f64()))
 }
@@ -91,18 +83,6 @@ mod tests {
             run.note(*step, ms(*at));
         }
         run
-    }
-
-    #[test]
-    fn the_median_is_in_the_middle() {
-        let check = |values: &[u64], expect: Option<u64>| {
-            let values: Vec<Duration> = values.iter().copied().map(ms).collect();
-            assert_eq!(median(&values), expect.map(ms), "{values:?}");
-        };
-        check(&[], None);
-        check(&[7], Some(7));
-        check(&[9, 1, 4], Some(4));
-        check(&[9, 1, 4, 6], Some(5));
     }
 
     #[test]

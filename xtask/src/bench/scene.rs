@@ -4,14 +4,16 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail};
 use api::BatchNode;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use model::keys;
-use testbed::{Cluster, NodeOptions};
+use testbed::NodeOptions;
+
+use super::ground::Ground;
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const PAUSE: Duration = Duration::from_millis(200);
@@ -47,96 +49,86 @@ impl Place {
 
 /// The scene on one cluster.
 pub(super) struct Scene {
-    cluster: Cluster,
-    client: Client,
+    ground: Ground,
 }
 
 impl Scene {
     /// On a cluster; makes nothing yet.
-    pub(super) fn new(cluster: Cluster, client: Client) -> Self {
-        Self { cluster, client }
+    pub(super) fn new(ground: Ground) -> Self {
+        Self { ground }
+    }
+
+    /// The cluster.
+    pub(super) fn ground(&self) -> &Ground {
+        &self.ground
     }
 
     /// A cluster administrator.
     pub(super) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// How many nodes there are.
-    pub(super) async fn nodes(&self) -> Result<usize> {
-        Ok(Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await?.items.len())
-    }
-
-    /// Fails with advice unless Bulkhead is installed and a node takes ordinary pods.
-    pub(super) async fn check(&self) -> Result<()> {
-        let name = self.cluster.name();
-        let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await;
-        let nodes = nodes
-            .with_context(|| format!("the cluster {name} does not answer: `cargo xtask cluster up --name {name}`"))?;
-        let ordinary = |node: &&Node| node.spec.as_ref().is_none_or(|spec| spec.taints.iter().flatten().count() == 0);
-        ensure!(
-            nodes.items.iter().any(|node| ordinary(&node)),
-            "the cluster {name} has no ordinary node: `cargo xtask cluster --name {name} node add ordinary`"
-        );
-        let installed = Api::<BatchNode>::all(self.client.clone()).list(&ListParams::default().limit(1)).await;
-        ensure!(
-            installed.is_ok(),
-            "Bulkhead is not installed in the cluster {name}: `cargo xtask cluster --name {name} install`"
-        );
-        Ok(())
+        self.ground.client()
     }
 
     /// Makes everything, and waits until it can be used.
     pub(super) async fn make(&self) -> Result<()> {
         eprintln!("making namespaces, queues, environments and a node");
-        self.blocking(|cluster| {
-            cluster.kubectl_input(&["apply", "-f", "-"], &objects(&cluster.provider_url()))?;
-            for place in [Place::Warm, Place::Cold] {
-                let environment = format!("computeenvironment/{}", place.namespace());
-                cluster.kubectl_run(&[
-                    "wait",
-                    "--for=jsonpath={.status.status}=VALID",
-                    "--timeout=60s",
-                    &environment,
-                ])?;
-            }
-            let options = NodeOptions {
-                name: NODE.to_owned(),
-                cpu: Some("500m".to_owned()),
-                memory: Some("1Gi".to_owned()),
-                ..NodeOptions::default()
-            };
-            cluster.add_node(&options)?;
-            let environment = format!("computeenvironment/{}", Place::Warm.namespace());
-            let uuid = cluster.kubectl_run(&["get", &environment, "-o", "jsonpath={.status.uuid}"])?;
-            let label = format!("{}={uuid}", keys::CE_UUID);
-            cluster.kubectl_run(&["label", "node", NODE, "--overwrite", &label])?;
-            Ok(())
-        })
-        .await
+        self.ground
+            .blocking(|cluster| {
+                cluster.kubectl_input(&["apply", "-f", "-"], &objects(&cluster.provider_url()))?;
+                for place in [Place::Warm, Place::Cold] {
+                    let environment = format!("computeenvironment/{}", place.namespace());
+                    cluster.kubectl_run(&[
+                        "wait",
+                        "--for=jsonpath={.status.status}=VALID",
+                        "--timeout=60s",
+                        &environment,
+                    ])?;
+                }
+                let options = NodeOptions {
+                    name: NODE.to_owned(),
+                    cpu: Some("500m".to_owned()),
+                    memory: Some("1Gi".to_owned()),
+                    ..NodeOptions::default()
+                };
+                cluster.add_node(&options)?;
+                let environment = format!("computeenvironment/{}", Place::Warm.namespace());
+                let uuid = cluster.kubectl_run(&["get", &environment, "-o", "jsonpath={.status.uuid}"])?;
+                let label = format!("{}={uuid}", keys::CE_UUID);
+                cluster.kubectl_run(&["label", "node", NODE, "--overwrite", &label])?;
+                Ok(())
+            })
+            .await
     }
 
     /// Removes everything.
     pub(super) async fn remove(&self) -> Result<()> {
-        self.blocking(|cluster| {
-            let all = [Place::Plain, Place::Warm, Place::Cold].map(Place::namespace);
-            let [_, warm, cold] = all;
-            cluster.kubectl_run(&[&["delete", "namespace", "--ignore-not-found", "--wait=true"][..], &all].concat())?;
-            cluster.kubectl_run(&["delete", "jobqueue", "--ignore-not-found", warm, cold])?;
-            cluster.kubectl_run(&["delete", "computeenvironment", "--ignore-not-found", "--timeout=2m", warm, cold])?;
-            let there = cluster.kubectl_run(&["get", "node", "--ignore-not-found", "-o", "name", NODE])?;
-            if !there.trim().is_empty() {
-                cluster.remove_node(NODE)?;
-            }
-            Ok(())
-        })
-        .await?;
+        self.ground
+            .blocking(|cluster| {
+                let all = [Place::Plain, Place::Warm, Place::Cold].map(Place::namespace);
+                let [_, warm, cold] = all;
+                cluster
+                    .kubectl_run(&[&["delete", "namespace", "--ignore-not-found", "--wait=true"][..], &all].concat())?;
+                cluster.kubectl_run(&["delete", "jobqueue", "--ignore-not-found", warm, cold])?;
+                cluster.kubectl_run(&[
+                    "delete",
+                    "computeenvironment",
+                    "--ignore-not-found",
+                    "--timeout=2m",
+                    warm,
+                    cold,
+                ])?;
+                let there = cluster.kubectl_run(&["get", "node", "--ignore-not-found", "-o", "name", NODE])?;
+                if !there.trim().is_empty() {
+                    cluster.remove_node(NODE)?;
+                }
+                Ok(())
+            })
+            .await?;
         self.no_machines().await
     }
 
     /// Waits until a place has no pods.
     pub(super) async fn no_pods(&self, place: Place) -> Result<()> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), place.namespace());
+        let pods: Api<Pod> = Api::namespaced(self.client().clone(), place.namespace());
         self.gone(&format!("pods in {}", place.namespace()), || async {
             Ok(pods.list(&ListParams::default()).await?.iter().map(Pod::name_any).collect())
         })
@@ -145,7 +137,7 @@ impl Scene {
 
     /// Waits until the cold environment has no machine: neither as an object nor as a node.
     pub(super) async fn no_machines(&self) -> Result<()> {
-        let (machines, nodes) = (Api::<BatchNode>::all(self.client.clone()), Api::<Node>::all(self.client.clone()));
+        let (machines, nodes) = (Api::<BatchNode>::all(self.client().clone()), Api::<Node>::all(self.client().clone()));
         let cold = Place::Cold.namespace();
         self.gone("machines of the start before", || async {
             let all = machines.list(&ListParams::default()).await?.items;
@@ -175,17 +167,9 @@ impl Scene {
 
     /// What Bulkhead says about a Job that does not start.
     pub(super) async fn waits_for(&self, place: Place, job: &str) -> String {
-        let jobs: Api<Job> = Api::namespaced(self.client.clone(), place.namespace());
+        let jobs: Api<Job> = Api::namespaced(self.client().clone(), place.namespace());
         let status = jobs.get(job).await.ok().and_then(|job| job.annotations().get(keys::STATUS).cloned());
         status.unwrap_or_else(|| "it does not say".to_owned())
-    }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Cluster) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let cluster = self.cluster.clone();
-        tokio::task::spawn_blocking(move || work(&cluster)).await.context("a step panicked")?
     }
 }
 

@@ -27,21 +27,21 @@ pub(super) fn create(job: &Value, context: &JobContext) -> Admit {
 
 /// A Job that says `none` passes that on to its pods, so that no hook is called for them.
 fn opt_out(job: &Value) -> Admit {
-    let mut editor = Editor::new(job);
+    let mut editor = Editor::new(job.clone());
     editor.set(&template_label(keys::QUEUE), keys::QUEUE_NONE);
     Admit::edited(Outcome::OptedOut, editor, Vec::new())
 }
 
 /// A Job that stays outside must not send its pods in, as a copied template would.
 fn leave_outside(job: &Value, reason: String) -> Admit {
-    let mut editor = Editor::new(job);
+    let mut editor = Editor::new(job.clone());
     strip(&mut editor, &[]);
     editor.unset(&template_label(keys::QUEUE));
     Admit::edited(Outcome::LeftOutside, editor, vec![reason])
 }
 
 fn enqueue(job: &Value, queue: &str, context: &JobContext) -> Admit {
-    let mut editor = Editor::new(job);
+    let mut editor = Editor::new(job.clone());
     let held = asks_for_suspension(job);
     strip(&mut editor, &[keys::JOB_ID, keys::ARRAY_SIZE]);
     editor.set(&["metadata", "labels", keys::JOB_ID], context.fresh_id);

@@ -17,7 +17,7 @@ pub(super) fn update(job: &Value, old: &Value, context: &JobContext) -> Admit {
     if context.requester == keys::CONTROLLER_USER {
         return Admit::unchanged(Outcome::LeftAlone);
     }
-    let mut editor = Editor::new(job);
+    let mut editor = Editor::new(job.clone());
     reserved::restore(&mut editor, old, &["metadata", "labels"], &[]);
     reserved::restore(&mut editor, old, &["metadata", "annotations"], &[]);
     reserved::restore(&mut editor, old, &TEMPLATE_LABELS, &[]);

@@ -56,11 +56,7 @@ fn put_in_front(editor: &mut Editor, path: &[&str], ours: &[Value], part: Part) 
     if items(editor.document(), path).starts_with(&ours) && !has_more(items(editor.document(), path), &ours) {
         return;
     }
-    for index in (0..items(editor.document(), path).len()).rev() {
-        if is_ours(&items(editor.document(), path)[index], &ours) {
-            editor.take(path, index);
-        }
-    }
+    editor.drop_items(path, |variable| is_ours(variable, &ours));
     for (index, variable) in ours.into_iter().enumerate() {
         editor.insert(path, index, variable);
     }

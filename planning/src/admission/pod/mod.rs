@@ -53,8 +53,19 @@ pub struct PodContext<'a> {
     pub forbids_host_network: bool,
 }
 
+/// A container with our variables takes 400 bytes and more, so that etcd's 1.5 MiB hold no pod of a few thousand. While one is
+/// reviewed, each takes 15 KB of memory.
+const MOST_CONTAINERS: usize = 1_000;
+
 /// Applies the whole contract to a pod.
-pub fn mutate(pod: &Value, context: &PodContext) -> Admit {
+pub fn mutate(pod: Value, context: &PodContext) -> Admit {
+    let count = CONTAINER_LISTS.into_iter().map(|list| super::edit::items(&pod, &["spec", list]).len()).sum::<usize>();
+    if count > MOST_CONTAINERS {
+        return Admit::refused(
+            422,
+            format!("the pod has {count} containers; a pod of a queue has at most {MOST_CONTAINERS}"),
+        );
+    }
     let mut editor = Editor::new(pod);
     let array_size = labels::apply(&mut editor, context);
     host_network::apply(&mut editor, context);
@@ -65,7 +76,7 @@ pub fn mutate(pod: &Value, context: &PodContext) -> Admit {
 }
 
 /// Lets a pod in that was labelled for a queue but cannot go through it: without anything that would make it look like ours.
-pub fn leave_outside(pod: &Value, reason: String) -> Admit {
+pub fn leave_outside(pod: Value, reason: String) -> Admit {
     let mut editor = Editor::new(pod);
     editor.unset(&["metadata", "labels", keys::QUEUE]);
     reserved::strip(&mut editor, &["metadata", "labels"], &[]);

@@ -12,15 +12,12 @@ pub(super) fn apply(editor: &mut Editor) {
     tolerate(editor);
     let gates = ["spec", "schedulingGates"];
     let is_ours = |gate: &Value| text(gate, &["name"]) == Some(keys::GATE);
-    let position = |editor: &Editor| items(editor.document(), &gates).iter().position(is_ours);
     if at(editor.document(), &["spec"]).is_some_and(judged) {
         editor.set(&["spec", "schedulerName"], keys::SCHEDULER_DIRECT);
-        while let Some(index) = position(editor) {
-            editor.take(&gates, index);
-        }
+        editor.drop_items(&gates, is_ours);
     } else {
         editor.set(&["spec", "schedulerName"], keys::SCHEDULER_EXTENDED);
-        if position(editor).is_none() {
+        if !items(editor.document(), &gates).iter().any(is_ours) {
             editor.append(&gates, json!({"name": keys::GATE}));
         }
     }

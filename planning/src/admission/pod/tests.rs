@@ -14,11 +14,11 @@ fn unit(part: Part) -> Unit {
 }
 
 fn mutated(pod: &Value, context: &PodContext) -> Value {
-    let Admit::Allowed(Allowed { patch, outcome, warnings }) = mutate(pod, context) else { panic!("{pod}") };
+    let Admit::Allowed(Allowed { patch, outcome, warnings }) = mutate(pod.clone(), context) else { panic!("{pod}") };
     assert_eq!((outcome, warnings), (Outcome::Queued, vec![]));
     let mut patched = pod.clone();
     json_patch::patch(&mut patched, &patch).expect("the patch applies");
-    let Admit::Allowed(again) = mutate(&patched, context) else { panic!("{patched}") };
+    let Admit::Allowed(again) = mutate(patched.clone(), context) else { panic!("{patched}") };
     assert_eq!(again.patch, vec![], "a second pass changes nothing");
     patched
 }
@@ -314,10 +314,52 @@ fn reserved_keys_that_a_pod_brings_along_do_not_survive() {
 fn a_pod_left_outside_does_not_look_like_ours() {
     let mut pod = plain();
     pod["metadata"]["labels"] = json!({keys::QUEUE: "q", keys::JOB_ID: "x", "app": "x"});
-    let Admit::Allowed(seen) = leave_outside(&pod, "because".into()) else { panic!() };
+    let Admit::Allowed(seen) = leave_outside(pod.clone(), "because".into()) else { panic!() };
     json_patch::patch(&mut pod, &seen.patch).unwrap();
     assert_eq!(pod["metadata"]["labels"], json!({"app": "x"}));
     assert_eq!(seen.warnings, ["because"]);
+}
+
+fn decided(pod: &Value) -> Admit {
+    let (unit, queue) = (unit(Part::Whole), queue());
+    let context = PodContext {
+        unit: &unit,
+        queue_label: None,
+        queue: &queue,
+        array_size: None,
+        host_network: None,
+        forbids_host_network: false,
+    };
+    mutate(pod.clone(), &context)
+}
+
+#[test]
+fn names_of_ours_by_the_thousand_go_in_few_operations() {
+    let check = |spec: &Value| {
+        let pod = pod(spec);
+        let Admit::Allowed(allowed) = decided(&pod) else { panic!("{pod}") };
+        assert!(allowed.patch.len() < 30, "{} operations", allowed.patch.len());
+        whole(&pod)
+    };
+    let many = |item: Value| Value::from(vec![item; 5_000]);
+    let seen = check(&json!({"containers": [{"name": "main", "env": many(json!({"name": "AWS_BATCH_JOB_ID"}))}]}));
+    assert_eq!(env(&seen, "containers", 0), CONTRACT);
+    let seen = check(&json!({"schedulingGates": many(json!({"name": keys::GATE}))}));
+    assert_eq!(seen["spec"]["schedulingGates"], json!([]));
+}
+
+#[test]
+fn a_pod_with_more_containers_than_can_be_stored_is_refused() {
+    let check = |containers: usize, expected: Option<u16>| {
+        let half = json!(vec![json!({}); containers / 2]);
+        let code = match decided(&pod(&json!({"containers": half, "initContainers": half}))) {
+            Admit::Refused(refusal) => Some(refusal.code),
+            Admit::Allowed(_) => None,
+        };
+        assert_eq!(code, expected, "{containers} containers");
+    };
+    check(1_000, None);
+    check(1_002, Some(422));
 }
 
 #[test]
@@ -331,7 +373,7 @@ fn a_misshapen_pod_is_refused_and_the_place_is_named() {
         host_network: None,
         forbids_host_network: false,
     };
-    let refused = |pod: &Value| match mutate(pod, &context) {
+    let refused = |pod: &Value| match mutate(pod.clone(), &context) {
         Admit::Refused(refusal) => refusal.message,
         Admit::Allowed(allowed) => panic!("{allowed:?}"),
     };
