@@ -271,7 +271,11 @@ async fn read_edited_replaced(fixture: &Fixture, namespace: &str) -> Result<()> 
     // As it was read: the `true` in it is Bulkhead's, and no wish of whoever writes it back.
     let read = fixture.world.kubectl(&["get", "job", "synced", "-n", namespace, "-o", "json"]).await?;
     fixture.world.kubectl_with(&["replace", "-n", namespace, "-f", "-"], &read).await?;
-    fixture.apply(namespace, &read).await?;
+    let mut read: Value = serde_json::from_str(&read)?;
+    if let Some(metadata) = read["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
+    }
+    fixture.apply(namespace, &read.to_string()).await?;
     let after = jobs.get("synced").await?;
     ensure!(!after.annotations().contains_key(keys::SUSPEND), "writing back what was read holds the Job");
     Ok(())
@@ -316,6 +320,9 @@ async fn suspend(fixture: &Fixture) -> Result<()> {
     let hold = format!("{}=true", keys::SUSPEND);
     fixture.world.kubectl(&["annotate", "job", "by-server", "-n", &namespace, &hold]).await?;
     fixture.waits_with(&namespace, "by-server", "HELD").await?;
+    let let_go = format!("{}-", keys::SUSPEND);
+    fixture.world.kubectl(&["annotate", "job", "by-server", "-n", &namespace, &let_go]).await?;
+    fixture.waits_with(&namespace, "by-server", "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT").await?;
 
     // While it runs: its pods go, and come back when it is let go.
     fixture.apply(&namespace, &job("runs", 2, "20m", "16Mi", "until test -e /tmp/end; do sleep 0.2; done")).await?;

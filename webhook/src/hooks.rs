@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use model::keys;
-use planning::admission::job::{self, JobContext, Write};
+use planning::admission::job::{self, JobContext};
 use planning::admission::node::{self, Environment};
 use planning::admission::pod::{self, PodContext, QueueFacts};
 use planning::admission::policy::{
@@ -75,15 +75,7 @@ fn job_context<'a>(
     namespace: &'a NamespaceFacts,
     queue_exists: bool,
 ) -> JobContext<'a> {
-    let write = if request.replaces { Write::Replace } else { Write::Patch };
-    JobContext {
-        fresh_id,
-        namespace,
-        requester: &request.user,
-        write,
-        manager: request.manager.as_deref(),
-        queue_exists,
-    }
+    JobContext { fresh_id, namespace, requester: &request.user, manager: request.manager.as_deref(), queue_exists }
 }
 
 async fn create_pod(request: &mut Request, look_up: &LookUp) -> Result<Admit, LookUpError> {

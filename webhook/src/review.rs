@@ -34,8 +34,6 @@ pub(crate) struct Request {
     pub(crate) operation: Operation,
     pub(crate) user: String,
     pub(crate) dry_run: bool,
-    /// The whole object is written, not a change to it.
-    pub(crate) replaces: bool,
     /// Who manages the fields that are written, where the client says so.
     pub(crate) manager: Option<String>,
     pub(crate) object: Value,
@@ -84,7 +82,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Request, Undecodable> {
     let names = [&["name"][..], &["object", "metadata", "name"], &["object", "metadata", "generateName"]].map(text);
     let (kind, namespace) = (text(&["kind", "kind"]), text(&["namespace"]));
     let manager = Some(text(&["options", "fieldManager"])).filter(|manager| !manager.is_empty());
-    let (user, replaces) = (text(&["userInfo", "username"]), text(&["options", "kind"]) == "UpdateOptions");
+    let user = text(&["userInfo", "username"]);
     Ok(Request {
         uid,
         kind,
@@ -93,7 +91,6 @@ pub(crate) fn decode(body: &[u8]) -> Result<Request, Undecodable> {
         operation,
         user,
         dry_run: request["dryRun"] == true,
-        replaces,
         manager,
         old: Some(request["oldObject"].take()).filter(Value::is_object),
         object: request["object"].take(),
@@ -211,12 +208,12 @@ mod tests {
     fn a_request_is_read_leniently() {
         let body = json!({"apiVersion": API_VERSION, "request": {
             "uid": "u", "kind": {"kind": "Job"}, "operation": "UPDATE", "namespace": "ns", "dryRun": true, "new": {},
-            "userInfo": {"username": "alice"}, "options": {"kind": "UpdateOptions"},
+            "userInfo": {"username": "alice"}, "options": {"kind": "UpdateOptions", "fieldManager": "kubectl-edit"},
             "object": {"metadata": {"generateName": "work-"}, "unknown": 1}, "oldObject": null}});
         let request = decode(body.to_string().as_bytes()).unwrap();
         assert_eq!((request.uid.as_str(), request.kind.as_str(), request.name.as_str()), ("u", "Job", "work-"));
         assert_eq!((request.operation, request.user.as_str(), request.dry_run), (Operation::Update, "alice", true));
-        assert!(request.replaces && request.old.is_none());
+        assert_eq!((request.manager.as_deref(), request.old.is_none()), (Some("kubectl-edit"), true));
         assert_eq!(request.object, body["request"]["object"]);
     }
 

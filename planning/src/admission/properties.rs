@@ -3,7 +3,7 @@
 //! For any object: the patch applies, a second pass is empty, and everything that is not Bulkhead's stays as it was.
 
 use super::identity::{Part, Unit};
-use super::job::{JobContext, Write};
+use super::job::JobContext;
 use super::node::Environment;
 use super::pod::{PodContext, QueueFacts};
 use super::policy::NamespaceFacts;
@@ -239,17 +239,16 @@ proptest! {
     #[test]
     fn any_created_job_keeps_what_is_the_users(before in any_job(), queue in any::<bool>()) {
         let namespace = NamespaceFacts { queue: queue.then(|| "q".into()), ..NamespaceFacts::default() };
-        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", write: Write::Patch, manager: None, queue_exists: true };
+        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", manager: None, queue_exists: true };
         let after = settled(&before, |seen| job::mutate(seen, None, &context))?;
         let own = ["/spec/suspend"];
         prop_assert_eq!(foreign(&before, &own), foreign(&after, &own));
     }
 
     #[test]
-    fn any_updated_job_keeps_what_is_the_users(old in any_job(), new in any_job(), replace: bool) {
+    fn any_updated_job_keeps_what_is_the_users(old in any_job(), new in any_job()) {
         let namespace = NamespaceFacts::default();
-        let write = if replace { Write::Replace } else { Write::Patch };
-        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", write, manager: None, queue_exists: true };
+        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", manager: None, queue_exists: true };
         let Admit::Allowed(allowed) = job::mutate(&new, Some(&old), &context) else { return Ok(()) };
         let mut after = new.clone();
         prop_assert!(json_patch::patch(&mut after, &allowed.patch).is_ok());

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 /// Whether the writer asks for suspension now and did not with what is stored. `manager`: the field manager of the request.
 pub(super) fn asks_to_suspend(job: &Value, old: &Value, write: Write, manager: Option<&str>) -> bool {
-    // `kubectl replace` rewrites the manifest with what it read.
-    let by_client = || write == Write::Patch && in_manifest(job) == Some(true) && in_manifest(old) != Some(true);
+    // `kubectl replace` rewrites the kept manifest with what it was given.
+    let by_client = || write == Write::Stored && in_manifest(job) == Some(true) && in_manifest(old) != Some(true);
     is_true(job, &["spec", "suspend"]) && (applied_by_server(job, manager) || by_client())
 }
 
@@ -57,11 +57,11 @@ mod tests {
         let check = |new, old, expect| {
             let (new, old) = (with_manifest(new), with_manifest(old));
             assert_eq!(
-                asks_to_suspend(&new, &old, Write::Patch, Some("kubectl-client-side-apply")),
+                asks_to_suspend(&new, &old, Write::Stored, Some("kubectl-client-side-apply")),
                 expect,
                 "{new} {old}"
             );
-            assert!(!asks_to_suspend(&new, &old, Write::Replace, Some("kubectl-replace")), "{new} {old}");
+            assert!(!asks_to_suspend(&new, &old, Write::Manifest, Some("kubectl-replace")), "{new} {old}");
         };
         check(Some(true), None, true);
         check(Some(true), Some(false), true);
@@ -69,9 +69,9 @@ mod tests {
         check(Some(false), None, false);
         check(None, None, false);
         let plain = json!({"spec": {"suspend": true}});
-        assert!(!asks_to_suspend(&plain, &plain, Write::Patch, Some("kubectl-patch")));
+        assert!(!asks_to_suspend(&plain, &plain, Write::Stored, Some("kubectl-patch")));
         let garbage = json!({"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "x"}}, "spec": {"suspend": true}});
-        assert!(!asks_to_suspend(&garbage, &plain, Write::Patch, None));
+        assert!(!asks_to_suspend(&garbage, &plain, Write::Stored, None));
     }
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
         let check = |entry: &str, operation: &str, manager: Option<&str>, expect| {
             let new = with_fields(entry, operation);
             assert_eq!(
-                asks_to_suspend(&new, &json!({}), Write::Patch, manager),
+                asks_to_suspend(&new, &json!({}), Write::Stored, manager),
                 expect,
                 "{entry} {operation} {manager:?}"
             );
@@ -90,17 +90,17 @@ mod tests {
         check("argocd", "Apply", None, false);
         let mut lets_go = with_fields("argocd", "Apply");
         lets_go["spec"]["suspend"] = json!(false);
-        assert!(!asks_to_suspend(&lets_go, &json!({}), Write::Patch, Some("argocd")));
+        assert!(!asks_to_suspend(&lets_go, &json!({}), Write::Stored, Some("argocd")));
     }
     #[test]
     fn an_object_that_was_read_from_the_cluster_and_applied_asks_for_nothing() {
         let manifest = json!({"metadata": {"labels": {keys::JOB_ID: "x"}}, "spec": {"suspend": true}}).to_string();
         let mut by_client = with_manifest(None);
         by_client["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = json!(manifest);
-        assert!(!asks_to_suspend(&by_client, &with_manifest(None), Write::Patch, Some("kubectl-client-side-apply")));
+        assert!(!asks_to_suspend(&by_client, &with_manifest(None), Write::Stored, Some("kubectl-client-side-apply")));
         let mut by_server = with_fields("kubectl", "Apply");
         by_server["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"] =
             json!({"f:labels": {format!("f:{}", keys::JOB_ID): {}}});
-        assert!(!asks_to_suspend(&by_server, &json!({}), Write::Patch, Some("kubectl")));
+        assert!(!asks_to_suspend(&by_server, &json!({}), Write::Stored, Some("kubectl")));
     }
 }

@@ -10,7 +10,9 @@ mod update;
 mod warn;
 
 use super::Admit;
+use super::edit::text;
 use super::policy::NamespaceFacts;
+use model::keys;
 use serde_json::Value;
 
 /// What is known about a request for a Job.
@@ -22,21 +24,26 @@ pub struct JobContext<'a> {
     pub namespace: &'a NamespaceFacts,
     /// User name of the requester.
     pub requester: &'a str,
-    /// How an existing object is written.
-    pub write: Write,
     /// Field manager of the request.
     pub manager: Option<&'a str>,
     /// Whether the queue it would go through is known to exist; when in doubt, yes.
     pub queue_exists: bool,
 }
 
-/// How a client writes an existing object.
+/// What an existing object is written from. The request does not say: the API server shows `UpdateOptions` for a patch, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Write {
-    /// The whole object, as with `kubectl replace`: what is missing may simply not have been in the manifest.
-    Replace,
-    /// A change to the object, as with `kubectl apply` or `kubectl annotate`: what is missing was removed on purpose.
-    Patch,
+enum Write {
+    /// From a manifest, as a whole: what is missing of Bulkhead's was never in there.
+    Manifest,
+    /// From what is stored, changed: what is missing was removed on purpose.
+    Stored,
+}
+
+impl Write {
+    /// Only what was read from the cluster has the job id.
+    fn of(job: &Value) -> Self {
+        if text(job, &["metadata", "labels", keys::JOB_ID]).is_some() { Self::Stored } else { Self::Manifest }
+    }
 }
 
 /// Decides about a Job that is created, or updated if there is an old one.

@@ -26,7 +26,7 @@ pub(super) fn decide(old: Suspension, wish: Suspension, write: Write) -> Suspens
         (false, released) => Suspension { suspend: false, held: wish.held, released },
         // Queued. The stored `true` is ours, so only `false` and the annotation tell what the user wants.
         (true, false) if !wish.suspend => waiting(hold_asked),
-        (true, false) => waiting(wish.held || old.held && write == Write::Replace),
+        (true, false) => waiting(wish.held || old.held && write == Write::Manifest),
         // Released, then suspended while no hook was there to see it: now it is seen.
         (true, true) => waiting(wish.suspend || hold_asked),
     }
@@ -48,50 +48,50 @@ mod tests {
 
     #[test]
     fn false_on_a_queued_job_changes_nothing() {
-        check("S", "s", Write::Patch, "S");
-        check("S", "s", Write::Replace, "S");
-        check("S", "S", Write::Patch, "S");
+        check("S", "s", Write::Stored, "S");
+        check("S", "s", Write::Manifest, "S");
+        check("S", "S", Write::Stored, "S");
     }
 
     #[test]
     fn false_clears_the_hold() {
-        check("SH", "sH", Write::Patch, "S");
-        check("SH", "s", Write::Replace, "S");
+        check("SH", "sH", Write::Stored, "S");
+        check("SH", "s", Write::Manifest, "S");
     }
 
     #[test]
     fn the_annotation_sets_and_its_removal_clears_the_hold() {
-        check("S", "SH", Write::Patch, "SH");
-        check("SH", "S", Write::Patch, "S");
+        check("S", "SH", Write::Stored, "SH");
+        check("SH", "S", Write::Stored, "S");
     }
 
     #[test]
     fn replacing_with_a_manifest_that_says_suspend_true_keeps_the_hold() {
-        check("SH", "S", Write::Replace, "SH");
+        check("SH", "S", Write::Manifest, "SH");
     }
 
     #[test]
     fn true_after_release_suspends_for_real() {
-        check("R", "SR", Write::Patch, "SH");
-        check("R", "RH", Write::Patch, "SH");
+        check("R", "SR", Write::Stored, "SH");
+        check("R", "RH", Write::Stored, "SH");
     }
 
     #[test]
     fn false_after_a_real_suspension_queues_again() {
-        check("SH", "sH", Write::Patch, "S");
+        check("SH", "sH", Write::Stored, "S");
     }
 
     #[test]
     fn a_running_job_is_not_touched_by_other_updates() {
-        check("R", "R", Write::Patch, "R");
-        check("R", "", Write::Replace, "R");
-        check("", "", Write::Replace, "");
+        check("R", "R", Write::Stored, "R");
+        check("R", "", Write::Manifest, "R");
+        check("", "", Write::Manifest, "");
     }
 
     #[test]
     fn a_suspension_that_no_hook_saw_is_repaired() {
-        check("SR", "SR", Write::Patch, "SH");
-        check("SR", "sR", Write::Patch, "S");
+        check("SR", "SR", Write::Stored, "SH");
+        check("SR", "sR", Write::Stored, "S");
     }
 
     proptest! {
@@ -100,7 +100,7 @@ mod tests {
         #[test]
         fn writing_the_same_wish_again_changes_nothing(old: [bool; 3], suspend: bool, patch: bool) {
             let old = Suspension { suspend: old[0], held: old[1], released: old[2] };
-            let write = if patch { Write::Patch } else { Write::Replace };
+            let write = if patch { Write::Stored } else { Write::Manifest };
             // A wish written as a patch carries over what it does not name; as a whole object it lacks our annotation.
             let wish = |stored: Suspension| Suspension { suspend, held: patch && stored.held, released: stored.released };
             let once = decide(old, wish(old), write);
@@ -113,7 +113,7 @@ mod tests {
         fn only_the_plan_releases(old: [bool; 3], wish: [bool; 3], patch: bool) {
             let old = Suspension { suspend: old[0], held: old[1], released: old[2] };
             let wish = Suspension { suspend: wish[0], held: wish[1], released: wish[2] };
-            let stored = decide(old, wish, if patch { Write::Patch } else { Write::Replace });
+            let stored = decide(old, wish, if patch { Write::Stored } else { Write::Manifest });
             prop_assert!(!old.suspend || stored.suspend);
             prop_assert!(!stored.released || old.released);
         }

@@ -13,10 +13,9 @@ struct Seen {
     warnings: Vec<String>,
 }
 
-fn hook(job: &Value, old: Option<&Value>, requester: &str, write: Write) -> Seen {
+fn hook(job: &Value, old: Option<&Value>, requester: &str) -> Seen {
     let namespace = NamespaceFacts { queue: Some("q".into()), ..NamespaceFacts::default() };
-    let context =
-        JobContext { fresh_id: "fresh", namespace: &namespace, requester, write, manager: None, queue_exists: true };
+    let context = JobContext { fresh_id: "fresh", namespace: &namespace, requester, manager: None, queue_exists: true };
     match mutate(job, old, &context) {
         Admit::Allowed(Allowed { outcome, patch, warnings }) => {
             let mut patched = job.clone();
@@ -28,11 +27,11 @@ fn hook(job: &Value, old: Option<&Value>, requester: &str, write: Write) -> Seen
 }
 
 fn create(job: &Value) -> Seen {
-    hook(job, None, "alice", Write::Patch)
+    hook(job, None, "alice")
 }
 
-fn update(old: &Value, new: &Value, write: Write) -> Seen {
-    hook(new, Some(old), "alice", write)
+fn update(old: &Value, new: &Value) -> Seen {
+    hook(new, Some(old), "alice")
 }
 
 /// The documents' Indexed Job, as the API server shows it to the hook.
@@ -135,14 +134,8 @@ fn a_job_left_outside_is_not_changed_and_the_user_hears_why() {
 fn a_selector_on_our_own_labels_is_refused() {
     let job = with(indexed(), "spec selector", json!({"matchLabels": {keys::JOB_ID: "x"}}));
     let namespace = NamespaceFacts { queue: Some("q".into()), ..NamespaceFacts::default() };
-    let context = JobContext {
-        fresh_id: "f",
-        namespace: &namespace,
-        requester: "a",
-        write: Write::Patch,
-        manager: None,
-        queue_exists: true,
-    };
+    let context =
+        JobContext { fresh_id: "f", namespace: &namespace, requester: "a", manager: None, queue_exists: true };
     assert!(matches!(mutate(&job, None, &context), Admit::Refused(refusal) if refusal.code == 422));
 }
 
@@ -185,7 +178,7 @@ fn reserved_variables_are_warned_of_once() {
 #[test]
 fn false_re_applied_by_a_sync_leaves_a_queued_job_as_it_is() {
     let old = queued();
-    let seen = update(&old, &with(old.clone(), "spec suspend", json!(false)), Write::Patch);
+    let seen = update(&old, &with(old.clone(), "spec suspend", json!(false)));
     assert_eq!(seen.job, old);
 }
 
@@ -195,13 +188,13 @@ fn replacing_with_the_original_manifest_leaves_a_queued_job_as_it_is() {
     let mut manifest = indexed();
     manifest["metadata"]["labels"] = json!({});
     manifest["spec"]["template"]["metadata"]["annotations"] = json!({});
-    assert_eq!(update(&old, &manifest, Write::Replace).job, old);
+    assert_eq!(update(&old, &manifest).job, old);
 }
 
 #[test]
 fn false_clears_the_users_hold_and_releases_nothing() {
     let held = create(&with(indexed(), "spec suspend", json!(true))).job;
-    let seen = update(&held, &with(held.clone(), "spec suspend", json!(false)), Write::Patch).job;
+    let seen = update(&held, &with(held.clone(), "spec suspend", json!(false))).job;
     assert_eq!(seen["spec"]["suspend"], true);
     assert_eq!(seen["metadata"]["annotations"], json!({}));
 }
@@ -214,19 +207,37 @@ fn true_in_a_manifest_that_did_not_say_so_holds_a_waiting_job_and_false_lets_it_
         with(job, "spec suspend", json!(suspend))
     };
     let queued = create(&applied(indexed(), false)).job;
-    let held = update(&queued, &applied(queued.clone(), true), Write::Patch).job;
+    let held = update(&queued, &applied(queued.clone(), true)).job;
     assert_eq!(held["metadata"]["annotations"][keys::SUSPEND], "true");
-    assert_eq!(update(&held, &applied(held.clone(), true), Write::Patch).job, held, "applied again");
-    let again = update(&held, &applied(held.clone(), false), Write::Patch).job;
+    assert_eq!(update(&held, &applied(held.clone(), true)).job, held, "applied again");
+    let again = update(&held, &applied(held.clone(), false)).job;
     assert_eq!((&again["spec"]["suspend"], again["metadata"]["annotations"].get(keys::SUSPEND)), (&json!(true), None));
 }
 
 #[test]
+fn the_annotation_removed_from_what_is_stored_lets_go_and_a_manifest_without_it_does_not() {
+    let held = create(&with(indexed(), "spec suspend", json!(true))).job;
+    let removed = without(held.clone(), "/metadata/annotations", keys::SUSPEND);
+    assert!(update(&held, &removed).job["metadata"]["annotations"].get(keys::SUSPEND).is_none());
+    let manifest = with(indexed(), "spec suspend", json!(true));
+    assert_eq!(update(&held, &manifest).job["metadata"]["annotations"][keys::SUSPEND], "true");
+}
+
+#[test]
+fn writing_back_what_was_read_holds_nothing() {
+    let queued = queued();
+    let kept = json!({"metadata": {"labels": queued["metadata"]["labels"]}, "spec": {"suspend": true}}).to_string();
+    let key = "metadata annotations kubectl.kubernetes.io/last-applied-configuration";
+    let replaced = with(queued.clone(), key, json!(kept));
+    assert!(update(&queued, &replaced).job["metadata"]["annotations"].get(keys::SUSPEND).is_none());
+}
+
+#[test]
 fn true_after_release_suspends_and_false_queues_again() {
-    let suspended = update(&released(), &with(released(), "spec suspend", json!(true)), Write::Patch).job;
+    let suspended = update(&released(), &with(released(), "spec suspend", json!(true))).job;
     assert_eq!(suspended["metadata"]["annotations"], json!({keys::SUSPEND: "true"}));
     assert_eq!(suspended["spec"]["suspend"], true);
-    let again = update(&suspended, &with(suspended.clone(), "spec suspend", json!(false)), Write::Patch).job;
+    let again = update(&suspended, &with(suspended.clone(), "spec suspend", json!(false))).job;
     assert_eq!((&again["spec"]["suspend"], &again["metadata"]["annotations"]), (&json!(true), &json!({})));
 }
 
@@ -234,7 +245,7 @@ fn true_after_release_suspends_and_false_queues_again() {
 fn a_finished_job_is_not_suspended_again() {
     let done = with(released(), "status conditions", json!([{"type": "Complete", "status": "True"}]));
     let new = with(done.clone(), "spec suspend", json!(true));
-    assert_eq!(update(&done, &new, Write::Patch).operations, 0);
+    assert_eq!(update(&done, &new).operations, 0);
 }
 
 #[test]
@@ -246,20 +257,20 @@ fn nobody_but_the_controller_writes_our_keys() {
         json!("p"),
     );
     let forged = with(forged, "metadata annotations bulkhead.dev/status", json!("fine"));
-    let seen = update(&old, &forged, Write::Patch);
+    let seen = update(&old, &forged);
     assert_eq!(seen.job, old);
     assert_eq!(seen.warnings.len(), 1);
     let release = released();
-    assert_eq!(hook(&release, Some(&queued()), keys::CONTROLLER_USER, Write::Patch).operations, 0);
+    assert_eq!(hook(&release, Some(&queued()), keys::CONTROLLER_USER).operations, 0);
 }
 
 #[test]
 fn a_job_older_than_the_label_is_left_alone() {
     let old = indexed();
     let new = with(old.clone(), "metadata labels", json!({"mine": "x"}));
-    assert_eq!(update(&old, &new, Write::Patch).operations, 0);
+    assert_eq!(update(&old, &new).operations, 0);
     let late = with(old.clone(), "metadata labels", json!({keys::QUEUE: "q"}));
-    let seen = update(&old, &late, Write::Patch);
+    let seen = update(&old, &late);
     assert_eq!((seen.operations, seen.outcome, seen.warnings.len()), (0, Outcome::LeftAlone, 1));
 }
 
@@ -269,14 +280,14 @@ fn none_survives_a_replace() {
     let old = create(&manifest).job;
     let mut again = manifest;
     again["spec"]["template"]["metadata"]["labels"] = json!({});
-    assert_eq!(update(&old, &again, Write::Replace).job, old);
+    assert_eq!(update(&old, &again).job, old);
 }
 
 #[test]
 fn the_number_of_children_follows_the_job_only_while_its_template_may_change() {
     let resize = |old: Value| {
         let new = with(old.clone(), "spec completions", json!(7));
-        update(&old, &new, Write::Patch).job["spec"]["template"]["metadata"]["annotations"][keys::ARRAY_SIZE].clone()
+        update(&old, &new).job["spec"]["template"]["metadata"]["annotations"][keys::ARRAY_SIZE].clone()
     };
     assert_eq!(resize(queued()), "7");
     assert_eq!(resize(released()), "5");

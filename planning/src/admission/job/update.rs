@@ -9,7 +9,7 @@ use super::super::policy::array_size;
 use super::super::{Admit, Outcome, reserved};
 use super::ask::asks_to_suspend;
 use super::suspend::{Suspension, decide};
-use super::{JobContext, TEMPLATE_ANNOTATIONS, TEMPLATE_LABELS, template_annotation, template_label};
+use super::{JobContext, TEMPLATE_ANNOTATIONS, TEMPLATE_LABELS, Write, template_annotation, template_label};
 use model::keys;
 use serde_json::Value;
 
@@ -29,9 +29,9 @@ pub(super) fn update(job: &Value, old: &Value, context: &JobContext) -> Admit {
     reserved::restore_one(&mut editor, old, &["metadata", "labels", keys::QUEUE]);
     keep_stamps(&mut editor, job, old);
     if !finished(old) {
-        let mut wish = read(job);
-        wish.held |= asks_to_suspend(job, old, context.write, context.manager);
-        apply(&mut editor, decide(read(old), wish, context.write));
+        let (write, mut wish) = (Write::of(job), read(job));
+        wish.held |= asks_to_suspend(job, old, write, context.manager);
+        apply(&mut editor, decide(read(old), wish, write));
     }
     Admit::edited(Outcome::Kept, editor, changed_queue(job, old, ALREADY_QUEUED))
 }
