@@ -78,7 +78,8 @@ pub(super) fn processor_time(pid: u32) -> Result<Duration> {
     let mut all = Duration::ZERO;
     for task in fs::read_dir(&path).with_context(|| format!("cannot read {path}"))? {
         let path = task?.path().join("schedstat");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        // A thread may end while we look.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
         all += ran(&text).with_context(|| format!("{} says {text:?}", path.display()))?;
     }
     Ok(all)
