@@ -48,6 +48,10 @@ pub const TAINTED: &str = "bulkhead.dev/tainted";
 pub const GATE: &str = "bulkhead.dev/dispatch";
 /// Finalizer on a BatchNode until its machine is gone.
 pub const MACHINE_FINALIZER: &str = "bulkhead.dev/machine";
+/// Finalizer on a pod made for the API until its outcome is stored.
+pub const RECORD_FINALIZER: &str = "bulkhead.dev/record";
+/// Annotation on a pod made for the API: how often its attempt was placed before (from 0).
+pub const PLACEMENT: &str = "bulkhead.dev/placement";
 /// Taint key of every batch node; value [`BATCH_TAINT_VALUE`].
 pub const BATCH_TAINT: &str = "batch.amazonaws.com/batch-node";
 /// Value of the batch taint.

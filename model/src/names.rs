@@ -4,6 +4,8 @@
 
 use uuid::Uuid;
 
+use crate::job::JobId;
+
 /// The account and region that ARNs are made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArnBase {
@@ -25,6 +27,21 @@ impl ArnBase {
         format!("arn:aws:batch:{}:{}:compute-environment/{aws_name}", self.region, self.account)
     }
 
+    /// ARN of a job queue.
+    pub fn job_queue(&self, aws_name: &str) -> String {
+        format!("arn:aws:batch:{}:{}:job-queue/{aws_name}", self.region, self.account)
+    }
+
+    /// ARN of a revision of a job definition.
+    pub fn job_definition(&self, name: &str, revision: u32) -> String {
+        format!("arn:aws:batch:{}:{}:job-definition/{name}:{revision}", self.region, self.account)
+    }
+
+    /// ARN of a job or of a child.
+    pub fn job(&self, id: JobId) -> String {
+        format!("arn:aws:batch:{}:{}:job/{id}", self.region, self.account)
+    }
+
     /// UUID (version 3) of a compute environment: that of its ARN in the URL name space.
     pub fn compute_environment_uuid(&self, aws_name: &str) -> String {
         Uuid::new_v3(&Uuid::NAMESPACE_URL, self.compute_environment(aws_name).as_bytes()).to_string()
@@ -40,6 +57,13 @@ pub fn object_name(aws_name: &str) -> String {
     }
     let hash = Uuid::new_v3(&Uuid::NAMESPACE_URL, aws_name.as_bytes()).simple().to_string();
     format!("{}-{}", &lower[..lower.len().min(100)], &hash[..6])
+}
+
+/// Name of the pod of an attempt: the same for everybody who makes it, so that making it twice is harmless. Like AWS Batch's it ends in a
+/// UUID of version 3.
+pub fn pod_name(id: JobId, attempt: u32, placement: u32) -> String {
+    let unit = format!("{id}/{attempt}/{placement}");
+    format!("aws-batch.{}", Uuid::new_v3(&Uuid::NAMESPACE_OID, unit.as_bytes()))
 }
 
 /// Name of a machine, its Node and its BatchNode: the environment's object name (shortened) and a suffix.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A job's state, in AWS Batch's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum JobState {
     /// Known, not looked at yet.
@@ -23,6 +23,26 @@ pub enum JobState {
     Succeeded,
     /// Ended badly.
     Failed,
+}
+
+impl JobState {
+    /// It has ended, and nothing changes it any more.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Submitted => "SUBMITTED",
+            Self::Pending => "PENDING",
+            Self::Runnable => "RUNNABLE",
+            Self::Starting => "STARTING",
+            Self::Running => "RUNNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+        }
+    }
 }
 
 /// Why a job or one of its units waits.

@@ -56,7 +56,7 @@ pub fn jobset_definitions(jobset: &Path) -> PathBuf {
 }
 
 /// `${XDG_CACHE_HOME:-~/.cache}/bulkhead/bin`.
-fn cache_directory() -> Result<PathBuf> {
+pub(crate) fn cache_directory() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME")
         .or_else(|| set("HOME").map(|home| home.join(".cache")))

@@ -38,9 +38,16 @@ const NEEDS: [Need; 13] = [
     Need { file: "/bin/busybox", package: "busybox-static", is_static: true },
     Need { file: "/bin/bash-static", package: "bash-static", is_static: true },
 ];
+/// Packages of a Python that can make virtual environments.
+const PYTHON: [&str; 2] = ["python3", "python3-venv"];
+/// Package of the database that tests start by themselves, in a directory of their own.
+const POSTGRESQL: [&str; 1] = ["postgresql"];
 /// Packages whose daemon Debian would start and enable.
-const DAEMONS: [(&str, &str); 2] =
-    [("containerd", "containerd.service"), ("docker-registry", "docker-registry.service")];
+const DAEMONS: [(&str, &str); 3] = [
+    ("containerd", "containerd.service"),
+    ("docker-registry", "docker-registry.service"),
+    ("postgresql", "postgresql.service"),
+];
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const OUR_POLICY: &str =
     "#!/bin/sh\n# Written by the Bulkhead testbed while it installs packages: start no daemon.\nexit 101\n";
@@ -56,12 +63,64 @@ pub fn ensure() -> Result<()> {
     if !root || !debian {
         bail!(complaint(&missing, root, debian));
     }
+    install(&missing)?;
+    let left = self::missing();
+    if !left.is_empty() {
+        bail!("these packages were installed but their files are not where they are expected: {}", left.join(" "));
+    }
+    Ok(())
+}
+
+/// Makes sure that there is a Python that can make virtual environments, which clients of the AWS API need.
+pub(crate) fn ensure_python() -> Result<()> {
+    // Where the modules lie depends on the version; whether they work is the question.
+    let works = || {
+        let made = Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
+        made.is_ok_and(|output| output.status.success())
+    };
+    if works() {
+        return Ok(());
+    }
+    let is_ours = rustix::process::geteuid().is_root() && Path::new("/etc/debian_version").exists();
+    if is_ours {
+        install(&PYTHON)?;
+    }
+    if !works() {
+        bail!(
+            "python3 with its modules venv and ensurepip is missing; on Debian: apt-get install {}",
+            PYTHON.join(" ")
+        );
+    }
+    Ok(())
+}
+
+/// Makes sure that tests can start a PostgreSQL of their own.
+pub fn ensure_postgresql() -> Result<()> {
+    let programs = || {
+        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        versions.map(|version| version.path().join("bin/initdb")).any(|program| program.exists())
+    };
+    if programs() {
+        return Ok(());
+    }
+    let is_ours = rustix::process::geteuid().is_root() && Path::new("/etc/debian_version").exists();
+    if is_ours {
+        install(&POSTGRESQL)?;
+    }
+    if !programs() {
+        bail!("the programs of PostgreSQL are missing; on Debian: apt-get install {}", POSTGRESQL.join(" "));
+    }
+    Ok(())
+}
+
+/// Installs Debian packages, as root.
+fn install(missing: &[&'static str]) -> Result<()> {
     say(&format!("installing {}", missing.join(" ")));
     let enabled_before: Vec<bool> = DAEMONS.iter().map(|(package, _)| !missing.contains(package)).collect();
     let policy = Policy::install()?;
     apt(&["update", "-qq"])?;
     let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
-    install.extend(&missing);
+    install.extend(missing);
     apt(&install)?;
     drop(policy);
     for ((_, unit), before) in DAEMONS.iter().zip(enabled_before) {
@@ -69,10 +128,6 @@ pub fn ensure() -> Result<()> {
             // Installed for us alone: not at the next boot either.
             let _ = Command::new("systemctl").args(["disable", "--quiet", unit]).status();
         }
-    }
-    let left = self::missing();
-    if !left.is_empty() {
-        bail!("these packages were installed but their files are not where they are expected: {}", left.join(" "));
     }
     Ok(())
 }

@@ -8,18 +8,35 @@ use crate::checkout::{metadata, own_packages};
 use crate::report;
 
 /// Crates of the workspace and which of it they may use.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("planning", &["model"]),
     ("api", &["model", "planning"]),
+    ("records", &["model", "planning", "api"]),
     ("cluster", &["model", "planning", "api"]),
     ("certs", &["model", "api", "cluster"]),
     // Edges do not know each other.
     ("webhook", &["model", "planning", "api", "cluster", "certs"]),
     ("scheduler", &["model", "planning", "api", "cluster"]),
-    ("queue", &["model", "planning", "api", "cluster"]),
+    ("queue", &["model", "planning", "api", "cluster", "records"]),
     ("nodes", &["model", "planning", "api", "cluster"]),
-    ("bulkhead", &["model", "planning", "api", "cluster", "certs", "webhook", "scheduler", "queue", "nodes"]),
+    ("gateway", &["model", "planning", "api", "cluster", "records"]),
+    (
+        "bulkhead",
+        &[
+            "model",
+            "planning",
+            "api",
+            "records",
+            "cluster",
+            "certs",
+            "webhook",
+            "scheduler",
+            "queue",
+            "nodes",
+            "gateway",
+        ],
+    ),
     // Tools see Bulkhead from outside; what they share with it is vocabulary, types and the way to connect.
     ("testbed", &["model", "api"]),
     ("tests", &["model", "api", "cluster", "testbed"]),

@@ -2,16 +2,13 @@
 //! nothing that looks complete.
 
 use std::fs;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use super::module::{Binary, Module};
-use crate::files;
-use crate::say::{say, say_again};
+use crate::{files, progress};
 
 /// File of KWOK's stages in the cache.
 pub(super) const KWOK_STAGES: &str = "kwok-stages.yaml";
@@ -64,42 +61,11 @@ fn write_module(module: Module, directory: &Path) -> Result<()> {
 fn compile(module: Module, binary: Binary, work: &Path, out: &Path) -> Result<()> {
     let what = format!("{} {}", binary.file(), module.version());
     let log_path = out.join(format!(".{}.log", binary.file()));
-    let log = fs::File::create(&log_path)?;
-    let begin = Instant::now();
-    let mut child = Command::new("go")
-        .arg("build")
-        .args(module.flags())
-        .arg("-o")
-        .arg(out.join(binary.file()))
-        .arg(binary.package())
-        .current_dir(work)
-        .env("CGO_ENABLED", "0")
-        .env("GOWORK", "off")
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-        .context("cannot start `go build`")?;
-    let live = std::io::stderr().is_terminal();
-    let mut told = 0;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        let seconds = begin.elapsed().as_secs();
-        if seconds >= told + if live { 1 } else { 15 } {
-            told = seconds;
-            say_again(&format!("building {what}: {seconds} s (the first build of all takes minutes)"));
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    };
-    if !status.success() {
-        let text = fs::read_to_string(&log_path).unwrap_or_default();
-        bail!("building {what} failed ({status}):\n{}", text.trim());
-    }
-    fs::remove_file(&log_path)?;
-    say(&format!("built {what} in {:.0} s", begin.elapsed().as_secs_f64()));
-    Ok(())
+    let mut command = Command::new("go");
+    command.arg("build").args(module.flags()).arg("-o").arg(out.join(binary.file())).arg(binary.package());
+    command.current_dir(work).env("CGO_ENABLED", "0").env("GOWORK", "off");
+    let doing = format!("building {what} (the first build of all takes minutes)");
+    progress::run(&mut command, &log_path, &doing, &format!("built {what}"))
 }
 
 /// The stages shipped with KWOK: nodes that keep their lease, and pods that run and complete at once.

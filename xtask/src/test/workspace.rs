@@ -29,6 +29,8 @@ pub(super) fn clippy() -> Result<()> {
 
 /// All tests but the end-to-end ones: one build of the whole workspace, so that no dependency is built twice.
 pub(super) fn unit() -> Result<()> {
+    // The record store is tested on it.
+    testbed::ensure_postgresql()?;
     let targets = test_targets(&metadata()?, E2E);
     let mut tests = tool::cargo();
     tests.args(["test", "--workspace", "--locked", "--quiet", "--no-fail-fast", "--lib", "--bins", "--examples"]);

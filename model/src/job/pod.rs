@@ -1,0 +1,108 @@
+//! What is seen of the pod of an attempt.
+//!
+//! Invariant: facts, not judgements. Does not know Kubernetes objects: whoever builds it has decoded them.
+
+use jiff::Timestamp;
+
+use super::JobId;
+
+/// What is seen of the pod of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodFacts {
+    /// The job it says it is of.
+    pub job: JobId,
+    /// Number of the attempt it says it is.
+    pub attempt: u32,
+    /// Number of the placement it says it is.
+    pub placement: u32,
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// UID.
+    pub uid: String,
+    /// Name of its node; `None`: kube-scheduler has not chosen yet.
+    pub node: Option<String>,
+    /// Phase.
+    pub phase: PodPhase,
+    /// `status.reason`: `Evicted`, `OutOfcpu`, `NodeLost`.
+    pub reason: Option<String>,
+    /// `status.message`.
+    pub message: Option<String>,
+    /// Reason of condition `DisruptionTarget`, if that is true: `DeletionByPodGC`, `TerminationByKubelet`, `EvictionByEvictionAPI`.
+    pub disruption: Option<String>,
+    /// Containers.
+    pub containers: Vec<ContainerFacts>,
+    /// Init containers.
+    pub init_containers: Vec<ContainerFacts>,
+    /// When its deletion was asked for.
+    pub deleting: Option<Timestamp>,
+    /// The kubelet has confirmed the deletion (grace period 0): nothing of it runs any more.
+    pub confirmed: bool,
+    /// It still carries the finalizer that keeps it until its outcome is stored.
+    pub kept: bool,
+}
+
+impl PodFacts {
+    /// Nothing of it runs any more.
+    pub fn ended(&self) -> bool {
+        matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed) || self.confirmed
+    }
+}
+
+/// A pod's phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PodPhase {
+    /// Not all containers have been started.
+    #[default]
+    Pending,
+    /// At least one main container was started.
+    Running,
+    /// All ended with 0.
+    Succeeded,
+    /// All ended, at least one badly; or the kubelet refused or evicted it.
+    Failed,
+    /// Its node has not been heard of.
+    Unknown,
+}
+
+/// What is seen of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerFacts {
+    /// Name.
+    pub name: String,
+    /// Id that the runtime gave it.
+    pub id: Option<String>,
+    /// What it does.
+    pub state: ContainerState,
+}
+
+/// What a container does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    /// It has not started.
+    Waiting {
+        /// `ContainerCreating`, `PodInitializing`, `ImagePullBackOff`, `ErrImagePull`, `CreateContainerConfigError`.
+        reason: Option<String>,
+        /// The kubelet's words.
+        message: Option<String>,
+    },
+    /// It runs.
+    Running {
+        /// Since when.
+        since: Option<Timestamp>,
+    },
+    /// It ended.
+    Ended {
+        /// Exit code.
+        exit_code: i32,
+        /// `Completed`, `Error`, `OOMKilled`, `ContainerCannotRun`, `StartError`.
+        reason: Option<String>,
+        /// The runtime's words.
+        message: Option<String>,
+        /// When it began.
+        started: Option<Timestamp>,
+        /// When it ended.
+        finished: Option<Timestamp>,
+    },
+}

@@ -1,0 +1,138 @@
+//! Job definitions: registered, found, deregistered.
+//!
+//! Invariant: a revision never changes but for being deregistered, and its number is never given out again.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::error::Error;
+use crate::list::{Bind, Conditions, Page, invalid};
+use crate::rows::{list, number, read, time};
+use crate::store::Store;
+
+const COLUMNS: &str = "d.name, d.revision, d.body, d.created, d.deregistered";
+
+/// A revision of a job definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Definition {
+    /// Its name.
+    pub name: String,
+    /// Its revision, from 1.
+    pub revision: u32,
+    /// ACTIVE: it was not deregistered.
+    pub active: bool,
+    /// What was registered.
+    pub body: Value,
+    /// When.
+    pub created: Timestamp,
+}
+
+impl Store {
+    /// Stores a new revision: one more than the highest that was ever given out under this name.
+    pub async fn register(&self, name: &str, body: &Value, at: Timestamp) -> Result<u32, Error> {
+        if name.contains('\0') {
+            return Err(Error::Invalid(format!("{name:?} contains a NUL character, which cannot be stored")));
+        }
+        self.call("register", async {
+            let mut transaction = self.database.begin().await?;
+            // Who comes at the same time waits here for the row, or for the whole file.
+            let text = "INSERT INTO revisions (name, last) VALUES ($1, 1)
+                ON CONFLICT (name) DO UPDATE SET last = revisions.last + 1 RETURNING last";
+            let row = sqlx::query(text).bind(name.to_owned()).fetch_one(&mut *transaction).await?;
+            let revision = number(&row, 0)?;
+            let text = "INSERT INTO definitions (name, revision, body, created) VALUES ($1, $2, $3, $4)";
+            let query = sqlx::query(text).bind(name.to_owned()).bind(i64::from(revision)).bind(body.to_string());
+            query.bind(at.as_millisecond()).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(revision)
+        })
+        .await
+    }
+
+    /// One revision, ACTIVE or not; without a number the latest that is ACTIVE.
+    pub async fn definition(&self, name: &str, revision: Option<u32>) -> Result<Option<Definition>, Error> {
+        self.call("definition", async {
+            let mut conditions = Conditions::default();
+            conditions.add("d.name = ?", [Bind::Text(name.to_owned())])?;
+            match revision {
+                Some(revision) => conditions.add("d.revision = ?", [Bind::Number(i64::from(revision))])?,
+                None => conditions.add("d.deregistered IS NULL", [])?,
+            }
+            let clause = &conditions.text;
+            let text = format!("SELECT {COLUMNS} FROM definitions d{clause} ORDER BY d.revision DESC LIMIT 1");
+            let query = sqlx::query_with(self.database.dialect.sql(&text), conditions.into_arguments());
+            query.fetch_optional(&self.database.reads).await?.as_ref().map(definition).transpose()
+        })
+        .await
+    }
+
+    /// A page of at most `limit` revisions by name, of one name the newest first. `ids`: only these, without a number all revisions of the
+    /// name; `name`: only of this name; `active`: only those that are, or are not, ACTIVE; `after`: the [`Page::next`] of the page before.
+    pub async fn definitions(
+        &self,
+        ids: Option<&[(String, Option<u32>)]>,
+        name: Option<&str>,
+        active: Option<bool>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Definition>, Error> {
+        let after = after.map(after_definition).transpose()?;
+        self.call("definitions", async {
+            let mut conditions = Conditions::default();
+            if let Some(ids) = ids {
+                conditions = Conditions::each(list(ids.iter().map(|(name, revision)| json!([name, revision]))))?;
+                let given = "EXISTS (SELECT 1 FROM {each} AS v WHERE d.name = CAST(v.value->>0 AS TEXT)
+                    AND d.revision = COALESCE(CAST(v.value->>1 AS BIGINT), d.revision))";
+                conditions.add(given, [])?;
+            }
+            if let Some(name) = name {
+                conditions.add("d.name = ?", [Bind::Text(name.to_owned())])?;
+            }
+            match active {
+                Some(true) => conditions.add("d.deregistered IS NULL", [])?,
+                Some(false) => conditions.add("d.deregistered IS NOT NULL", [])?,
+                None => {}
+            }
+            if let Some((revision, name)) = after {
+                let revision = Bind::Number(i64::from(revision));
+                conditions.add("d.name >= ?", [Bind::Text(name.clone())])?;
+                conditions.add("(d.name > ? OR d.revision < ?)", [Bind::Text(name), revision])?;
+            }
+            let at = conditions.bind(Bind::Number(i64::from(limit) + 1))?;
+            let clause = &conditions.text;
+            let text =
+                format!("SELECT {COLUMNS} FROM definitions d{clause} ORDER BY d.name, d.revision DESC LIMIT {at}");
+            let query = sqlx::query_with(self.database.dialect.sql(&text), conditions.into_arguments());
+            let rows = query.fetch_all(&self.database.reads).await?;
+            let items = rows.iter().map(definition).collect::<Result<_, _>>()?;
+            Ok(Page::new(items, limit, |it: &Definition| format!("{}.{}", it.revision, it.name)))
+        })
+        .await
+    }
+
+    /// Takes a revision out of use. One that is unknown, or is out of use already, stays as it is.
+    pub async fn deregister(&self, name: &str, revision: u32, at: Timestamp) -> Result<(), Error> {
+        self.call("deregister", async {
+            let text =
+                "UPDATE definitions SET deregistered = $1 WHERE name = $2 AND revision = $3 AND deregistered IS NULL";
+            let query = sqlx::query(text).bind(at.as_millisecond()).bind(name.to_owned()).bind(i64::from(revision));
+            query.execute(&self.database.writes).await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn definition(row: &AnyRow) -> Result<Definition, Error> {
+    let (name, revision): (String, u32) = (row.try_get(0)?, number(row, 1)?);
+    let body = read(&row.try_get::<String, _>(2)?, &format!("job definition {name}:{revision}"))?;
+    let deregistered: Option<i64> = row.try_get(4)?;
+    Ok(Definition { name, revision, active: deregistered.is_none(), body, created: time(row, 3)? })
+}
+
+fn after_definition(cursor: &str) -> Result<(u32, String), Error> {
+    let parts = cursor.split_once('.').and_then(|(revision, name)| Some((revision.parse().ok()?, name.to_owned())));
+    parts.ok_or_else(|| invalid(cursor))
+}

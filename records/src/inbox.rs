@@ -1,0 +1,121 @@
+//! What the leader has not taken up yet: new jobs, and wishes to end jobs.
+//!
+//! Invariant: a request is there until the leader has stored what it did about it ([`Store::write`]). Of requests of one kind for one job
+//! the first counts.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use model::job::{JobId, JobRecord, Spec, Stop, StopKind};
+use serde_json::{Value, json};
+use sqlx::{Any, Row, Transaction};
+
+use crate::database::Dialect;
+use crate::error::Error;
+use crate::jobs::specs;
+use crate::rows::{RECORD, child, id, list, read, record, written};
+use crate::store::Store;
+
+/// A wish to end a job: `CancelJob`, `TerminateJob`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The job, array job or child.
+    pub id: JobId,
+    /// Which kind of end, and why.
+    pub stop: Stop,
+}
+
+/// What the leader has not taken up yet.
+#[derive(Clone, Debug, Default)]
+pub struct Inbox {
+    /// SUBMITTED jobs of the API that are no children, oldest first.
+    pub submitted: Vec<(JobRecord, Arc<Spec>)>,
+    /// Requests, oldest first. The job of one may have ended in the meantime: it is taken all the same.
+    pub requests: Vec<Request>,
+}
+
+/// A request is for its job only while that has not ended.
+const REQUEST: &str = "INSERT INTO requests (job, child, kind, stop, asked)
+    SELECT j.job, j.child, CAST(v.value->>2 AS TEXT), CAST(v.value->>3 AS TEXT), CAST(v.value->>4 AS BIGINT)
+    FROM {each} AS v JOIN jobs j ON j.job = CAST(v.value->>0 AS TEXT) AND j.child = CAST(v.value->>1 AS BIGINT)
+    WHERE j.state NOT IN ('SUCCEEDED', 'FAILED')
+    ON CONFLICT (job, child, kind) DO NOTHING";
+
+const TAKEN: &str = "DELETE FROM requests WHERE (job, child, kind) IN (
+    SELECT CAST(value->>0 AS TEXT), CAST(value->>1 AS BIGINT), CAST(value->>2 AS TEXT) FROM {each})";
+
+impl Store {
+    /// Stores a wish to end a job. Nothing is stored for a job that is unknown or has ended.
+    pub async fn request_stop(&self, request: &Request) -> Result<(), Error> {
+        self.call("request_stop", self.writer.request(request.clone())).await
+    }
+
+    /// What the leader has not taken up yet: at most `limit` jobs, at most `limit` requests.
+    pub async fn inbox(&self, limit: u32) -> Result<Inbox, Error> {
+        self.call("inbox", async {
+            let mut transaction = self.database.look().await?;
+            let text = format!(
+                "SELECT {RECORD} FROM jobs j WHERE j.state = 'SUBMITTED' AND j.child = -1 AND j.door = 'api'
+                 ORDER BY j.created, j.job LIMIT $1"
+            );
+            let dialect = self.database.dialect;
+            let rows = sqlx::query(dialect.sql(&text)).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
+            let records: Vec<JobRecord> = rows.iter().map(record).collect::<Result<_, _>>()?;
+            let specs = specs(&mut transaction, dialect, records.iter().map(|it| it.id.job)).await?;
+            let text = "SELECT job, child, stop FROM requests ORDER BY asked, job, child LIMIT $1";
+            let rows = sqlx::query(text).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
+            let requests =
+                rows.iter().map(|row| Ok(Request { id: id(row, 0)?, stop: stop(&row.try_get::<String, _>(2)?)? }));
+            let requests = requests.collect::<Result<_, Error>>()?;
+            let submitted = records.into_iter().map(|it| Ok((it.clone(), specs.of(it.id)?)));
+            Ok(Inbox { submitted: submitted.collect::<Result<_, Error>>()?, requests })
+        })
+        .await
+    }
+}
+
+pub(crate) fn stop(text: &str) -> Result<Stop, Error> {
+    read(text, "a request to end a job")
+}
+
+/// Stores requests.
+pub(crate) async fn store(
+    transaction: &mut Transaction<'static, Any>,
+    dialect: Dialect,
+    requests: &[&Request],
+) -> Result<(), Error> {
+    if requests.is_empty() {
+        return Ok(());
+    }
+    let asked = Timestamp::now().as_millisecond();
+    let row = |it: &&Request| {
+        let stop = written(&it.stop)?;
+        Ok(json!([it.id.job.to_string(), child(it.id), kind(it.stop.kind), stop, asked]))
+    };
+    let rows = requests.iter().map(row).collect::<Result<Vec<Value>, Error>>()?;
+    sqlx::query(dialect.sql(REQUEST)).bind(list(rows)).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// Removes requests that were taken up, and no others of the same jobs.
+pub(crate) async fn take(
+    transaction: &mut Transaction<'static, Any>,
+    dialect: Dialect,
+    taken: &[Request],
+) -> Result<(), Error> {
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let rows = taken.iter().map(|it| json!([it.id.job.to_string(), child(it.id), kind(it.stop.kind)]));
+    sqlx::query(dialect.sql(TAKEN)).bind(list(rows)).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+fn kind(kind: StopKind) -> &'static str {
+    match kind {
+        StopKind::Cancel => "cancel",
+        StopKind::Terminate => "terminate",
+        StopKind::Timeout => "timeout",
+        StopKind::Hopeless => "hopeless",
+    }
+}

@@ -1,0 +1,218 @@
+//! Reads jobs: by id, all that live, their states, their history.
+//!
+//! Invariant: one answer shows one moment, and takes the same number of statements for one job as for a hundred.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+use model::job::{Attempt, JobId, JobRecord, Spec, Stop, StopKind};
+use model::status::JobState;
+use serde_json::Value;
+use sqlx::{Any, Row, Transaction};
+use uuid::Uuid;
+
+use crate::database::Dialect;
+use crate::error::Error;
+use crate::inbox::stop;
+use crate::rows::{IDS, RECORD, child, id, ids, list, number, read, record, state, time};
+use crate::store::Store;
+
+/// A job as the store shows it.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Where it is.
+    pub record: JobRecord,
+    /// What was asked for; a child has its parent's.
+    pub spec: Arc<Spec>,
+    /// Its attempts that have ended, in order. Lists leave them out.
+    pub attempts: Vec<Attempt>,
+    /// Of an array job: how many of its children are in which state. The sum is its size.
+    pub children: Option<BTreeMap<JobState, u32>>,
+    /// An end that was asked for and that the leader has not taken up yet.
+    pub requested: Option<Stop>,
+}
+
+impl Store {
+    /// Jobs by id, in this order; unknown ids are left out.
+    pub async fn jobs(&self, wanted: &[JobId]) -> Result<Vec<Kept>, Error> {
+        self.call("jobs", async {
+            let mut transaction = self.database.look().await?;
+            let dialect = self.database.dialect;
+            let text =
+                format!("{IDS} SELECT {RECORD} FROM v CROSS JOIN jobs j WHERE j.job = v.job AND j.child = v.child");
+            let rows = sqlx::query(dialect.sql(&text)).bind(ids(wanted)).fetch_all(&mut *transaction).await?;
+            let records: Vec<JobRecord> = rows.iter().map(record).collect::<Result<_, _>>()?;
+            let mut attempts = attempts(&mut transaction, dialect, wanted).await?;
+            let mut kept = HashMap::new();
+            for mut it in assemble(&mut transaction, dialect, records).await? {
+                it.attempts = attempts.remove(&it.record.id).unwrap_or_default();
+                kept.insert(it.record.id, it);
+            }
+            Ok(wanted.iter().filter_map(|id| kept.get(id).cloned()).collect())
+        })
+        .await
+    }
+
+    /// All jobs that have not ended, parents and children, each parent before its children.
+    pub async fn live(&self) -> Result<Vec<(JobRecord, Arc<Spec>)>, Error> {
+        self.call("live", async {
+            let mut transaction = self.database.look().await?;
+            let dialect = self.database.dialect;
+            let text = format!(
+                "SELECT {RECORD} FROM jobs j WHERE j.state NOT IN ('SUCCEEDED', 'FAILED') ORDER BY j.job, j.child"
+            );
+            let mut records: Vec<JobRecord> = Vec::new();
+            {
+                let mut rows = sqlx::query(dialect.sql(&text)).fetch(&mut *transaction);
+                while let Some(row) = rows.try_next().await? {
+                    records.push(record(&row)?);
+                }
+            }
+            let specs = specs(&mut transaction, dialect, records.iter().map(|it| it.id.job)).await?;
+            records.into_iter().map(|it| specs.of(it.id).map(|spec| (it, spec))).collect()
+        })
+        .await
+    }
+
+    /// The states of jobs, ended or not; unknown ids are left out.
+    pub async fn outcomes(&self, wanted: &[JobId]) -> Result<HashMap<JobId, JobState>, Error> {
+        self.call("outcomes", async {
+            let text = format!(
+                "{IDS} SELECT j.job, j.child, j.state FROM v CROSS JOIN jobs j WHERE j.job = v.job AND j.child = v.child"
+            );
+            let query = sqlx::query(self.database.dialect.sql(&text)).bind(ids(wanted));
+            let rows = query.fetch_all(&self.database.reads).await?;
+            rows.iter().map(|row| Ok((id(row, 0)?, state(row, 2)?))).collect()
+        })
+        .await
+    }
+
+    /// Each change of state or reason with its time, oldest first; the submission is the first. Empty: the job is unknown.
+    pub async fn history(&self, id: JobId) -> Result<Vec<(Timestamp, JobState, Option<String>)>, Error> {
+        self.call("history", async {
+            // The submission is the row of the job itself.
+            let text = "SELECT -1 AS entry, created AS at, 'SUBMITTED' AS state, NULL AS reason FROM jobs WHERE job = $1 AND child = $2
+                UNION ALL SELECT entry, at, state, reason FROM history WHERE job = $1 AND child = $2 ORDER BY entry";
+            let query = sqlx::query(text).bind(id.job.to_string()).bind(child(id));
+            let rows = query.fetch_all(&self.database.reads).await?;
+            rows.iter().map(|row| Ok((time(row, 1)?, state(row, 2)?, row.try_get(3)?))).collect()
+        })
+        .await
+    }
+}
+
+/// Records with what belongs to them, but no attempts.
+pub(crate) async fn assemble(
+    transaction: &mut Transaction<'static, Any>,
+    dialect: Dialect,
+    records: Vec<JobRecord>,
+) -> Result<Vec<Kept>, Error> {
+    let specs = specs(transaction, dialect, records.iter().map(|it| it.id.job)).await?;
+    let all: Vec<JobId> = records.iter().map(|it| it.id).collect();
+    let mut requested = requested(transaction, dialect, &all).await?;
+    let is_array = |id: &JobId| id.child.is_none() && specs.of(*id).is_ok_and(|spec| spec.array_size.is_some());
+    let arrays: Vec<JobId> = all.iter().copied().filter(is_array).collect();
+    let mut children = children(transaction, dialect, &arrays).await?;
+    let kept = |record: JobRecord| {
+        let id = record.id;
+        Ok(Kept {
+            spec: specs.of(id)?,
+            attempts: Vec::new(),
+            children: is_array(&id).then(|| children.remove(&id).unwrap_or_default()),
+            requested: requested.remove(&id),
+            record,
+        })
+    };
+    records.into_iter().map(kept).collect()
+}
+
+/// Specs by job.
+pub(crate) struct Specs(HashMap<Uuid, Arc<Spec>>);
+
+impl Specs {
+    pub(crate) fn of(&self, id: JobId) -> Result<Arc<Spec>, Error> {
+        self.0.get(&id.job).cloned().ok_or_else(|| Error::Corrupt(format!("job {id} has no spec")))
+    }
+}
+
+/// The specs of jobs.
+pub(crate) async fn specs(
+    transaction: &mut Transaction<'static, Any>,
+    dialect: Dialect,
+    jobs: impl Iterator<Item = Uuid>,
+) -> Result<Specs, Error> {
+    let jobs: Vec<Uuid> = jobs.collect::<HashSet<_>>().into_iter().collect();
+    let mut specs = HashMap::with_capacity(jobs.len());
+    let text = "SELECT s.job, s.body FROM {each} AS v CROSS JOIN specs s WHERE s.job = CAST(v.value->>0 AS TEXT)";
+    for part in jobs.chunks(1000) {
+        let part = list(part.iter().map(|it| Value::from(vec![it.to_string()])));
+        let rows = sqlx::query(dialect.sql(text)).bind(part).fetch_all(&mut **transaction).await?;
+        for row in rows {
+            let (job, body): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let uuid = job.parse().map_err(|_| Error::Corrupt(format!("a job has the id {job:?}")))?;
+            specs.insert(uuid, Arc::new(read(&body, &format!("the spec of job {job}"))?));
+        }
+    }
+    Ok(Specs(specs))
+}
+
+async fn attempts(
+    transaction: &mut Transaction<'static, Any>,
+    dialect: Dialect,
+    of: &[JobId],
+) -> Result<HashMap<JobId, Vec<Attempt>>, Error> {
+    let text = format!(
+        "{IDS} SELECT a.job, a.child, a.number, a.body FROM v CROSS JOIN attempts a
+         WHERE a.job = v.job AND a.child = v.child ORDER BY a.number"
+    );
+    let rows = sqlx::query(dialect.sql(&text)).bind(ids(of)).fetch_all(&mut **transaction).await?;
+    let mut found = HashMap::<_, Vec<_>>::new();
+    for row in rows {
+        let id = id(&row, 0)?;
+        let attempt: Attempt = read(&row.try_get::<String, _>(3)?, &format!("an attempt of job {id}"))?;
+        found.entry(id).or_default().push(attempt);
+    }
+    Ok(found)
+}
+
+async fn requested(
+    transaction: &mut Transaction<'static, Any>,
+    dialect: Dialect,
+    of: &[JobId],
+) -> Result<HashMap<JobId, Stop>, Error> {
+    let text = format!(
+        "{IDS} SELECT r.job, r.child, r.stop FROM v CROSS JOIN requests r WHERE r.job = v.job AND r.child = v.child"
+    );
+    let rows = sqlx::query(dialect.sql(&text)).bind(ids(of)).fetch_all(&mut **transaction).await?;
+    let mut found = HashMap::<_, Stop>::new();
+    for row in rows {
+        let stop = stop(&row.try_get::<String, _>(2)?)?;
+        let known = found.entry(id(&row, 0)?).or_insert_with(|| stop.clone());
+        // A termination does more than a cancellation.
+        if stop.kind == StopKind::Terminate {
+            *known = stop;
+        }
+    }
+    Ok(found)
+}
+
+async fn children(
+    transaction: &mut Transaction<'static, Any>,
+    dialect: Dialect,
+    of: &[JobId],
+) -> Result<HashMap<JobId, BTreeMap<JobState, u32>>, Error> {
+    let mut found = HashMap::<_, BTreeMap<_, _>>::new();
+    if of.is_empty() {
+        return Ok(found);
+    }
+    let text = format!(
+        "{IDS} SELECT j.job, CAST(-1 AS BIGINT), j.state, COUNT(*) FROM v CROSS JOIN jobs j
+         WHERE j.job = v.job AND j.child >= 0 GROUP BY j.job, j.state"
+    );
+    for row in sqlx::query(dialect.sql(&text)).bind(ids(of)).fetch_all(&mut **transaction).await? {
+        found.entry(id(&row, 0)?).or_default().insert(state(&row, 2)?, number(&row, 3)?);
+    }
+    Ok(found)
+}

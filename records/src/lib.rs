@@ -1,0 +1,33 @@
+//! The record store: what is kept of jobs, their attempts and their definitions, long after their objects are gone.
+//!
+//! Invariant: what was answered `Ok` is on the disk. One code path for SQLite and PostgreSQL; only the way to connect, the types of
+//! columns and a handful of words differ ([`database`]). The gateway adds jobs and requests; the leader alone changes what is there.
+//!
+//! It does not decide which change of state is allowed, nor who is the leader.
+
+mod database;
+mod definitions;
+mod error;
+mod inbox;
+mod jobs;
+mod list;
+mod metrics;
+mod mirror;
+mod retain;
+mod rows;
+mod store;
+mod submit;
+mod write;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use definitions::Definition;
+pub use error::{Cause, Error};
+pub use inbox::{Inbox, Request};
+pub use jobs::Kept;
+pub use list::{By, Filter, Page, Pattern, Scope};
+pub use retain::Size;
+pub use store::Store;
+pub use submit::Submission;

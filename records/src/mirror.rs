@@ -1,0 +1,37 @@
+//! Stores jobs that live elsewhere: Kubernetes Jobs, as they are seen.
+//!
+//! Invariant: what was seen last is what is stored; seen twice it makes one line of history.
+
+use jiff::Timestamp;
+use model::job::{Change, JobRecord, Spec};
+
+use crate::error::Error;
+use crate::rows::ended;
+use crate::store::Store;
+use crate::submit::upsert;
+use crate::write::apply;
+
+/// Jobs per transaction.
+const CHUNK: usize = 1000;
+
+impl Store {
+    /// Stores whole jobs, new or known. A job that has ended gets its line of history at its end, another now.
+    pub async fn mirror(&self, jobs: &[(JobRecord, Spec)]) -> Result<(), Error> {
+        self.call("mirror", async {
+            let now = Timestamp::now();
+            for part in jobs.chunks(CHUNK) {
+                let change = |(record, _): &(JobRecord, Spec)| {
+                    let at = record.stopped.filter(|_| ended(record.state)).unwrap_or(now);
+                    Change { record: record.clone(), from: record.state, at, attempt: None }
+                };
+                let changes: Vec<Change> = part.iter().map(change).collect();
+                let mut transaction = self.database.begin().await?;
+                upsert(&mut transaction, self.database.dialect, part).await?;
+                apply(&mut transaction, self.database.dialect, &changes).await?;
+                transaction.commit().await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}

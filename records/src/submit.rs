@@ -1,0 +1,168 @@
+//! Stores submissions: the job, what was asked for, and all its children.
+//!
+//! Invariant: a job is there with all its children or not at all. Who calls gives the transaction.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use model::job::{Door, JobRecord, Spec};
+use serde_json::{Value, json};
+use sqlx::{Any, Row, Transaction};
+use uuid::Uuid;
+
+use crate::database::Dialect;
+use crate::error::Error;
+use crate::rows::{list, written};
+use crate::store::Store;
+
+/// A job to be stored.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// SUBMITTED and no child.
+    pub record: JobRecord,
+    /// What was asked for; with `array_size` that many children are stored too.
+    pub spec: Arc<Spec>,
+}
+
+impl Store {
+    /// Stores a job and its children. Concurrent calls share transactions; each returns when its own is on the disk.
+    ///
+    /// A job whose id is there already is a [`Error::Conflict`].
+    pub async fn submit(&self, submission: Submission) -> Result<(), Error> {
+        check(&submission)?;
+        self.call("submit", self.writer.submit(submission)).await
+    }
+}
+
+fn check(submission: &Submission) -> Result<(), Error> {
+    let (record, spec) = (&submission.record, &submission.spec);
+    if record.id.child.is_some() {
+        return Err(Error::Invalid(format!("job {} is a child: children come with their job", record.id)));
+    }
+    if let Some(text) = [&spec.name, &spec.queue, &spec.definition].into_iter().find(|it| it.contains('\0')) {
+        return Err(Error::Invalid(format!("{text:?} contains a NUL character, which cannot be stored")));
+    }
+    Ok(())
+}
+
+/// Stores specs that are not there yet; returns whose were stored.
+const SPECS: &str = "INSERT INTO specs (job, body)
+    SELECT CAST(value->>0 AS TEXT), CAST(value->>1 AS TEXT) FROM {each} WHERE true
+    ON CONFLICT (job) DO NOTHING RETURNING job";
+
+const JOBS: &str =
+    "INSERT INTO jobs (job, child, created, changed, door, queue, name, definition, definition_name, size,
+        state, attempt, placement, entries)
+    SELECT CAST(value->>0 AS TEXT), CAST(value->>1 AS BIGINT), CAST(value->>2 AS BIGINT), CAST(value->>2 AS BIGINT),
+        CAST(value->>3 AS TEXT), CAST(value->>4 AS TEXT), CAST(value->>5 AS TEXT), CAST(value->>6 AS TEXT),
+        CAST(value->>7 AS TEXT), CAST(value->>8 AS BIGINT), 'SUBMITTED', 1, 0, 0 FROM {each} WHERE true
+    ON CONFLICT (job, child) DO UPDATE SET door = excluded.door, queue = excluded.queue, name = excluded.name,
+        definition = excluded.definition, definition_name = excluded.definition_name, size = excluded.size";
+
+/// All children of array jobs: `[job, created, size]`.
+const CHILDREN: &str = "WITH RECURSIVE v AS (
+        SELECT CAST(value->>0 AS TEXT) AS job, CAST(value->>1 AS BIGINT) AS created, CAST(value->>2 AS BIGINT) AS size FROM {each}
+    ), n (job, created, size, child) AS (
+        SELECT job, created, size, CAST(0 AS BIGINT) FROM v WHERE size > 0
+        UNION ALL SELECT job, created, size, child + 1 FROM n WHERE child + 1 < size
+    )
+    INSERT INTO jobs (job, child, created, changed, state, attempt, placement, entries)
+    SELECT job, child, created, created, 'SUBMITTED', 1, 0, 0 FROM n";
+
+/// Stores submissions; returns which of them were there already, by position.
+pub(crate) async fn store(
+    transaction: &mut Transaction<'static, Any>,
+    dialect: Dialect,
+    submissions: &[&Submission],
+) -> Result<HashSet<usize>, Error> {
+    let (mut specs, mut seen, mut known) = (Vec::new(), HashSet::new(), HashSet::new());
+    for (at, submission) in submissions.iter().enumerate() {
+        let job = submission.record.id.job;
+        if seen.insert(job) {
+            specs.push(json!([job.to_string(), written(&*submission.spec)?]));
+        } else {
+            known.insert(at);
+        }
+    }
+    let stored = sqlx::query(dialect.sql(SPECS)).bind(list(specs)).fetch_all(&mut **transaction).await?;
+    let stored: HashSet<String> = stored.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    known.extend((0..submissions.len()).filter(|at| !stored.contains(&submissions[*at].record.id.job.to_string())));
+    let new: Vec<&&Submission> =
+        submissions.iter().enumerate().filter(|(at, _)| !known.contains(at)).map(|(_, it)| it).collect();
+    let rows = new.iter().map(|it| searchable(&it.record, &it.spec));
+    sqlx::query(dialect.sql(JOBS)).bind(list(rows)).execute(&mut **transaction).await?;
+    let arrays: Vec<Value> = new
+        .iter()
+        .filter_map(|it| {
+            Some(json!([it.record.id.job.to_string(), it.record.created.as_millisecond(), it.spec.array_size?]))
+        })
+        .collect();
+    if !arrays.is_empty() {
+        sqlx::query(dialect.sql(CHILDREN)).bind(list(arrays)).execute(&mut **transaction).await?;
+    }
+    Ok(known)
+}
+
+/// Stores jobs with their specs, or brings what they are searched by up to date. Their state is not touched.
+pub(crate) async fn upsert(
+    transaction: &mut Transaction<'static, Any>,
+    dialect: Dialect,
+    jobs: &[(JobRecord, Spec)],
+) -> Result<(), Error> {
+    const SPECS: &str = "INSERT INTO specs (job, body)
+        SELECT CAST(value->>0 AS TEXT), CAST(value->>1 AS TEXT) FROM {each} WHERE true
+        ON CONFLICT (job) DO UPDATE SET body = excluded.body";
+    // PostgreSQL refuses to write one row twice in a statement.
+    let (mut specs, mut of) = (Vec::new(), HashSet::<Uuid>::new());
+    let (mut rows, mut seen) = (Vec::new(), HashSet::new());
+    for (record, spec) in jobs.iter().rev() {
+        if of.insert(record.id.job) {
+            specs.push(json!([record.id.job.to_string(), written(spec)?]));
+        }
+        if seen.insert(record.id) {
+            rows.push(searchable(record, spec));
+        }
+    }
+    sqlx::query(dialect.sql(SPECS)).bind(list(specs)).execute(&mut **transaction).await?;
+    sqlx::query(dialect.sql(JOBS)).bind(list(rows)).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// A row of [`JOBS`]: of a child only what it does not have from its parent.
+fn searchable(record: &JobRecord, spec: &Spec) -> Value {
+    let (job, child) = (record.id.job.to_string(), crate::rows::child(record.id));
+    let created = record.created.as_millisecond();
+    if record.id.child.is_some() {
+        return json!([job, child, created]);
+    }
+    let door = match spec.door {
+        Door::Api => "api",
+        Door::Job => "job",
+    };
+    let name = spec.name.to_lowercase();
+    let definition = definition_name(&spec.definition);
+    json!([job, child, created, door, spec.queue, name, spec.definition, definition, spec.array_size])
+}
+
+/// `name` of `arn:…:job-definition/name:revision`, or of `name:revision`.
+pub(crate) fn definition_name(definition: &str) -> &str {
+    let name = definition.rsplit('/').next().unwrap_or_default();
+    match name.rsplit_once(':') {
+        Some((name, revision)) if revision.bytes().all(|it| it.is_ascii_digit()) => name,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_is_searched_by_its_name() {
+        let check = |arn: &str, expect: &str| assert_eq!(definition_name(arn), expect, "{arn}");
+        check("arn:aws:batch:us-east-1:000000000000:job-definition/hello:17", "hello");
+        check("hello:17", "hello");
+        check("hello", "hello");
+        check("", "");
+    }
+}

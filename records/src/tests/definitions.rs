@@ -1,0 +1,71 @@
+//! Job definitions and their revisions.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::at;
+use crate::{Definition, Store};
+
+pub(super) async fn revisions_are_given_out_once(store: Store) {
+    let body = json!({"type": "container", "text": "a\u{0}\"é"});
+    let all = (0..20).map(|_| store.register("hello", &body, at(1)));
+    let revisions: BTreeSet<u32> = futures::future::join_all(all).await.into_iter().map(|it| it.unwrap()).collect();
+    assert_eq!(revisions, (1..=20).collect());
+    assert_eq!(store.register("Hello", &body, at(1)).await.unwrap(), 1, "another name");
+    let found = store.definition("hello", Some(20)).await.unwrap();
+    let expect = Definition { name: "hello".to_owned(), revision: 20, active: true, body, created: at(1) };
+    assert_eq!(found, Some(expect));
+}
+
+pub(super) async fn a_definition_is_found_until_it_is_purged(store: Store) {
+    let now = Timestamp::now();
+    let days = |it: i64| now - SignedDuration::from_hours(it * 24);
+    for _ in 0..3 {
+        store.register("a", &json!({}), days(300)).await.unwrap();
+    }
+    let latest = async || store.definition("a", None).await.unwrap().map(|it| it.revision);
+    assert_eq!(latest().await, Some(3));
+    store.deregister("a", 3, days(181)).await.unwrap();
+    // A second time changes nothing, not even when it was.
+    store.deregister("a", 3, now).await.unwrap();
+    store.deregister("a", 2, days(179)).await.unwrap();
+    store.deregister("unknown", 1, now).await.unwrap();
+    assert_eq!(latest().await, Some(1));
+    assert_eq!(store.definition("a", Some(3)).await.unwrap().map(|it| it.active), Some(false));
+    store.retain(at(0), 10).await.unwrap();
+    assert_eq!(store.definition("a", Some(3)).await.unwrap(), None);
+    assert_eq!(store.definition("a", Some(2)).await.unwrap().map(|it| it.active), Some(false));
+    assert_eq!(store.register("a", &json!({}), now).await.unwrap(), 4, "a number is not given out again");
+}
+
+pub(super) async fn pages_of_definitions(store: Store) {
+    for name in ["b", "a.c", "a", "B"] {
+        for _ in 0..3 {
+            store.register(name, &json!({"n": name}), at(1)).await.unwrap();
+        }
+    }
+    store.deregister("a", 2, at(2)).await.unwrap();
+    let check =
+        async |ids: Option<&[(String, Option<u32>)]>, name: Option<&str>, active: Option<bool>, expect: &str| {
+            let (mut all, mut after) = (Vec::new(), None);
+            loop {
+                let page = store.definitions(ids, name, active, after.as_deref(), 2).await.unwrap();
+                all.extend(page.items.iter().map(|it| format!("{}:{}", it.name, it.revision)));
+                match page.next {
+                    None => break,
+                    next => after = next,
+                }
+            }
+            assert_eq!(all.join(" "), expect);
+        };
+    check(None, None, None, "B:3 B:2 B:1 a:3 a:2 a:1 a.c:3 a.c:2 a.c:1 b:3 b:2 b:1").await;
+    check(None, Some("a"), None, "a:3 a:2 a:1").await;
+    check(None, Some("a"), Some(true), "a:3 a:1").await;
+    check(None, None, Some(false), "a:2").await;
+    let ids = [("b".to_owned(), Some(2)), ("a".to_owned(), None), ("x".to_owned(), Some(1))];
+    check(Some(&ids), None, None, "a:3 a:2 a:1 b:2").await;
+    check(Some(&ids), None, Some(true), "a:3 a:1 b:2").await;
+    check(Some(&[]), None, None, "").await;
+}

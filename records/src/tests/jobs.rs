@@ -1,0 +1,113 @@
+//! Jobs are stored whole and read back as they were.
+
+use std::collections::BTreeMap;
+
+use model::job::{Attempt, Change, ContainerEnd, Door, JobRecord, Placed, Spec, Stop, StopKind};
+use model::status::JobState;
+
+use super::{array, at, change, job, spec, submission};
+use crate::{Request, Store};
+
+pub(super) async fn everything_reads_back(store: Store) {
+    let submitted = submission(1, spec("Hello"));
+    store.submit(submitted.clone()).await.unwrap();
+    let kept = store.jobs(&[job(1)]).await.unwrap().remove(0);
+    assert_eq!((&kept.record, &kept.spec), (&submitted.record, &submitted.spec));
+    assert_eq!((kept.attempts, kept.children, kept.requested), (vec![], None, None));
+
+    let record = JobRecord {
+        state: JobState::Running,
+        reason: Some("it's \"so\": é\n".to_owned()),
+        started: Some(at(5)),
+        attempt: 2,
+        placement: 3,
+        not_before: Some(at(4)),
+        placed: Some(Placed {
+            pod_name: "pod".to_owned(),
+            namespace: "here".to_owned(),
+            pod_uid: Some("u".to_owned()),
+            node: "node".to_owned(),
+            node_uid: "n".to_owned(),
+            environment: "e".to_owned(),
+            environment_uuid: "eu".to_owned(),
+            trouble: None,
+        }),
+        stop: Some(Stop { kind: StopKind::Terminate, reason: "enough".to_owned() }),
+        ..submitted.record.clone()
+    };
+    let attempt = |number| Attempt {
+        number,
+        containers: vec![ContainerEnd { name: "main".to_owned(), exit_code: Some(1), ..ContainerEnd::default() }],
+        init_containers: vec![],
+        pod_name: "pod".to_owned(),
+        namespace: "here".to_owned(),
+        node: "node".to_owned(),
+        started: None,
+        stopped: at(6),
+        reason: Some("bad\u{0}".to_owned()),
+    };
+    let step =
+        |number| Change { record: record.clone(), from: JobState::Starting, at: at(6), attempt: Some(attempt(number)) };
+    store.write(&[step(2), step(1)], &[]).await.unwrap();
+    let kept = store.jobs(&[job(1)]).await.unwrap().remove(0);
+    assert_eq!(kept.record, record);
+    assert_eq!(kept.attempts, [attempt(1), attempt(2)]);
+    let history = store.history(job(1)).await.unwrap();
+    let running = (at(6), JobState::Running, record.reason.clone());
+    assert_eq!(history, [(at(1), JobState::Submitted, None), running]);
+    assert!(store.history(job(9)).await.unwrap().is_empty());
+}
+
+pub(super) async fn a_job_comes_with_all_its_children(store: Store) {
+    let submitted = array(1, 10_000);
+    store.submit(submitted.clone()).await.unwrap();
+    let child = job(1).with_child(9_999);
+    let kept = store.jobs(&[job(1), child, job(1).with_child(10_000)]).await.unwrap();
+    assert_eq!(kept.iter().map(|it| it.record.id).collect::<Vec<_>>(), [job(1), child]);
+    assert_eq!(kept[0].children, Some(BTreeMap::from([(JobState::Submitted, 10_000)])));
+    assert_eq!((kept[1].children.clone(), &kept[1].spec), (None, &submitted.spec));
+    assert_eq!(kept[1].record, JobRecord::submitted(child, at(1)));
+    store.write(&[change(child, JobState::Failed, None, 2)], &[]).await.unwrap();
+    let kept = store.jobs(&[job(1)]).await.unwrap();
+    let expect = BTreeMap::from([(JobState::Submitted, 9_999), (JobState::Failed, 1)]);
+    assert_eq!(kept[0].children, Some(expect));
+}
+
+pub(super) async fn unknown_jobs_are_left_out(store: Store) {
+    store.submit(submission(1, spec("a"))).await.unwrap();
+    let kept = store.jobs(&[job(2), job(1), job(1)]).await.unwrap();
+    assert_eq!(kept.iter().map(|it| it.record.id).collect::<Vec<_>>(), [job(1), job(1)]);
+    assert!(store.jobs(&[]).await.unwrap().is_empty());
+    let found = store.outcomes(&[job(1), job(2)]).await.unwrap();
+    assert_eq!(found, [(job(1), JobState::Submitted)].into());
+    // Changes of unknown jobs are left out too.
+    store.write(&[change(job(2), JobState::Failed, None, 1)], &[]).await.unwrap();
+    assert!(store.jobs(&[job(2)]).await.unwrap().is_empty());
+    store.request_stop(&Request { id: job(2), stop: stop() }).await.unwrap();
+    assert!(store.inbox(10).await.unwrap().requests.is_empty());
+}
+
+fn stop() -> Stop {
+    Stop { kind: StopKind::Cancel, reason: "x".to_owned() }
+}
+
+pub(super) async fn a_mirrored_job_is_one_job(store: Store) {
+    let door = Spec { door: Door::Job, definition: String::new(), ..spec("kubectl") };
+    let mut record = JobRecord::submitted(job(1), at(1));
+    store.mirror(&[(record.clone(), door.clone())]).await.unwrap();
+    assert!(store.inbox(10).await.unwrap().submitted.is_empty(), "the API's jobs alone are taken up");
+    record.state = JobState::Pending;
+    for _ in 0..2 {
+        store.mirror(&[(record.clone(), door.clone())]).await.unwrap();
+    }
+    record.state = JobState::Succeeded;
+    record.stopped = Some(at(9));
+    let other = Spec { name: "renamed".to_owned(), ..door.clone() };
+    let twice = [(record.clone(), door), (record.clone(), other.clone())];
+    store.mirror(&twice).await.unwrap();
+    let kept = store.jobs(&[job(1)]).await.unwrap().remove(0);
+    assert_eq!((&kept.record, &*kept.spec), (&record, &other));
+    let states: Vec<_> = store.history(job(1)).await.unwrap().into_iter().map(|it| it.1).collect();
+    assert_eq!(states, [JobState::Submitted, JobState::Pending, JobState::Succeeded]);
+    assert_eq!(store.history(job(1)).await.unwrap()[2].0, at(9));
+}

@@ -1,0 +1,117 @@
+//! What the leader reads and writes.
+
+use std::sync::Arc;
+
+use model::job::{Change, JobId, Stop, StopKind};
+use model::status::JobState;
+
+use super::{array, at, change, job, spec, submission};
+use crate::{Request, Store};
+
+fn request(id: JobId, kind: StopKind, reason: &str) -> Request {
+    Request { id, stop: Stop { kind, reason: reason.to_owned() } }
+}
+
+pub(super) async fn what_was_written_twice_is_written_once(store: Store) {
+    store.submit(submission(1, spec("a"))).await.unwrap();
+    let changes = [
+        change(job(1), JobState::Pending, Some("waits"), 1),
+        change(job(1), JobState::Runnable, Some("waits"), 1),
+        // No change of state or reason: no line.
+        change(job(1), JobState::Runnable, Some("waits"), 2),
+        change(job(1), JobState::Runnable, Some("still waits"), 3),
+    ];
+    for _ in 0..3 {
+        store.write(&changes, &[]).await.unwrap();
+    }
+    let history = store.history(job(1)).await.unwrap();
+    let lines: Vec<_> = history[1..].iter().map(|(time, state, reason)| (*time, *state, reason.as_deref())).collect();
+    let expect = [
+        (at(1), JobState::Pending, Some("waits")),
+        (at(1), JobState::Runnable, Some("waits")),
+        (at(3), JobState::Runnable, Some("still waits")),
+    ];
+    assert_eq!(lines, expect);
+}
+
+pub(super) async fn an_inbox_has_new_jobs_and_requests(store: Store) {
+    for number in [3, 1, 2] {
+        store.submit(submission(number, spec("a"))).await.unwrap();
+    }
+    store.submit(array(4, 3)).await.unwrap();
+    let ids = |inbox: &crate::Inbox| inbox.submitted.iter().map(|it| it.0.id).collect::<Vec<_>>();
+    let inbox = store.inbox(10).await.unwrap();
+    assert_eq!(ids(&inbox), [job(1), job(2), job(3), job(4)], "the oldest first, no child");
+    assert_eq!(inbox.submitted[0].1.name, "a");
+    assert_eq!(ids(&store.inbox(2).await.unwrap()), [job(1), job(2)]);
+    let child = request(job(4).with_child(1), StopKind::Terminate, "enough");
+    store.request_stop(&child).await.unwrap();
+    store.write(&[change(job(1), JobState::Pending, None, 9)], &[]).await.unwrap();
+    let inbox = store.inbox(10).await.unwrap();
+    assert_eq!((ids(&inbox), inbox.requests), (vec![job(2), job(3), job(4)], vec![child]));
+}
+
+pub(super) async fn a_request_is_for_a_job_that_lives(store: Store) {
+    store.submit(submission(1, spec("a"))).await.unwrap();
+    let (cancel, end) = (request(job(1), StopKind::Cancel, "1"), request(job(1), StopKind::Terminate, "2"));
+    for it in [&cancel, &request(job(1), StopKind::Cancel, "later"), &end] {
+        store.request_stop(it).await.unwrap();
+    }
+    let shown = store.jobs(&[job(1)]).await.unwrap().remove(0);
+    assert_eq!(shown.requested.as_ref(), Some(&end.stop), "the stronger one is shown");
+    assert_eq!(store.inbox(10).await.unwrap().requests.len(), 2, "of one kind the first");
+    // Only what was taken goes.
+    store.write(&[], std::slice::from_ref(&cancel)).await.unwrap();
+    assert_eq!(store.inbox(10).await.unwrap().requests, std::slice::from_ref(&end));
+    store.write(&[change(job(1), JobState::Failed, Some("2"), 5)], &[]).await.unwrap();
+    assert!(store.inbox(10).await.unwrap().requests.is_empty(), "it has ended");
+    store.request_stop(&end).await.unwrap();
+    assert!(store.inbox(10).await.unwrap().requests.is_empty(), "nothing is stored for a job that has ended");
+    assert_eq!(store.jobs(&[job(1)]).await.unwrap()[0].requested, None);
+}
+
+pub(super) async fn what_lives_is_read_with_shared_specs(store: Store) {
+    store.submit(array(1, 3)).await.unwrap();
+    store.submit(submission(2, spec("a"))).await.unwrap();
+    store.write(&[change(job(1).with_child(1), JobState::Succeeded, None, 5)], &[]).await.unwrap();
+    store.write(&[change(job(2), JobState::Succeeded, None, 5)], &[]).await.unwrap();
+    let live = store.live().await.unwrap();
+    let ids: Vec<_> = live.iter().map(|it| it.0.id).collect();
+    assert_eq!(ids, [job(1), job(1).with_child(0), job(1).with_child(2)]);
+    assert!(live.iter().all(|it| Arc::ptr_eq(&it.1, &live[0].1)));
+    let size = store.size().await.unwrap();
+    assert_eq!((size.jobs, size.live), (5, 3));
+    assert!(size.bytes > 10_000, "{size:?}");
+}
+
+pub(super) async fn old_jobs_go_with_everything(store: Store) {
+    for number in 1..=4 {
+        store.submit(submission(number, spec("a"))).await.unwrap();
+    }
+    store.submit(array(5, 2500)).await.unwrap();
+    let ends = |id, millisecond| change(id, JobState::Succeeded, None, millisecond);
+    let mut changes = vec![ends(job(1), 100), ends(job(2), 200), ends(job(3), 300), ends(job(5), 150)];
+    // A child has ended, its job has not been looked at again, and one job has no time of its end.
+    changes[1].record.stopped = None;
+    changes.extend((0..2500).map(|it| ends(job(5).with_child(it), 120)));
+    store.write(&changes, &[]).await.unwrap();
+    assert_eq!(store.retain(at(100), 100).await.unwrap(), 0, "before, not at");
+    assert_eq!(store.retain(at(300), 1).await.unwrap(), 1, "at most one, the oldest");
+    assert!(store.history(job(1)).await.unwrap().is_empty());
+    assert_eq!(store.retain(at(300), 100).await.unwrap(), 2);
+    let left = store.jobs(&[1, 2, 3, 4, 5].map(job)).await.unwrap();
+    assert_eq!(left.iter().map(|it| it.record.id).collect::<Vec<_>>(), [job(3), job(4)]);
+    assert!(store.jobs(&[job(5).with_child(0)]).await.unwrap().is_empty());
+    assert_eq!(store.size().await.unwrap().jobs, 2);
+}
+
+pub(super) async fn ten_thousand_changes_are_one_write(store: Store) {
+    store.submit(array(1, 10_000)).await.unwrap();
+    let to =
+        |state, at| (0..10_000).map(|it| change(job(1).with_child(it), state, Some("x"), at)).collect::<Vec<Change>>();
+    store.write(&to(JobState::Runnable, 1), &[]).await.unwrap();
+    store.write(&to(JobState::Succeeded, 2), &[]).await.unwrap();
+    let children = store.jobs(&[job(1)]).await.unwrap().remove(0).children.unwrap();
+    assert_eq!(children, [(JobState::Succeeded, 10_000)].into());
+    assert_eq!(store.history(job(1).with_child(9_999)).await.unwrap().len(), 3);
+}

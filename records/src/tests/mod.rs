@@ -1,0 +1,116 @@
+//! What the store promises, checked on both databases by the same cases.
+//!
+//! Invariant: each case has a store of its own. All cases run, and those that failed are named together.
+
+mod definitions;
+mod faults;
+mod jobs;
+mod leader;
+mod lists;
+mod plan;
+mod server;
+mod writer;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use model::job::{Change, Door, JobId, JobRecord, Spec};
+use model::status::JobState;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{Store, Submission};
+use server::Server;
+
+type Case = fn(Store) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Names of functions as cases.
+macro_rules! cases {
+    ($($module:ident: $($case:ident),+;)+) => {
+        &[$($((concat!(stringify!($module), "::", stringify!($case)), |store| Box::pin($module::$case(store)))),+),+]
+    };
+}
+
+const CASES: &[(&str, Case)] = cases! {
+    jobs: everything_reads_back, a_job_comes_with_all_its_children, unknown_jobs_are_left_out, a_mirrored_job_is_one_job;
+    writer: who_submits_at_the_same_time_shares_transactions, one_that_cannot_be_stored_fails_alone,
+        what_was_handed_over_is_stored_before_it_closes, texts_that_cannot_be_stored_are_refused;
+    leader: what_was_written_twice_is_written_once, an_inbox_has_new_jobs_and_requests, a_request_is_for_a_job_that_lives,
+        what_lives_is_read_with_shared_specs, old_jobs_go_with_everything, ten_thousand_changes_are_one_write;
+    lists: pages_are_stable_while_jobs_come, filters_select, children_are_listed_by_index, a_foreign_cursor_is_refused;
+    definitions: revisions_are_given_out_once, a_definition_is_found_until_it_is_purged, pages_of_definitions;
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_keeps_all_promises() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = |name: &str| format!("sqlite://{}/{}.db", directory.path().display(), name.replace("::", "-"));
+    run(async |name| url(name)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_keeps_all_promises() {
+    let server = Server::start();
+    run(async |name| server.create(&name.replace("::", "_")).await).await;
+}
+
+async fn run(url: impl AsyncFn(&str) -> String) {
+    let mut failed = Vec::new();
+    for (name, case) in CASES {
+        let store = Store::open(&url(name).await).await.unwrap();
+        if tokio::spawn(case(store.clone())).await.is_err() {
+            failed.push(*name);
+        }
+        store.close().await;
+    }
+    assert!(failed.is_empty(), "these failed, each says why above: {failed:#?}");
+}
+
+/// A time, in milliseconds.
+fn at(millisecond: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_700_000_000_000 + millisecond).unwrap()
+}
+
+/// An id, always the same for a number.
+fn job(number: u32) -> JobId {
+    JobId::new(Uuid::new_v3(&Uuid::NAMESPACE_OID, &number.to_le_bytes()))
+}
+
+fn spec(name: &str) -> Spec {
+    Spec {
+        name: name.to_owned(),
+        door: Door::Api,
+        queue: "queue".to_owned(),
+        definition: "arn:aws:batch:us-east-1:000000000000:job-definition/Hello:3".to_owned(),
+        namespace: None,
+        pod: json!({"containers": [{"image": "busybox", "command": ["echo", "a\u{0}b", "é"]}]}),
+        retry: None,
+        timeout_seconds: Some(60),
+        depends_on: Vec::new(),
+        array_size: None,
+        parameters: [("a".to_owned(), "b".to_owned())].into(),
+        tags: [("c".to_owned(), "d".to_owned())].into(),
+        share: None,
+        priority: Some(-1),
+    }
+}
+
+/// A submission of job `number`, at that millisecond.
+fn submission(number: u32, spec: Spec) -> Submission {
+    Submission { record: JobRecord::submitted(job(number), at(i64::from(number))), spec: Arc::new(spec) }
+}
+
+fn array(number: u32, size: u32) -> Submission {
+    submission(number, Spec { array_size: Some(size), ..spec("array") })
+}
+
+/// The change of a job that takes it to a state.
+fn change(id: JobId, state: JobState, reason: Option<&str>, millisecond: i64) -> Change {
+    let mut record = JobRecord::submitted(id, at(0));
+    record.state = state;
+    record.reason = reason.map(ToOwned::to_owned);
+    record.stopped = crate::rows::ended(state).then(|| at(millisecond));
+    Change { record, from: JobState::Submitted, at: at(millisecond), attempt: None }
+}
