@@ -1,9 +1,12 @@
 //! Decisions, all pure: where things go, when, and why. No I/O, no clock, no randomness: time and ids are arguments.
 
 pub mod admission;
+pub mod api_pod;
 
 mod dispatch;
 mod explain;
+pub mod ledger;
+pub mod lifecycle;
 pub mod machine;
 mod offers;
 mod order;

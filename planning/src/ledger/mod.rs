@@ -1,0 +1,336 @@
+//! The jobs of the API that have not ended, and how what happens to one reaches the others: children and their array job, jobs and those
+//! that depend on them.
+//!
+//! Invariant: every change goes through [`lifecycle::next`] and is handed out once, in order, by [`Ledger::changes`]; what has ended is
+//! forgotten. Knows nothing about stores, pods' objects or the room on nodes: whoever calls says what was seen.
+
+mod dependencies;
+mod queues;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use model::job::{Change, JobId, JobRecord, Placed, PodFacts, Spec, Stop};
+use model::placement::Shape;
+use model::status::JobState;
+use uuid::Uuid;
+
+use crate::lifecycle::{self, Event};
+use queues::Queues;
+
+/// A job that has not ended.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// Where it is.
+    pub record: JobRecord,
+    /// The terms on which it runs. What only its pod needs may be left out, so that like jobs share one.
+    pub spec: Arc<Spec>,
+    /// What its pod needs of a node.
+    pub shape: Arc<Shape>,
+    /// How many jobs it still waits for.
+    open: usize,
+}
+
+/// The jobs of the API that have not ended.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    jobs: HashMap<JobId, Live>,
+    /// Those that wait for room.
+    waiting: Queues,
+    /// Those that are on a node.
+    placed: BTreeSet<JobId>,
+    /// Children of each array job by state, the ended ones included.
+    arrays: HashMap<Uuid, BTreeMap<JobState, u32>>,
+    /// Who waits for a job.
+    dependents: HashMap<JobId, Vec<JobId>>,
+    /// SUBMITTED or PENDING, and not looked at yet.
+    fresh: BTreeSet<JobId>,
+    /// When time alone changes something.
+    timers: BTreeSet<(Timestamp, JobId)>,
+    changes: Vec<Change>,
+}
+
+/// Something that happened to one job, on its way through the ledger.
+enum Happened<'a> {
+    Considered,
+    DependencyEnded(JobState),
+    ChildrenEnded,
+    Outside(Event<'a>),
+}
+
+impl Ledger {
+    /// Takes in a job that is stored and not known yet. An array job's children that were never stored apart come with it.
+    pub fn take_in(&mut self, record: JobRecord, spec: &Arc<Spec>, shape: &Arc<Shape>) {
+        let id = record.id;
+        if record.state.is_terminal() || self.jobs.contains_key(&id) {
+            return;
+        }
+        if let (None, Some(size), JobState::Submitted) = (id.child, spec.array_size, record.state) {
+            for child in (0..size).map(|index| id.with_child(index)) {
+                self.insert(JobRecord::submitted(child, record.created), spec, shape);
+            }
+        }
+        self.insert(record, spec, shape);
+    }
+
+    fn insert(&mut self, record: JobRecord, spec: &Arc<Spec>, shape: &Arc<Shape>) {
+        if record.id.child.is_some() {
+            *self.arrays.entry(record.id.job).or_default().entry(record.state).or_default() += 1;
+        }
+        self.index(&record, spec);
+        if record.state <= JobState::Pending {
+            self.fresh.insert(record.id);
+        }
+        let live = Live { record, spec: spec.clone(), shape: shape.clone(), open: 0 };
+        self.jobs.insert(live.record.id, live);
+    }
+
+    /// Children of an array job that had ended before the ledger began, by state.
+    pub fn ended_children(&mut self, array: Uuid, ended: &BTreeMap<JobState, u32>) {
+        let all = self.arrays.entry(array).or_default();
+        for (state, count) in ended.iter().filter(|(state, _)| state.is_terminal()) {
+            all.insert(*state, *count);
+        }
+    }
+
+    /// Jobs for which those wait that [`consider`](Self::consider) looks at next, and that are not in here: whoever calls looks up how
+    /// they ended.
+    pub fn unknown(&self) -> Vec<JobId> {
+        let fresh = self.fresh.iter().filter_map(|id| self.jobs.get(id));
+        let waited = fresh.flat_map(|live| dependencies::of(live.record.id, &live.spec));
+        waited.filter(|id| !self.jobs.contains_key(id)).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Looks at what was taken in since the last time and is SUBMITTED or PENDING. `outcomes` says how jobs ended that are not in here;
+    /// one that is missing there does not exist any more and counts as failed.
+    pub fn consider(&mut self, outcomes: &HashMap<JobId, JobState>, now: Timestamp) {
+        // In order, so that an array job comes before its children and never lags behind them.
+        let fresh = std::mem::take(&mut self.fresh);
+        for id in &fresh {
+            let Some(live) = self.jobs.get(id) else { continue };
+            let (mut open, mut failed) = (0, false);
+            for dependency in dependencies::of(*id, &live.spec) {
+                if self.jobs.contains_key(&dependency) {
+                    self.dependents.entry(dependency).or_default().push(*id);
+                    open += 1;
+                } else {
+                    failed |= outcomes.get(&dependency) != Some(&JobState::Succeeded);
+                }
+            }
+            if let Some(live) = self.jobs.get_mut(id) {
+                live.open = open + usize::from(failed);
+            }
+            self.run(*id, Happened::Considered, now);
+            if failed {
+                self.run(*id, Happened::DependencyEnded(JobState::Failed), now);
+            }
+            self.run(*id, Happened::ChildrenEnded, now);
+        }
+    }
+
+    /// Somebody wants a job to end; for an array job, all its children too.
+    pub fn stop(&mut self, id: JobId, stop: &Stop, now: Timestamp) {
+        self.run(id, Happened::Outside(Event::StopAsked(stop)), now);
+        let Some(size) = self.jobs.get(&id).and_then(|live| live.spec.array_size).filter(|_| id.child.is_none()) else {
+            return;
+        };
+        for child in (0..size).map(|index| id.with_child(index)) {
+            self.run(child, Happened::Outside(Event::StopAsked(stop)), now);
+        }
+    }
+
+    /// The pod of a job was seen.
+    pub fn seen(&mut self, pod: &PodFacts, now: Timestamp) {
+        self.run(pod.job, Happened::Outside(Event::PodSeen(pod)), now);
+    }
+
+    /// The pod of a job was seen before, and is no longer there.
+    pub fn pod_gone(&mut self, id: JobId, now: Timestamp) {
+        self.run(id, Happened::Outside(Event::PodGone), now);
+    }
+
+    /// The node that a job is on is gone for good.
+    pub fn node_gone(&mut self, id: JobId, instance: &str, now: Timestamp) {
+        self.run(id, Happened::Outside(Event::NodeGone { instance }), now);
+    }
+
+    /// The cluster did not take the pod of a job.
+    pub fn not_made(&mut self, id: JobId, message: &str, now: Timestamp) {
+        self.run(id, Happened::Outside(Event::NotMade { message }), now);
+    }
+
+    /// The plan gave a job a node.
+    pub fn dispatched(&mut self, id: JobId, placed: &Placed, now: Timestamp) {
+        self.run(id, Happened::Outside(Event::Dispatched(placed)), now);
+    }
+
+    /// The plan says why a job waits.
+    pub fn explained(&mut self, id: JobId, reason: Option<&str>, now: Timestamp) {
+        self.run(id, Happened::Outside(Event::Explained(reason)), now);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Timestamp) {
+        while let Some((due, id)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
+            self.timers.remove(&(due, id));
+            self.run(id, Happened::Outside(Event::Tick), now);
+        }
+    }
+
+    /// When time alone changes something next.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// What has changed and is not stored yet, in order. It stays until [`stored`](Self::stored).
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// All changes are stored.
+    pub fn stored(&mut self) {
+        self.changes.clear();
+    }
+
+    /// One job.
+    pub fn get(&self, id: JobId) -> Option<&Live> {
+        self.jobs.get(&id)
+    }
+
+    /// Jobs on a node, or on their way to one.
+    pub fn placed(&self) -> impl Iterator<Item = &Live> {
+        self.placed.iter().filter_map(|id| self.jobs.get(id))
+    }
+
+    /// The first jobs of each queue that wait for room and may be placed now, in their order.
+    pub fn waiting(&self, per_queue: usize, now: Timestamp) -> impl Iterator<Item = &Live> {
+        self.waiting
+            .heads(per_queue)
+            .filter_map(|id| self.jobs.get(&id))
+            .filter(move |live| live.record.not_before.is_none_or(|due| due <= now))
+    }
+
+    /// How many jobs wait for room in a queue.
+    pub fn waiting_in(&self, queue: &str) -> usize {
+        self.waiting.len(queue)
+    }
+
+    /// How many jobs have not ended.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether every job has ended.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Lets something happen, and all that follows from it.
+    fn run(&mut self, id: JobId, what: Happened<'_>, now: Timestamp) {
+        let mut todo = VecDeque::from([(id, what)]);
+        while let Some((id, what)) = todo.pop_front() {
+            for next in self.step(id, &what, now) {
+                todo.push_back(next);
+            }
+        }
+    }
+
+    /// One step of one job. Returns what it means for others.
+    fn step<'a>(&mut self, id: JobId, what: &Happened<'_>, now: Timestamp) -> Vec<(JobId, Happened<'a>)> {
+        let Some(live) = self.jobs.get_mut(&id) else { return Vec::new() };
+        let is_array = live.spec.array_size.is_some() && id.child.is_none();
+        let children = self.arrays.get(&id.job);
+        let event = match what {
+            Happened::Considered if live.record.state == JobState::Submitted => {
+                Event::Considered { waits: live.open > 0 || is_array }
+            }
+            Happened::Considered if live.open == 0 && !is_array => Event::DependenciesMet,
+            Happened::Considered => return Vec::new(),
+            Happened::DependencyEnded(JobState::Succeeded) => {
+                live.open = live.open.saturating_sub(1);
+                if live.open > 0 || is_array {
+                    return Vec::new();
+                }
+                Event::DependenciesMet
+            }
+            Happened::DependencyEnded(_) => Event::DependencyFailed,
+            Happened::ChildrenEnded => match children {
+                Some(children) if all_ended(children, &live.spec) => Event::Children(children),
+                _ => return Vec::new(),
+            },
+            Happened::Outside(event) => *event,
+        };
+        let Some(transition) = lifecycle::next(&live.record, &live.spec, &event, now) else { return Vec::new() };
+        let before = std::mem::replace(&mut live.record, transition.record.clone());
+        let spec = live.spec.clone();
+        self.changes.push(Change {
+            record: transition.record,
+            from: before.state,
+            at: now,
+            attempt: transition.attempt,
+        });
+        self.follow(&before, &spec)
+    }
+
+    /// Brings everything up to date after a change of a job. Returns what it means for others.
+    fn follow<'a>(&mut self, before: &JobRecord, spec: &Arc<Spec>) -> Vec<(JobId, Happened<'a>)> {
+        let id = before.id;
+        let Some(record) = self.jobs.get(&id).map(|live| live.record.clone()) else { return Vec::new() };
+        self.unindex(before, spec);
+        if record.id.child.is_some() && record.state != before.state {
+            // An array job that failed with what it depended on is gone before its children.
+            if let Some(states) = self.arrays.get_mut(&id.job) {
+                if let Some(count) = states.get_mut(&before.state) {
+                    *count = count.saturating_sub(1);
+                }
+                *states.entry(record.state).or_default() += 1;
+            }
+        }
+        if !record.state.is_terminal() {
+            self.index(&record, spec);
+            return Vec::new();
+        }
+        self.jobs.remove(&id);
+        let mut others: Vec<(JobId, Happened<'a>)> = self
+            .dependents
+            .remove(&id)
+            .into_iter()
+            .flatten()
+            .map(|dependent| (dependent, Happened::DependencyEnded(record.state)))
+            .collect();
+        match id.parent() {
+            Some(parent) => others.push((parent, Happened::ChildrenEnded)),
+            None if spec.array_size.is_some() => drop(self.arrays.remove(&id.job)),
+            None => {}
+        }
+        others
+    }
+
+    fn index(&mut self, record: &JobRecord, spec: &Spec) {
+        match record.state {
+            JobState::Runnable => self.waiting.insert(&spec.queue, record),
+            JobState::Starting | JobState::Running => drop(self.placed.insert(record.id)),
+            _ => {}
+        }
+        if let Some(due) = lifecycle::wake_at(record, spec) {
+            self.timers.insert((due, record.id));
+        }
+    }
+
+    fn unindex(&mut self, record: &JobRecord, spec: &Spec) {
+        self.waiting.remove(&spec.queue, record);
+        self.placed.remove(&record.id);
+        if let Some(due) = lifecycle::wake_at(record, spec) {
+            self.timers.remove(&(due, record.id));
+        }
+    }
+}
+
+fn all_ended(children: &BTreeMap<JobState, u32>, spec: &Spec) -> bool {
+    let ended: u32 = children.iter().filter(|(state, _)| state.is_terminal()).map(|(_, count)| *count).sum();
+    spec.array_size.is_some_and(|size| ended >= size)
+}
+
+#[cfg(test)]
+mod tests;

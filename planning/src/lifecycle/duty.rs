@@ -1,0 +1,58 @@
+//! What has to be done to a pod now.
+//!
+//! Invariant: nothing of a pod is let go before its outcome is stored, and every pod that is nobody's goes in the end. All duties may
+//! be repeated.
+
+use model::job::{JobRecord, PodFacts, StopKind};
+use model::status::JobState;
+
+use super::placed;
+
+/// What has to be done to a pod now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Nothing.
+    Nothing,
+    /// Make the pod of the current placement.
+    Create,
+    /// Ask for its deletion, with the usual 30 seconds to end.
+    Delete,
+    /// Take our finalizer off: its outcome is stored, or nobody wants it.
+    Release,
+}
+
+/// What has to be done to this pod of a job, or about its absence. Look again when it is done: a pod that nobody wants and that runs is
+/// deleted first, then released.
+pub fn duty(record: &JobRecord, pod: Option<&PodFacts>) -> Duty {
+    let Some(pod) = pod else {
+        return if is_to_be_made(record) { Duty::Create } else { Duty::Nothing };
+    };
+    let runs = !pod.ended() && pod.deleting.is_none();
+    if is_current(record, pod) {
+        let stops = record.stop.as_ref().is_some_and(|stop| stop.kind != StopKind::Cancel);
+        return if stops && runs { Duty::Delete } else { Duty::Nothing };
+    }
+    duty_of_stranger(pod)
+}
+
+/// What has to be done to a pod of a job that has ended or that nobody knows.
+pub fn duty_of_stranger(pod: &PodFacts) -> Duty {
+    let runs = !pod.ended() && pod.deleting.is_none();
+    match (runs, pod.kept) {
+        (true, _) => Duty::Delete,
+        (false, true) => Duty::Release,
+        (false, false) => Duty::Nothing,
+    }
+}
+
+fn is_to_be_made(record: &JobRecord) -> bool {
+    let never_seen = record.placed.as_ref().is_some_and(|placed| placed.pod_uid.is_none());
+    record.state == JobState::Starting && record.stop.is_none() && never_seen
+}
+
+fn is_current(record: &JobRecord, pod: &PodFacts) -> bool {
+    matches!(record.state, JobState::Starting | JobState::Running)
+        && record.placed.as_ref().is_some_and(|placed| {
+            placed::is_of(record, placed, pod) && placed.pod_uid.as_ref().is_none_or(|uid| *uid == pod.uid)
+        })
+}

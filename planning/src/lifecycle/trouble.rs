@@ -1,0 +1,56 @@
+//! Why a container does not start, in words that stay the same while the cause does.
+//!
+//! Invariant: what a container normally waits for is no trouble; a kubelet that tries again and again to pull an image alternates
+//! between two reasons and gives one text.
+
+use model::job::{ContainerState, PodFacts};
+
+use super::texts;
+
+/// What a container waits for that starts as it should.
+const NORMAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+/// Reasons of a kubelet that has no image, pulled or not
+/// (<https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/images/types.go>).
+const PULL: [&str; 7] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+];
+/// Begins the message of a kubelet that waits before the next try; its last error may follow.
+const BACK_OFF: &str = "Back-off pulling image \"";
+
+/// Why the first container that does not start does not; `stored` is what was found before.
+pub(super) fn of_pod(facts: &PodFacts, stored: Option<&str>) -> Option<String> {
+    let found = facts.init_containers.iter().chain(&facts.containers).find_map(|container| of(&container.state))?;
+    // The back-off of older kubelets forgets the error, which came once between two of them.
+    let forgets = found.starts_with(&format!("{}: {BACK_OFF}", texts::CANNOT_PULL));
+    let pull = stored.filter(|stored| forgets && stored.starts_with(texts::CANNOT_PULL));
+    Some(pull.map_or(found, ToOwned::to_owned))
+}
+
+/// Why a container does not start.
+pub(super) fn of(state: &ContainerState) -> Option<String> {
+    let ContainerState::Waiting { reason: Some(reason), message } = state else { return None };
+    let message = message.as_deref();
+    match reason.as_str() {
+        reason if NORMAL.contains(&reason) => None,
+        reason if PULL.contains(&reason) => {
+            Some(texts::joined(texts::CANNOT_PULL, message.map(last_error).or(Some(reason))))
+        }
+        reason => Some(texts::joined(reason, message)),
+    }
+}
+
+/// The error behind `Back-off pulling image "i": ErrImagePull: …`, as it is told without the back-off.
+fn last_error(message: &str) -> &str {
+    let behind = message.strip_prefix(BACK_OFF).and_then(|rest| rest.split_once("\": "));
+    let Some((_, error)) = behind else { return message };
+    match error.split_once(": ") {
+        Some((word, rest)) if PULL.contains(&word) => rest,
+        _ => error,
+    }
+}
