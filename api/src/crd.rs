@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Whether Bulkhead adds and removes the nodes of an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -41,10 +42,26 @@ pub enum AllocationStrategy {
     /// The offers that fit the waiting work at the lowest price.
     #[default]
     BestFitProgressive,
+    /// As `BEST_FIT_PROGRESSIVE`.
+    BestFitProgressiveOrdered,
     /// As `BEST_FIT_PROGRESSIVE`, among spot offers.
     SpotCapacityOptimized,
     /// As `BEST_FIT_PROGRESSIVE`, among spot offers.
     SpotPriceCapacityOptimized,
+    /// As `BEST_FIT_PROGRESSIVE`, among spot offers.
+    SpotCapacityOptimizedPrioritized,
+}
+
+impl AllocationStrategy {
+    /// Whether it chooses among spot offers.
+    pub fn is_spot(self) -> bool {
+        match self {
+            Self::BestFitProgressive | Self::BestFitProgressiveOrdered => false,
+            Self::SpotCapacityOptimized | Self::SpotPriceCapacityOptimized | Self::SpotCapacityOptimizedPrioritized => {
+                true
+            }
+        }
+    }
 }
 
 /// Whether an object can be used, in AWS's words.
@@ -76,7 +93,6 @@ pub enum Validity {
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.type != 'MANAGED' || has(self.provider)").message("a MANAGED compute environment needs spec.provider (which machines to launch); for nodes that you label yourself use type UNMANAGED"),
     validation = Rule::new("self.type != 'UNMANAGED' || !has(self.provider)").message("an UNMANAGED compute environment has no spec.provider: its nodes are the ones you label"),
     validation = Rule::new("self.minvCpus <= self.maxvCpus").message("minvCpus must not be greater than maxvCpus"),
     validation = Rule::new("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)").message("spec.name cannot be changed: the environment's ARN and UUID come from it"),
@@ -114,9 +130,19 @@ pub struct ComputeEnvironmentSpec {
     #[serde(default = "default_scale_down_delay")]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s|ms))+$')").message("a duration such as 30s, 1m or 1h30m"))]
     pub scale_down_delay: String,
-    /// Where machines come from; MANAGED only.
+    /// Where machines come from; MANAGED only. Without it a MANAGED environment is INVALID: it can be stored, because one that is
+    /// made through the AWS API names no provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<Provider>,
+    /// Members of the AWS API that have no meaning here, echoed by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub aws: Option<Map<String, Value>>,
+}
+
+/// An object whose members the API server keeps as they are.
+fn any_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true})
 }
 
 fn default_maxv_cpus() -> u32 {
@@ -224,6 +250,10 @@ pub struct JobQueueSpec {
     /// hostNetwork of pods that do not say.
     #[serde(default = "default_true")]
     pub host_network: bool,
+    /// Members of the AWS API that have no meaning here, echoed by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub aws: Option<Map<String, Value>>,
 }
 
 fn default_requests() -> BTreeMap<String, String> {
@@ -350,5 +380,22 @@ impl BatchNode {
     /// Where it is in its life.
     pub fn phase(&self) -> Phase {
         self.status.as_ref().map_or(Phase::Pending, |status| status.phase)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    #[test]
+    fn the_api_server_keeps_members_of_the_aws_api_as_they_are() {
+        for crd in &crate::crds()[..2] {
+            let crd = serde_json::to_value(crd).unwrap();
+            let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+            let aws = &schema["properties"]["aws"];
+            assert_eq!((&aws["type"], &aws["x-kubernetes-preserve-unknown-fields"]), (&json!("object"), &json!(true)));
+            assert!(aws["description"].is_string(), "{aws}");
+            assert!(!schema["required"].as_array().is_some_and(|names| names.contains(&Value::from("aws"))));
+        }
     }
 }

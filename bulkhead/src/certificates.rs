@@ -44,7 +44,7 @@ impl CertificateArgs {
 }
 
 /// Durations as Kubernetes objects write them.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = api::convert::go_duration(text).and_then(|duration| Duration::try_from(duration).ok());
     parsed.ok_or_else(|| "write a duration such as 90s, 5m or 720h".to_owned())
 }

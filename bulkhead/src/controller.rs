@@ -20,6 +20,7 @@ use cluster::{telemetry, watch};
 use model::keys;
 use model::names::ArnBase;
 
+use crate::api::{self, ApiArgs, Stores};
 use crate::certificates::CertificateArgs;
 
 /// A cycle that takes longer than this means that the loop hangs.
@@ -55,6 +56,8 @@ pub(crate) struct Arguments {
     plan_interval_ms: u64,
     #[command(flatten)]
     certificates: CertificateArgs,
+    #[command(flatten)]
+    api: ApiArgs,
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -67,6 +70,7 @@ struct Leading {
     nodes: nodes::Metrics,
     heartbeat: Heartbeat,
     shutdown: Shutdown,
+    stores: Arc<Stores>,
     arguments: Arguments,
 }
 
@@ -86,8 +90,14 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     tracing::info!(admin = %admin.local_addr(), "listening");
     let clients = client::connect(kubeconfig.as_deref()).await?;
     let base = ArnBase { region: arguments.region.clone(), account: arguments.account.clone() };
-    let index = Index::new(base);
+    let index = Index::new(base.clone());
+    let stores = Arc::new(Stores::new(&arguments.api));
     let mut tasks = Tasks::new(shutdown.clone());
+    api::serve(&arguments.api, base, &clients, &stores, &mut registry, (&shutdown, &mut tasks)).await?;
+    tasks.spawn_infallible("record store", {
+        let (stores, shutdown) = (stores.clone(), shutdown.clone());
+        async move { stores.open(false, shutdown).await }
+    });
     tasks.spawn_infallible("admin listener", admin.run(Arc::new(registry), readiness, shutdown.clone()));
     watch::spawn_watches(&clients.retrying, &index, &shutdown, &mut tasks);
     tasks.spawn_infallible("readiness", {
@@ -104,7 +114,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
             }
         }
     });
-    let leading = Leading { clients, index, queue, nodes, heartbeat, shutdown: shutdown.clone(), arguments };
+    let leading = Leading { clients, index, queue, nodes, heartbeat, shutdown: shutdown.clone(), stores, arguments };
     tasks.spawn("leader", async move { lead(leading).await });
     tasks.run(DRAIN).await?;
     Ok(())
@@ -112,7 +122,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
 
 /// Waits for the Lease, works until asked to stop, gives the Lease back.
 async fn lead(leading: Leading) -> Result<(), BoxError> {
-    let Leading { clients, index, queue, nodes, heartbeat, shutdown, arguments } = leading;
+    let Leading { clients, index, queue, nodes, heartbeat, shutdown, stores, arguments } = leading;
     let mut config = lease::Config::new(&arguments.namespace, "bulkhead-controller", &arguments.identity);
     config.timing = timing(arguments.lease_seconds);
     let candidate = Lease::new(clients.once.clone(), config)?;
@@ -144,6 +154,7 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     let config = queue::Config {
         min_interval: Duration::from_millis(arguments.plan_interval_ms),
         label_after_bind: minor(&version.major, &version.minor) < LABELS_ON_BINDINGS,
+        limits: arguments.api.limits(),
     };
     let mut work = Tasks::new(shutdown.clone());
     work.spawn_infallible("events", writer.run(shutdown.clone()));
@@ -153,7 +164,13 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
         tracing::info!("the webhook's certificate is left to somebody else");
     }
     work.spawn_infallible("node manager", manager.run(shutdown.clone()));
-    let parts = queue::Parts { client: clients.once.clone(), index, events, nodes: orders, metrics: queue, heartbeat };
+    work.spawn_infallible("the leader's record store", {
+        let (stores, shutdown) = (stores.clone(), shutdown.clone());
+        async move { stores.open(true, shutdown).await }
+    });
+    let client = clients.once.clone();
+    let stores = stores.subscribe();
+    let parts = queue::Parts { client, index, events, nodes: orders, metrics: queue, heartbeat, stores };
     work.spawn_infallible("queue loop", queue::run(parts, config, shutdown.clone()));
     tokio::select! {
         // As it is: the exit status depends on it.

@@ -1,5 +1,6 @@
 //! The `bulkhead` binary: arguments and wiring, nothing else.
 
+mod api;
 mod certificates;
 mod controller;
 mod uninstall;
@@ -33,7 +34,7 @@ enum Command {
     /// Serves kube-scheduler: filters, scores and binds pods that the planner does not judge itself.
     Extender(Extender),
     /// Plans and carries out: queue loop, node manager, certificates. One replica leads.
-    Controller(controller::Arguments),
+    Controller(Box<controller::Arguments>),
     /// Removes Bulkhead from the cluster: webhooks, waiting work, machines, custom resources, its namespace.
     Uninstall(uninstall::UninstallArgs),
 }
@@ -99,7 +100,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Extender(Extender { listen, admin }) => {
             Ok(scheduler::run(scheduler::Config { listen, admin, kubeconfig }).await?)
         }
-        Command::Controller(arguments) => controller::run(arguments, kubeconfig).await,
+        Command::Controller(arguments) => controller::run(*arguments, kubeconfig).await,
         Command::Uninstall(arguments) => uninstall::run(arguments, kubeconfig.as_deref()).await,
     }
 }

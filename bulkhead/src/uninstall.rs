@@ -5,6 +5,7 @@
 //! acts, then what it held is let go, and its own records go last. What becomes of a thing is decided in `planning::removal`.
 
 mod access;
+mod attempts;
 mod jobs;
 mod machines;
 mod nodes;
@@ -78,6 +79,7 @@ async fn remove(access: &Access, found: &survey::Found, choice: Choice, abandon_
     say::step(3, "Jobs");
     machines::close(access).await?;
     jobs::settle(access, choice, &found.machine_nodes).await?;
+    attempts::remove(access).await?;
     say::step(4, "Machines");
     machines::terminate(access, &found.machine_nodes, abandon_machines).await?;
     say::step(5, "Nodes that stay");

@@ -31,11 +31,21 @@ pub enum Point {
     Terminated,
     /// The Node is gone, the `BatchNode` is there.
     NodeDeleted,
+    /// A job of the API is stored, whoever submitted it has no answer.
+    JobStored,
+    /// A job's dispatch is stored, its pod is not made.
+    DispatchStored,
+    /// A job's pod is made, which is not seen.
+    PodMade,
+    /// A job's pod runs, which is not stored.
+    PodRuns,
+    /// A job's outcome is stored, its pod is still kept.
+    OutcomeStored,
 }
 
 impl Point {
-    /// All points, in the order in which a machine passes them.
-    pub const ALL: [Self; 9] = [
+    /// The points that a machine passes, in order.
+    pub const MACHINE: [Self; 9] = [
         Self::BatchNodeStored,
         Self::Launched,
         Self::LaunchStored,
@@ -46,6 +56,10 @@ impl Point {
         Self::Terminated,
         Self::NodeDeleted,
     ];
+
+    /// The points that a job of the API passes, in order.
+    pub const JOB: [Self; 5] =
+        [Self::JobStored, Self::DispatchStored, Self::PodMade, Self::PodRuns, Self::OutcomeStored];
 
     /// Its name, as the variable names it.
     pub fn name(self) -> &'static str {
@@ -59,6 +73,11 @@ impl Point {
             Self::Drained => "drained",
             Self::Terminated => "terminated",
             Self::NodeDeleted => "node-deleted",
+            Self::JobStored => "job-stored",
+            Self::DispatchStored => "dispatch-stored",
+            Self::PodMade => "pod-made",
+            Self::PodRuns => "pod-runs",
+            Self::OutcomeStored => "outcome-stored",
         }
     }
 }
@@ -79,9 +98,9 @@ mod tests {
 
     #[test]
     fn names_are_distinct() {
-        let mut names: Vec<&str> = Point::ALL.iter().map(|point| point.name()).collect();
+        let mut names: Vec<&str> = Point::MACHINE.iter().chain(&Point::JOB).map(|point| point.name()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), Point::ALL.len());
+        assert_eq!(names.len(), Point::MACHINE.len() + Point::JOB.len());
     }
 }

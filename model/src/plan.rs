@@ -4,8 +4,9 @@
 
 use jiff::Timestamp;
 
+use crate::job::JobId;
 use crate::snapshot::ObjectKey;
-use crate::status::Status;
+use crate::status::{Reason, Status};
 
 /// What a planning cycle decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Plan {
     pub retire: Vec<Retire>,
     /// Jobs whose status changed.
     pub status: Vec<StatusChange>,
+    /// Why jobs of the API wait.
+    pub explain: Vec<(JobId, Reason)>,
     /// What queues show.
     pub queues: Vec<QueueCounts>,
     /// When to plan again even if nothing changes.
@@ -35,6 +38,8 @@ pub struct Dispatch {
     pub unit: ObjectKey,
     /// UID of the pod.
     pub uid: String,
+    /// The job of the API whose pod is still to be made there; `None`: the pod exists and is bound.
+    pub record: Option<JobId>,
     /// UID of its Job, for events.
     pub job: Option<String>,
     /// Name of the node.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::job::JobId;
 use crate::placement::{Shape, Taint};
 use crate::resources::Resources;
 use crate::status::Status;
@@ -206,13 +207,15 @@ pub struct Job {
     pub status: Option<Status>,
 }
 
-/// A pod that goes through a queue and has not ended.
+/// A pod that goes through a queue and has not ended, or an attempt of a job of the API, which has a pod only once it is placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
-    /// Namespace and name.
+    /// Namespace and name; of an attempt without a pod the job's id as its name.
     pub key: ObjectKey,
-    /// UID.
+    /// UID; of an attempt without a pod the job's id.
     pub uid: String,
+    /// The job of the API that it is an attempt of; `None`: a pod that somebody else made.
+    pub record: Option<JobId>,
     /// Name of its queue, as its label says.
     pub queue: String,
     /// UID and creation time of its Job; `None`: a bare pod.

@@ -306,6 +306,7 @@ impl<'a> Cycle<'a> {
         self.plan.dispatch.push(Dispatch {
             unit: unit.key.clone(),
             uid: unit.uid.clone(),
+            record: unit.record,
             job: unit.job.as_ref().map(|job| job.uid.clone()),
             node: node.name.clone(),
             node_uid: node.uid.clone(),
@@ -368,6 +369,10 @@ impl<'a> Cycle<'a> {
     }
 
     pub(crate) fn explain(&mut self, demand: &Demand<'a>, reason: Reason) {
+        if let Wanted::Unit(Unit { record: Some(record), .. }) = demand.wanted {
+            self.plan.explain.push((*record, reason));
+            return;
+        }
         let unit = if let Wanted::Unit(unit) = demand.wanted { Some(unit.uid.as_str()) } else { None };
         if let Some(uid) = demand.job.map(|job| job.uid.as_str()).or(unit) {
             self.reasons.entry(uid).or_insert(reason);

@@ -12,8 +12,11 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use model::plan::{Launch, Plan, Retire};
+use records::Store;
+use tokio::sync::watch;
 use tokio::time;
 
+use crate::door::{ApiDoor, Decided, Limits};
 use crate::metrics::Metrics;
 use crate::{jobs, pods, report, status};
 
@@ -29,6 +32,8 @@ pub struct Config {
     pub min_interval: Duration,
     /// The cluster ignores labels on a Binding (Kubernetes before 1.35): they are patched afterwards.
     pub label_after_bind: bool,
+    /// How the API's jobs are served.
+    pub limits: Limits,
 }
 
 /// Carries out the part of a plan that concerns nodes. Answers false if something failed and should be planned again.
@@ -56,11 +61,14 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Beats once a cycle.
     pub heartbeat: Heartbeat,
+    /// The record store, once it is open; without it everything works but the API's jobs.
+    pub stores: watch::Receiver<Option<Store>>,
 }
 
 /// Runs the loop until `shutdown` stops.
 pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) {
-    let Parts { client, index, events, nodes, metrics, heartbeat } = parts;
+    let Parts { client, index, events, nodes, metrics, heartbeat, stores } = parts;
+    let mut door = ApiDoor::new(stores, config.limits);
     let context = Context { client, index, events, config };
     let mut version = context.index.version();
     let mut shown = status::Shown::default();
@@ -70,12 +78,15 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) {
         let started = Instant::now();
         version.borrow_and_update();
         heartbeat.beat();
-        let (wake_at, failed) = cycle(&context, &nodes, &metrics, &mut shown).await;
+        let (wake_at, failed) = cycle(&context, &mut door, &nodes, &metrics, &mut shown).await;
         heartbeat.beat();
         let pause = pause(wake_at, failed, Timestamp::now());
         let change = async {
             // The index outlives the loop, so the channel cannot close.
-            let _open = version.changed().await;
+            tokio::select! {
+                _ = version.changed() => {}
+                () = door.changed() => {}
+            }
             time::sleep_until((started + context.config.min_interval).into()).await;
         };
         tokio::select! {
@@ -90,34 +101,42 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) {
 /// One cycle. Returns when to wake up at the latest, and whether something failed.
 async fn cycle(
     context: &Context,
+    door: &mut ApiDoor,
     nodes: &NodeOrders,
     metrics: &Metrics,
     shown: &mut status::Shown,
 ) -> (Option<Timestamp>, bool) {
     // 1. what is seen
     let now = Timestamp::now();
-    let snapshot = context.index.snapshot(now);
+    let mut snapshot = context.index.snapshot(now);
+    let read = door.before(context, &mut snapshot, now).await;
     // 2. decide
     let began = Instant::now();
     let plan = planning::plan(&snapshot, now);
     metrics.planned(began.elapsed(), &plan);
     log(&plan);
     // 3. do: what starts work first, then what explains it
-    let Plan { release, dispatch, hold, launch, retire, status: changes, queues, wake_at } = plan;
+    let Plan { release, dispatch, hold, launch, retire, status: changes, explain, mut queues, wake_at } = plan;
+    door.count(&snapshot, &mut queues);
+    let (attempts, dispatch): (Vec<_>, Vec<_>) = dispatch.into_iter().partition(|one| one.record.is_some());
     report::launches(context, &launch);
-    let (nodes_ok, bound, held, released) = tokio::join!(
+    let decided = Decided { snapshot: &snapshot, dispatch: &attempts, explain: &explain };
+    let (nodes_ok, bound, held, released, recorded) = tokio::join!(
         nodes(launch, retire),
         pods::bind_all(context, &dispatch),
         pods::hold_all(context, &hold),
         jobs::release_all(context, &release),
+        door.after(context, decided, now),
     );
     report::dispatches(context, &bound);
     let written = jobs::write_all(context, &changes).await;
     let finished = jobs::finish_all(context).await;
     let next_status = shown.update(context, &snapshot, &queues, now).await;
-    let failed = !nodes_ok || bound.len() < dispatch.len() || !held || !released || !written || !finished;
+    let failed =
+        !read || !recorded || !nodes_ok || bound.len() < dispatch.len() || !held || !released || !written || !finished;
     let next_doubt = context.index.next_doubt(now);
-    (wake_at.into_iter().chain(next_status).chain(next_doubt).min(), failed)
+    let next_record = door.wake_at(now);
+    (wake_at.into_iter().chain(next_status).chain(next_doubt).chain(next_record).min(), failed)
 }
 
 fn pause(wake_at: Option<Timestamp>, failed: bool, now: Timestamp) -> Duration {

@@ -4,6 +4,7 @@
 //! is harmless. Knows nothing about how nodes are launched: that part of the plan is handed on.
 
 mod cycle;
+mod door;
 mod jobs;
 mod metrics;
 mod pods;
@@ -11,4 +12,5 @@ mod report;
 mod status;
 
 pub use cycle::{Config, NodeOrders, Parts, run};
+pub use door::Limits;
 pub use metrics::Metrics;

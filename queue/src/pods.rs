@@ -125,6 +125,7 @@ mod tests {
         let dispatch = Dispatch {
             unit: ObjectKey::new("ns", "pod"),
             uid: "pod-uid".into(),
+            record: None,
             job: None,
             node: "node".into(),
             node_uid: "node-uid".into(),

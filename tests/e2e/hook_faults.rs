@@ -154,7 +154,7 @@ async fn completed(fixture: &Fixture, namespace: &str, name: &str) -> Result<()>
 }
 
 const WEBHOOK: &str = "deployment/bulkhead-webhook";
-const CONTROLLER: &str = "deployment/bulkhead-controller";
+const CONTROLLER: &str = "statefulset/bulkhead-controller";
 
 async fn scale(fixture: &Fixture, deployment: &str, replicas: u32) -> Result<()> {
     let replicas = format!("--replicas={replicas}");
@@ -256,7 +256,7 @@ impl Fault for Expired {
     }
 
     fn end<'a>(&'a self, fixture: &'a Fixture) -> BoxFuture<'a, Result<()>> {
-        Box::pin(scale(fixture, CONTROLLER, 2))
+        Box::pin(scale(fixture, CONTROLLER, 1))
     }
 
     fn new_jobs(&self) -> New {
@@ -286,7 +286,7 @@ impl Fault for WrongBundle {
     }
 
     fn end<'a>(&'a self, fixture: &'a Fixture) -> BoxFuture<'a, Result<()>> {
-        Box::pin(scale(fixture, CONTROLLER, 2))
+        Box::pin(scale(fixture, CONTROLLER, 1))
     }
 
     fn new_jobs(&self) -> New {

@@ -3,9 +3,15 @@
 //! `cargo xtask test` brings a cluster up and runs this; arguments filter by name. Tests run one after another: several of them kill
 //! what the others need.
 
+mod arrays;
+mod bad_requests;
+mod beside;
+mod boto;
 mod certificates;
 mod clusters;
 mod contract;
+mod crashes;
+mod endings;
 mod extender;
 mod faults;
 mod hook_faults;
@@ -22,6 +28,7 @@ mod rogue;
 mod rotation;
 mod scaling;
 mod stop;
+mod walkthrough;
 
 use std::sync::Arc;
 
@@ -77,9 +84,15 @@ fn main() -> std::process::ExitCode {
         scaling::scenarios(),
         extender::scenarios(),
         refusals::scenarios(),
+        walkthrough::scenarios(),
+        boto::scenarios(),
+        bad_requests::scenarios(),
+        arrays::scenarios(),
+        endings::scenarios(),
         outage::scenarios(),
         hook_faults::scenarios(),
         faults::scenarios(),
+        crashes::scenarios(),
         certificates::scenarios(),
         rotation::scenarios(),
         clusters::scenarios(),

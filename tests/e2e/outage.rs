@@ -11,7 +11,9 @@ use tests::{Fixture, eventually, eventually_for, job, steadily};
 
 use crate::Scenario;
 
-const DEPLOYMENTS: [&str; 3] = ["bulkhead-webhook", "bulkhead-controller", "bulkhead-scheduler"];
+/// What Bulkhead consists of, and how many replicas of it there are.
+const PARTS: [(&str, u32); 3] =
+    [("deployment/bulkhead-webhook", 2), ("statefulset/bulkhead-controller", 1), ("deployment/bulkhead-scheduler", 2)];
 /// Others must not even be slowed down. Generous for a busy machine, far less than Bulkhead stays away.
 const PROMPTLY: Duration = Duration::from_secs(30);
 
@@ -91,14 +93,12 @@ spec:
 
 /// Deletes every pod of Bulkhead, and lets none come back.
 async fn stop(fixture: &Fixture) -> Result<()> {
-    for name in DEPLOYMENTS {
-        let deployment = format!("deployment/{name}");
-        fixture.on_clean(&["scale", "-n", keys::NAMESPACE, &deployment, "--replicas=2"], "");
+    for (part, replicas) in PARTS {
+        fixture.on_clean(&["scale", "-n", keys::NAMESPACE, part, &format!("--replicas={replicas}")], "");
     }
-    for name in DEPLOYMENTS {
-        let deployment = format!("deployment/{name}");
-        fixture.on_clean(&["rollout", "status", "-n", keys::NAMESPACE, &deployment, "--timeout=120s"], "");
-        fixture.world.kubectl(&["scale", "-n", keys::NAMESPACE, &deployment, "--replicas=0"]).await?;
+    for (part, _) in PARTS {
+        fixture.on_clean(&["rollout", "status", "-n", keys::NAMESPACE, part, "--timeout=120s"], "");
+        fixture.world.kubectl(&["scale", "-n", keys::NAMESPACE, part, "--replicas=0"]).await?;
     }
     fixture.world.kubectl(&["delete", "pods", "-n", keys::NAMESPACE, "--all", "--grace-period=1"]).await?;
     let pods = fixture.pods(keys::NAMESPACE);
@@ -110,13 +110,12 @@ async fn stop(fixture: &Fixture) -> Result<()> {
 }
 
 async fn start(fixture: &Fixture) -> Result<()> {
-    for name in DEPLOYMENTS {
-        let deployment = format!("deployment/{name}");
-        fixture.world.kubectl(&["scale", "-n", keys::NAMESPACE, &deployment, "--replicas=2"]).await?;
+    for (part, replicas) in PARTS {
+        let replicas = format!("--replicas={replicas}");
+        fixture.world.kubectl(&["scale", "-n", keys::NAMESPACE, part, &replicas]).await?;
     }
-    for name in DEPLOYMENTS {
-        let deployment = format!("deployment/{name}");
-        let args = ["rollout", "status", "-n", keys::NAMESPACE, &deployment, "--timeout=120s"];
+    for (part, _) in PARTS {
+        let args = ["rollout", "status", "-n", keys::NAMESPACE, part, "--timeout=120s"];
         fixture.world.kubectl(&args).await?;
     }
     Ok(())

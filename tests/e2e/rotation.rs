@@ -21,7 +21,7 @@ const CLIENTS: usize = 10;
 const EACH: usize = 300;
 /// New certificate authorities, and new leaves, that are waited for.
 const ROTATIONS: usize = 2;
-const CONTROLLER: &str = "deployment/bulkhead-controller";
+const CONTROLLER: &str = "statefulset/bulkhead-controller";
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {

@@ -15,14 +15,16 @@ use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use kube::api::{DeleteParams, ListParams, LogParams};
 use kube::{Api, ResourceExt as _};
 use model::keys;
+use model::names::object_name;
 use testbed::NodeOptions;
 
+use crate::aws::Aws;
 use crate::look::{self, JobStatus};
 use crate::wait::{eventually, eventually_for};
 use crate::world::World;
 
 /// The controller in the cluster.
-const CONTROLLER: &str = "deployment/bulkhead-controller";
+const CONTROLLER: &str = "statefulset/bulkhead-controller";
 
 /// What one test makes.
 pub struct Fixture {
@@ -35,10 +37,18 @@ pub struct Fixture {
 #[derive(Clone, Debug)]
 enum Made {
     Namespace(String),
-    Object { kind: &'static str, name: String },
+    Object {
+        kind: &'static str,
+        name: String,
+    },
     LocalNode(String),
     Label(String),
-    Undo { args: Vec<String>, input: String },
+    Undo {
+        args: Vec<String>,
+        input: String,
+    },
+    /// Jobs of the API in this queue.
+    Jobs(String),
 }
 
 impl Fixture {
@@ -100,14 +110,50 @@ impl Fixture {
 
     /// Makes an UNMANAGED environment. Returns its name.
     pub async fn unmanaged(&self, what: &str) -> Result<String> {
+        self.unmanaged_with(what, "").await
+    }
+
+    /// Makes an UNMANAGED environment for jobs of the API, whose pods go into this namespace. Returns its name.
+    pub async fn unmanaged_in(&self, what: &str, namespace: &str) -> Result<String> {
+        self.unmanaged_with(what, &format!(", namespace: {namespace}")).await
+    }
+
+    async fn unmanaged_with(&self, what: &str, more: &str) -> Result<String> {
         let name = self.named(what);
-        self.remember(Made::Object { kind: "computeenvironment", name: name.clone() });
+        self.owns("computeenvironment", &name);
         self.world
             .apply(&format!(
-                "apiVersion: bulkhead.dev/v1alpha1\nkind: ComputeEnvironment\nmetadata: {{name: {name}}}\nspec: {{type: UNMANAGED}}\n"
+                "apiVersion: bulkhead.dev/v1alpha1\nkind: ComputeEnvironment\nmetadata: {{name: {name}}}\nspec: {{type: \
+                 UNMANAGED{more}}}\n"
             ))
             .await?;
         Ok(name)
+    }
+
+    /// Takes over a cluster-scoped object that the test makes itself: it is removed when the test ends, also if it was never made.
+    pub fn owns(&self, kind: &'static str, name: &str) {
+        self.remember(Made::Object { kind, name: name.to_owned() });
+    }
+
+    /// Takes over a namespace that the test makes itself.
+    pub fn owns_namespace(&self, name: &str) {
+        self.remember(Made::Namespace(name.to_owned()));
+    }
+
+    /// Takes over environments and queues that the test makes through the API, by their AWS names, with their jobs.
+    pub fn owns_of_api(&self, environments: &[&str], queues: &[&str]) {
+        for name in environments {
+            self.owns("computeenvironment", &object_name(name));
+        }
+        for name in queues {
+            self.owns("jobqueue", &object_name(name));
+            self.ends_jobs_of(name);
+        }
+    }
+
+    /// Ends the API's jobs of a queue (AWS name) when the test ends, before anything of what they need goes.
+    pub fn ends_jobs_of(&self, queue: &str) {
+        self.remember(Made::Jobs(queue.to_owned()));
     }
 
     /// UUID of an environment, once its status shows it.
@@ -132,7 +178,7 @@ impl Fixture {
 
     /// Stops the controller in the cluster and waits until it is gone; cleaning up starts it again.
     pub async fn without_controller(&self) -> Result<()> {
-        self.on_clean(&["scale", "-n", keys::NAMESPACE, CONTROLLER, "--replicas=2"], "");
+        self.on_clean(&["scale", "-n", keys::NAMESPACE, CONTROLLER, "--replicas=1"], "");
         self.on_clean(&["rollout", "status", "-n", keys::NAMESPACE, CONTROLLER, "--timeout=120s"], "");
         self.world.kubectl(&["scale", "-n", keys::NAMESPACE, CONTROLLER, "--replicas=0"]).await?;
         let pods = self.pods(keys::NAMESPACE);
@@ -328,6 +374,8 @@ impl Fixture {
                 self.world.kubectl_with(&args, input).await?;
             }
         }
+        // Whatever comes of it, the rest is cleaned up, too.
+        let ended = self.end_jobs(&made).await;
         // Together: each of them takes seconds to end.
         let mut args = ["delete", "namespace", "--ignore-not-found", "--timeout=120s"].map(ToOwned::to_owned).to_vec();
         let options = args.len();
@@ -355,7 +403,24 @@ impl Fixture {
                     let _gone = delete(args.map(ToOwned::to_owned).to_vec()).await;
                 }
                 Made::LocalNode(name) => self.remove_node(name).await?,
-                Made::Object { .. } | Made::Namespace(_) | Made::Undo { .. } => {}
+                Made::Object { .. } | Made::Namespace(_) | Made::Undo { .. } | Made::Jobs(_) => {}
+            }
+        }
+        ended
+    }
+
+    async fn end_jobs(&self, made: &[Made]) -> Result<()> {
+        let queues = made.iter().filter_map(|one| if let Made::Jobs(queue) = one { Some(queue) } else { None });
+        let queues: Vec<&String> = queues.collect();
+        if queues.is_empty() {
+            return Ok(());
+        }
+        let (aws, all) = (Aws::of(&self.world).await?, self.world.kubectl(&["get", "jobqueues", "-o", "name"]).await?);
+        for queue in queues {
+            // A test that failed early may not have made it.
+            let object = format!("/{}", object_name(queue));
+            if all.lines().any(|name| name.ends_with(&object)) {
+                aws.end_all(queue).await?;
             }
         }
         Ok(())

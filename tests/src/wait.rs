@@ -5,7 +5,8 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use futures::future::{BoxFuture, join_all};
 
 /// Long enough for a node to boot and a pod to run on a busy machine of two cores.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -51,5 +52,15 @@ where
         }
         tokio::time::sleep(PAUSE).await;
     }
+    Ok(())
+}
+
+/// Runs checks side by side. All of them come to their end, and each that failed is named.
+pub async fn together(checks: Vec<(&str, BoxFuture<'_, Result<()>>)>) -> Result<()> {
+    let (names, running): (Vec<&str>, Vec<_>) = checks.into_iter().unzip();
+    let ends = names.into_iter().zip(join_all(running).await);
+    let failed: Vec<String> =
+        ends.filter_map(|(name, end)| end.err().map(|error| format!("{name}: {error:#}"))).collect();
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
 }

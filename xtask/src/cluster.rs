@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use api::provider::Taint;
 use clap::Subcommand;
-use testbed::{Cluster, FakeNodes, NodeOptions, Release, UpOptions};
+use testbed::{AwsClients, Cluster, FakeNodes, NodeOptions, Release, UpOptions};
 
 /// Arguments of `cargo xtask cluster`.
 #[derive(clap::Args)]
@@ -37,7 +37,8 @@ enum Command {
     Status {
         /// Print one JSON object instead of a table.
         ///
-        /// Keys: name, slot, kubernetes (version), kubeconfig, kubectl, registry, provider (URL), gateway (address), logs, and two lists:
+        /// Keys: name, slot, kubernetes (version), kubeconfig, kubectl, registry, provider (URL), gateway (address), logs, api (URL of the
+        /// AWS Batch API, null until Bulkhead is installed), and two lists:
         /// components [{name, pid, alive}] and nodes [{name, ip, components: [{name, pid, alive}]}].
         #[arg(long)]
         json: bool,
@@ -46,6 +47,10 @@ enum Command {
     ///
     /// As a user would: images into the cluster's registry, then `kubectl apply` of manifests/bulkhead.yaml.
     Install,
+    /// Install the AWS CLI that the end-to-end tests use, unless it is there, and print an alias for it.
+    ///
+    /// Version 1 from the Python package index, in the cache beside the cluster's programs; no cluster is needed.
+    Aws,
     /// Have so many fake nodes (kwok-0, kwok-1, …); 0 removes them.
     ///
     /// Pods on them run and complete without running anything. Each has the taint kwok.x-k8s.io/node=fake:NoSchedule.
@@ -116,6 +121,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
         }
         Command::Status { json } => status(&name, json),
         Command::Install => crate::install::install(&Cluster::open(&name)?),
+        Command::Aws => {
+            println!("alias aws={}", AwsClients::ensure()?.aws.display());
+            Ok(())
+        }
         Command::Kwok { count, cpu, memory, label, taint } => {
             let wanted = FakeNodes { count, cpu, memory, labels: label.into_iter().collect(), taints: taint };
             Cluster::open(&name)?.fake_nodes(&wanted)
@@ -144,9 +153,12 @@ fn up(name: &str, kubernetes: Option<Release>) -> Result<()> {
 }
 
 fn status(name: &str, json: bool) -> Result<()> {
-    let status = Cluster::open(name)?.status();
+    let cluster = Cluster::open(name)?;
+    let status = cluster.status();
     if json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        let mut shown = serde_json::to_value(&status)?;
+        shown["api"] = crate::install::local::api_url(&cluster).ok().into();
+        println!("{}", serde_json::to_string_pretty(&shown)?);
         return Ok(());
     }
     print!("{}", status.table());

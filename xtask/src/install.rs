@@ -1,8 +1,10 @@
 //! `cargo xtask cluster install`: Bulkhead in a local cluster, installed as a user would: the images in the registry, then
-//! one `kubectl apply` of the one file, then waiting until it runs.
+//! one `kubectl apply` of the one file, then waiting until it runs. What a local cluster lacks is added: a volume for the record store, and
+//! an address at which the API is reached without a port-forward.
 //!
 //! Invariant: running it again after a change rolls the change out, and without a change does nothing.
 
+pub(crate) mod local;
 mod rollout;
 
 use std::path::Path;
@@ -24,8 +26,11 @@ pub(crate) fn install(cluster: &Cluster) -> Result<()> {
     let digest = image::push(&cluster.registry())?;
     let path = manifests::path();
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let volume = local::volume(cluster)?;
+    cluster.kubectl_input(&["apply", "-f", "-"], &volume).context("kubectl could not apply the local volume")?;
+    let text = local::arguments(&pin(&text, &digest)?, &cluster.provider_url())?;
     let applied = cluster
-        .kubectl_input(&["apply", "-f", "-"], &pin(&text, &digest)?)
+        .kubectl_input(&["apply", "-f", "-"], &text)
         .with_context(|| format!("kubectl could not apply {}", path.display()))?;
     println!("applied {}: {} objects", path.display(), applied.lines().count());
     wait(cluster.kubeconfig(), &|args| cluster.kubectl_run(args))
@@ -71,18 +76,20 @@ pub(crate) fn wait(kubeconfig: &Path, kubectl: &dyn Fn(&[&str]) -> Result<String
 }
 
 fn missing(kubectl: &dyn Fn(&[&str]) -> Result<String>) -> Result<Vec<String>> {
-    let text = kubectl(&["get", "deployments,pods", "-n", NAMESPACE, "-o", "json"])?;
+    let text = kubectl(&["get", "deployments,statefulsets,pods", "-n", NAMESPACE, "-o", "json"])?;
     let mut list: Value = serde_json::from_str(&text).context("kubectl printed something else than JSON")?;
     let items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
-    let (deployments, pods): (Vec<Value>, Vec<Value>) =
-        items.into_iter().partition(|item| item["kind"] == "Deployment");
-    let deployments: Vec<_> = deployments.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
-    let pods: Vec<_> = pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
+    let deployments: Vec<_> = of_kind(&items, "Deployment")?;
     ensure!(
         !deployments.is_empty(),
         "there is no Deployment in the namespace {NAMESPACE} although it was just applied"
     );
-    Ok(rollout::missing(&deployments, &pods))
+    Ok(rollout::missing(&deployments, &of_kind(&items, "StatefulSet")?, &of_kind(&items, "Pod")?))
+}
+
+fn of_kind<T: serde::de::DeserializeOwned>(items: &[Value], kind: &str) -> Result<Vec<T>> {
+    let all = items.iter().filter(|item| item["kind"] == kind);
+    Ok(all.cloned().map(serde_json::from_value).collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

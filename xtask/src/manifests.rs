@@ -93,7 +93,7 @@ mod tests {
     use k8s_openapi::api::admissionregistration::v1::{
         MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
     };
-    use k8s_openapi::api::apps::v1::Deployment;
+    use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
     use k8s_openapi::api::core::v1::{ConfigMap, Container, Namespace, Service, ServiceAccount};
     use k8s_openapi::api::policy::v1::PodDisruptionBudget;
     use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -115,8 +115,9 @@ mod tests {
     }
 
     fn containers() -> Vec<Container> {
-        let deployments = of_kind::<Deployment>("Deployment");
-        deployments.into_iter().flat_map(|it| it.spec.unwrap().template.spec.unwrap().containers).collect()
+        let deployments = of_kind::<Deployment>("Deployment").into_iter().map(|it| it.spec.unwrap().template);
+        let sets = of_kind::<StatefulSet>("StatefulSet").into_iter().map(|it| it.spec.unwrap().template);
+        deployments.chain(sets).flat_map(|it| it.spec.unwrap().containers).collect()
     }
 
     fn round_trip<T: serde::de::DeserializeOwned + serde::Serialize>(document: &Value) {
@@ -145,6 +146,7 @@ mod tests {
                 "Service" => round_trip::<Service>(&document),
                 "PodDisruptionBudget" => round_trip::<PodDisruptionBudget>(&document),
                 "Deployment" => round_trip::<Deployment>(&document),
+                "StatefulSet" => round_trip::<StatefulSet>(&document),
                 "MutatingWebhookConfiguration" => round_trip::<MutatingWebhookConfiguration>(&document),
                 "ValidatingAdmissionPolicy" => round_trip::<ValidatingAdmissionPolicy>(&document),
                 "ValidatingAdmissionPolicyBinding" => round_trip::<ValidatingAdmissionPolicyBinding>(&document),

@@ -9,10 +9,14 @@ use model::snapshot::{Environment, Machine, Offer, Queue, Scaling, Setback, Stag
 
 use super::requests::from_texts;
 use super::{Problems, go_duration};
-use crate::crd::{AllocationStrategy, BatchNode, ComputeEnvironment, EnvironmentType, JobQueue, Phase, State};
+use crate::crd::{BatchNode, ComputeEnvironment, EnvironmentType, JobQueue, Phase, State};
 
 /// Stands in for a `scaleDownDelay` that is no duration: the default of the field.
 const SCALE_DOWN_DELAY: SignedDuration = SignedDuration::from_mins(1);
+
+/// Why a MANAGED environment without provider launches nothing.
+const NO_PROVIDER: &str = "no node provider is named: set spec.provider, for example {external: {url: \"http://…\"}}; compute \
+    environments made through the AWS API get the one that the controller's --default-provider names";
 
 /// UUID that the nodes of a compute environment carry: the one in its status, else that of its ARN.
 pub fn environment_uuid(object: &ComputeEnvironment, arn: &ArnBase) -> String {
@@ -41,9 +45,9 @@ pub fn environment(
         min_milli: i64::from(spec.minv_cpus) * 1000,
         max_milli: i64::from(spec.maxv_cpus) * 1000,
         instance_types: if any { Vec::new() } else { spec.instance_types.clone() },
-        spot: spec.allocation_strategy != AllocationStrategy::BestFitProgressive,
+        spot: spec.allocation_strategy.is_spot(),
         scale_down_delay: delay,
-        offers,
+        offers: if spec.provider.is_some() { offers } else { Err(NO_PROVIDER.to_owned()) },
         setbacks,
         learned: std::collections::BTreeMap::new(),
     };

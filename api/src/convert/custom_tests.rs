@@ -45,6 +45,26 @@ fn limits_and_choices_are_read() {
 }
 
 #[test]
+fn without_a_provider_it_says_what_to_set() {
+    let problem = environment_of(json!({"type": "MANAGED"}), json!({})).scaling.unwrap().offers.unwrap_err();
+    assert!(problem.contains("spec.provider") && problem.contains("--default-provider"), "{problem}");
+    assert_eq!(managed(json!({})).offers, Ok(Vec::new()));
+}
+
+#[test]
+fn spot_strategies_choose_among_spot_offers() {
+    for (strategy, spot) in [
+        ("BEST_FIT_PROGRESSIVE", false),
+        ("BEST_FIT_PROGRESSIVE_ORDERED", false),
+        ("SPOT_CAPACITY_OPTIMIZED", true),
+        ("SPOT_PRICE_CAPACITY_OPTIMIZED", true),
+        ("SPOT_CAPACITY_OPTIMIZED_PRIORITIZED", true),
+    ] {
+        assert_eq!(managed(json!({"allocationStrategy": strategy})).spot, spot, "{strategy}");
+    }
+}
+
+#[test]
 fn a_queue_is_read() {
     let object = json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "JobQueue", "metadata": {"name": "q"},
         "spec": {"name": "Q", "priority": 7, "computeEnvironments": ["a", "b"], "strictFifo": true}});

@@ -11,6 +11,7 @@ use model::resources::Resources;
 use model::snapshot::Job;
 use model::status::JobState;
 
+use super::asked::{Asked, asked};
 use super::requests::Requests;
 use super::shape::shape;
 use super::{Problems, annotation, created, key, label, queue, uid};
@@ -24,6 +25,8 @@ pub struct JobRecord {
     pub ended: Option<JobState>,
     /// It is being deleted.
     pub terminating: bool,
+    /// What its record shows; `None`: its id is not one of ours.
+    pub asked: Option<Asked>,
     template: Requests,
 }
 
@@ -63,6 +66,7 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
         },
         ended: ended(status),
         terminating: meta.deletion_timestamp.is_some(),
+        asked: asked(raw),
         template: requests,
     })
 }

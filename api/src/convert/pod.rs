@@ -5,11 +5,13 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use k8s_openapi::jiff::Timestamp;
+use model::job::PodFacts;
 use model::keys;
 use model::placement::Shape;
 use model::resources::Resources;
 use model::snapshot::{ObjectKey, Place};
 
+use super::attempt::facts;
 use super::requests::Requests;
 use super::shape::shape;
 use super::{Problems, annotation, created, key, label, queue, uid};
@@ -38,6 +40,8 @@ pub struct PodRecord {
     pub requests: Resources,
     /// Its part in a queue, if it has the label of one.
     pub queued: Option<Box<Queued>>,
+    /// What is seen of it, if it was made for the API.
+    pub attempt: Option<Box<PodFacts>>,
 }
 
 /// Whose a pod is.
@@ -99,6 +103,7 @@ pub fn pod(pod: &Pod, problems: &mut Problems) -> PodRecord {
         origin: origin(pod),
         queued: queued(pod, &requests).map(Box::new),
         requests,
+        attempt: facts(pod).map(Box::new),
     }
 }
 

@@ -19,10 +19,12 @@ mod table;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::convert::job::JobRecord;
 use api::convert::node::NodeRecord;
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use model::job::PodFacts;
 use model::names::ArnBase;
 use model::snapshot::{Offer, Setback, Snapshot};
 use model::status::Status;
@@ -200,6 +202,16 @@ impl Index {
     /// One node.
     pub fn node(&self, name: &str) -> Option<NodeRecord> {
         self.state().nodes.get(name).cloned()
+    }
+
+    /// What `of` makes of the Jobs in queues, those that have ended included. Nothing else of the index may be read meanwhile.
+    pub fn map_jobs<T>(&self, of: impl FnMut(&JobRecord) -> Option<T>) -> Vec<T> {
+        self.state().jobs.values().filter_map(of).collect()
+    }
+
+    /// Pods made for the API, also those that have ended, until they are gone.
+    pub fn attempts(&self) -> Vec<PodFacts> {
+        self.state().attempts.values().cloned().collect()
     }
 
     /// What an Event about a Job refers to.

@@ -80,6 +80,7 @@ impl State {
         Some(Unit {
             key: record.key.clone(),
             uid: record.uid.clone(),
+            record: None,
             queue: queued.queue.clone(),
             job: job.map(|uid| JobRef {
                 uid: uid.to_owned(),

@@ -19,6 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
+use model::job::PodFacts;
 use model::keys;
 use model::names::ArnBase;
 use model::resources::Resources;
@@ -40,6 +41,8 @@ pub(super) struct State {
     pub(super) arn: ArnBase,
     /// By UID; only pods that have not ended, and are on a node or in a queue.
     pub(super) pods: Table<PodRecord>,
+    /// By UID; pods made for the API, also those that have ended, until they are gone.
+    pub(super) attempts: Table<PodFacts>,
     /// By UID; only those in a queue.
     pub(super) jobs: Table<JobRecord>,
     pub(super) nodes: Table<NodeRecord>,
@@ -94,6 +97,7 @@ impl State {
         let event = keep(event, by_uid, |object| {
             told.about("pod", object, |object, problems| Some(pod::pod(&object, problems)))
         });
+        let attempt = self.attempts.take(attempts(&event), PartialEq::eq).changed;
         let event = match event {
             Event::Apply((key, record)) => Event::Apply((key, self.keep_pod(record))),
             Event::InitApply((key, record)) => Event::InitApply((key, self.keep_pod(record))),
@@ -103,12 +107,13 @@ impl State {
             }
             other => other,
         };
-        self.pods.take(event, PartialEq::eq).changed
+        self.pods.take(event, PartialEq::eq).changed | attempt
     }
 
     /// What is kept of a pod; notes it if it failed.
     fn keep_pod(&mut self, record: Option<PodRecord>) -> Option<PodRecord> {
-        let record = record?;
+        let mut record = record?;
+        record.attempt = None;
         let queued = record.queued.as_ref();
         if let Some(job) = queued.and_then(|queued| queued.job.as_ref()) {
             // Also of a pod that has ended: it was made.
@@ -209,6 +214,18 @@ impl State {
     /// Logs what could not be understood in an object that is converted for the snapshot, once.
     pub(super) fn tell(&mut self, about: &str, problems: Problems) {
         self.told.once(about, problems);
+    }
+}
+
+/// What an event about a pod says about an attempt.
+fn attempts(event: &Event<(String, Option<PodRecord>)>) -> Event<(String, Option<PodFacts>)> {
+    let facts = |record: &Option<PodRecord>| record.as_ref().and_then(|record| record.attempt.as_deref().cloned());
+    match event {
+        Event::Apply((key, record)) => Event::Apply((key.clone(), facts(record))),
+        Event::InitApply((key, record)) => Event::InitApply((key.clone(), facts(record))),
+        Event::Delete((key, record)) => Event::Delete((key.clone(), facts(record))),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
+use model::job::JobId;
 use model::placement::Shape;
 use model::resources::{PODS, Resources};
 use model::snapshot::{
@@ -167,6 +168,7 @@ impl World {
             let unit = Unit {
                 key: ObjectKey::new("ns", &format!("{}-{index}", job.uid)),
                 uid: format!("{}-{index}", job.uid),
+                record: None,
                 queue: job.queue.clone(),
                 job: Some(JobRef { uid: job.uid.clone(), created: job.created }),
                 created: before(50),
@@ -184,6 +186,24 @@ impl World {
                 node.idle_since = None;
             }
         }
+        self
+    }
+
+    /// A job of the API, submitted `age` seconds ago; `attempt` is its next.
+    pub(crate) fn attempt(mut self, queue: &str, number: u128, milli: i64, age: i64, attempt: u32) -> Self {
+        let id = JobId::new(uuid::Uuid::from_u128(number));
+        self.0.units.push(Unit {
+            key: ObjectKey::new("ns", &format!("job-{number}")),
+            uid: id.to_string(),
+            record: Some(id),
+            queue: queue.to_owned(),
+            job: None,
+            created: before(age),
+            index: 0,
+            attempt,
+            shape: shape(milli),
+            place: Place::Waiting,
+        });
         self
     }
 
@@ -225,6 +245,9 @@ pub(crate) fn text(world: &World) -> String {
         let reason = change.status.reason.as_ref();
         let reason = reason.map_or_else(String::new, |reason| format!(" {}: {}", reason.code.as_str(), reason.message));
         writeln!(out, "{} {:?}{reason}", change.job.name, change.status.state).unwrap();
+    }
+    for (id, reason) in &plan.explain {
+        writeln!(out, "job-{} {}: {}", id.job.as_u128(), reason.code.as_str(), reason.message).unwrap();
     }
     out
 }

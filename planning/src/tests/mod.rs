@@ -1,6 +1,7 @@
 //! Tests of one planning cycle: a world in a few words, the plan as text.
 
 mod admission;
+mod attempts;
 mod build;
 mod cases;
 mod limits;

@@ -81,7 +81,7 @@ pub(super) fn look_around(cluster: &str, kubeconfig: &dyn Display, kubectl_direc
          export KUBECONFIG={kubeconfig} PATH={kubectl_directory}:$PATH\n\
          kubectl get ce,jq,bn\n\
          kubectl describe job -n {namespace} {JOB}\n\
-         kubectl logs -n bulkhead-system deployment/bulkhead-controller\n\n\
+         kubectl logs -n bulkhead-system statefulset/bulkhead-controller\n\n\
          Once more, watching the machines come and go:\n\n\
          kubectl delete job -n {namespace} {JOB} && kubectl apply -n {namespace} -f {file} && kubectl get bn --watch\n\n\
          To take it down:\n\n\

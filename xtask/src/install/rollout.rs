@@ -1,39 +1,84 @@
-//! Whether Deployments have rolled out and, if not, why: pure, from the objects as read.
+//! Whether Deployments and `StatefulSets` have rolled out and, if not, why: pure, from the objects as read.
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-/// One line for every Deployment that is not completely rolled out; empty means all are.
-pub(super) fn missing(deployments: &[Deployment], pods: &[Pod]) -> Vec<String> {
-    deployments.iter().filter_map(|deployment| missing_of(deployment, pods)).collect()
+/// What is read of a Deployment or a `StatefulSet`.
+struct Workload {
+    name: String,
+    wanted: i32,
+    updated: i32,
+    available: i32,
+    /// Its numbers are of its current template, and no replica is missing.
+    settled: bool,
+    /// What its controller says.
+    refused: Vec<String>,
+    /// What its pods' names have after its own, in parts between hyphens.
+    suffix: usize,
 }
 
-fn missing_of(deployment: &Deployment, pods: &[Pod]) -> Option<String> {
-    let name = deployment.metadata.name.as_deref().unwrap_or("?");
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let status = deployment.status.clone().unwrap_or_default();
-    let seen = status.observed_generation >= deployment.metadata.generation;
-    let (updated, available) = (status.updated_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
+impl From<&Deployment> for Workload {
+    fn from(deployment: &Deployment) -> Self {
+        let status = deployment.status.clone().unwrap_or_default();
+        let refused =
+            status.conditions.iter().flatten().filter(|it| it.type_ == "ReplicaFailure" && it.status == "True");
+        Self {
+            name: deployment.metadata.name.clone().unwrap_or_default(),
+            wanted: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+            updated: status.updated_replicas.unwrap_or(0),
+            available: status.available_replicas.unwrap_or(0),
+            settled: status.observed_generation >= deployment.metadata.generation
+                && status.unavailable_replicas.unwrap_or(0) == 0,
+            refused: refused.filter_map(|it| it.message.clone()).collect(),
+            suffix: 2,
+        }
+    }
+}
+
+impl From<&StatefulSet> for Workload {
+    fn from(set: &StatefulSet) -> Self {
+        let status = set.status.clone().unwrap_or_default();
+        // Once all are updated the field for the updated ones is left out, and the two revisions are the same.
+        let same = status.current_revision == status.update_revision;
+        Self {
+            name: set.metadata.name.clone().unwrap_or_default(),
+            wanted: set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+            updated: if same { status.replicas } else { status.updated_replicas.unwrap_or(0) },
+            available: status.available_replicas.unwrap_or(0),
+            settled: status.observed_generation >= set.metadata.generation && same,
+            refused: Vec::new(),
+            suffix: 1,
+        }
+    }
+}
+
+/// One line for everything that is not completely rolled out; empty means all is.
+pub(super) fn missing(deployments: &[Deployment], sets: &[StatefulSet], pods: &[Pod]) -> Vec<String> {
+    let workloads = deployments.iter().map(Workload::from).chain(sets.iter().map(Workload::from));
+    workloads.filter_map(|workload| missing_of(&workload, pods)).collect()
+}
+
+fn missing_of(workload: &Workload, pods: &[Pod]) -> Option<String> {
+    let Workload { name, wanted, updated, available, settled, refused, suffix } = workload;
     // Old replicas still there are not a reason to wait: they only end.
-    if seen && updated >= wanted && available >= wanted && status.unavailable_replicas.unwrap_or(0) == 0 {
+    if *settled && updated >= wanted && available >= wanted {
         return None;
     }
-    let refused = status.conditions.iter().flatten().filter(|it| it.type_ == "ReplicaFailure" && it.status == "True");
-    let mut why: Vec<String> = refused.filter_map(|it| it.message.clone()).collect();
-    why.extend(pods.iter().filter(|pod| belongs(pod, name)).filter_map(pod_problem));
+    let mut why = refused.clone();
+    why.extend(pods.iter().filter(|pod| belongs(pod, name, *suffix)).filter_map(pod_problem));
     why.sort();
     why.dedup();
     let why = if why.is_empty() { "no pod says why yet".to_owned() } else { why.join("; ") };
     Some(format!("{name}: {updated}/{wanted} updated, {available}/{wanted} available: {why}"))
 }
 
-/// A Deployment's pods are named `<deployment>-<replica set>-<pod>`; those that end do not matter any more.
-fn belongs(pod: &Pod, deployment: &str) -> bool {
+/// Pods are named `<deployment>-<replica set>-<pod>` and `<stateful set>-<number>`; those that end do not matter any more.
+fn belongs(pod: &Pod, workload: &str, suffix: usize) -> bool {
     if pod.metadata.deletion_timestamp.is_some() {
         return false;
     }
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    name.rsplitn(3, '-').last() == Some(deployment)
+    name.rsplitn(suffix + 1, '-').last() == Some(workload)
 }
 
 fn pod_problem(pod: &Pod) -> Option<String> {
@@ -90,7 +135,7 @@ mod tests {
             "containerStatuses": [{"name": "c", "ready": false, "image": "", "imageID": "", "restartCount": 0}]}});
         let read = |value| serde_json::from_value(value).unwrap();
         let pods = [read(pod), serde_json::from_value(other).unwrap()];
-        assert_eq!(missing(&[serde_json::from_value(deployment).unwrap()], &pods), expect);
+        assert_eq!(missing(&[serde_json::from_value(deployment).unwrap()], &[], &pods), expect);
     }
 
     fn container(more: &Value) -> Value {

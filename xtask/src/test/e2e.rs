@@ -56,6 +56,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let _down = TakeDown { xtask: xtask.clone(), cluster: options.cluster.clone(), keep: options.keep };
     let on_cluster =
         |words: &[&str]| children::run(Command::new(&xtask).args(["cluster", "--name", &options.cluster]).args(words));
+    // Before the cluster, which would wait for it.
+    on_cluster(&["aws"])?;
     on_cluster(&["up", "--kubernetes", options.kubernetes.version()])?;
     let arguments = program.choose(&options.filters)?;
     on_cluster(&["node", "add", NODE])?;

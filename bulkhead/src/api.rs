@@ -1,0 +1,139 @@
+//! Wiring of the AWS Batch API in the controller: the record store, where the API listens, what environments made through it get.
+//!
+//! Invariant: a SQLite file is opened by the leader alone; while there is no store, or it does not answer, the Job door works on and the API
+//! says 503. A database's URL may hold a password and is never logged.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use api::crd::{ExternalProvider, Provider};
+use clap::Args;
+use cluster::client::Clients;
+use cluster::shutdown::Shutdown;
+use cluster::tasks::Tasks;
+use gateway::KubeObjects;
+use jiff::SignedDuration;
+use model::names::ArnBase;
+use prometheus_client::registry::Registry;
+use records::Store;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// A store that cannot be opened is tried again after this time.
+const OPEN_AGAIN: Duration = Duration::from_secs(2);
+
+/// Arguments about the AWS Batch API.
+#[derive(Args, Clone)]
+pub(crate) struct ApiArgs {
+    /// Where records of jobs are kept: `sqlite:///path/to/file.db`, or `postgres://user:password@host/database`, with which several
+    /// replicas may run. Without it there is no API. From a Secret: set the variable.
+    #[arg(long, env = "BULKHEAD_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+    /// Where the AWS Batch API is served. There is no authentication yet: keep it on loopback and use `kubectl port-forward`.
+    #[arg(long, default_value = "127.0.0.1:8070")]
+    api_listen: SocketAddr,
+    /// Serve the API here instead, to whoever reaches this address. For local clusters.
+    #[arg(long)]
+    insecure_listen: Option<SocketAddr>,
+    /// Where MANAGED compute environments made through the API get their machines: `external=http://…`.
+    #[arg(long, value_parser = provider)]
+    default_provider: Option<Provider>,
+    /// How long a finished pod of a job of the API stays, so that its log can be read; 0s: it goes at once.
+    #[arg(long, value_parser = crate::certificates::duration, default_value = "10m")]
+    finished_pod_ttl: Duration,
+    /// How long the record of a job stays after its end.
+    #[arg(long, value_parser = crate::certificates::duration, default_value = "168h")]
+    retention: Duration,
+}
+
+fn provider(text: &str) -> Result<Provider, String> {
+    match text.split_once('=') {
+        Some(("external", url)) if url.starts_with("http://") => {
+            Ok(Provider { external: Some(ExternalProvider { url: url.to_owned() }) })
+        }
+        _ => Err("name a provider and its address: external=http://host:port".to_owned()),
+    }
+}
+
+impl ApiArgs {
+    /// How the leader serves the API's jobs.
+    pub(crate) fn limits(&self) -> queue::Limits {
+        let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+        queue::Limits {
+            finished_pod_ttl: signed(self.finished_pod_ttl),
+            retention: signed(self.retention),
+            ..queue::Limits::default()
+        }
+    }
+}
+
+/// The record store of this process, once it is open.
+pub(crate) struct Stores {
+    database: Option<String>,
+    sender: watch::Sender<Option<Store>>,
+}
+
+impl Stores {
+    /// Not open yet.
+    pub(crate) fn new(arguments: &ApiArgs) -> Self {
+        Self { database: arguments.database.clone(), sender: watch::Sender::new(None) }
+    }
+
+    /// The store, once it is open.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Store>> {
+        self.sender.subscribe()
+    }
+
+    /// Whether only the leader may open it.
+    fn is_a_file(&self) -> bool {
+        self.database.as_deref().is_some_and(|url| url.starts_with("sqlite:"))
+    }
+
+    /// Opens the store now if it belongs to every replica, else if this one leads; closes it when asked to stop.
+    pub(crate) async fn open(&self, leads: bool, shutdown: Shutdown) {
+        let stopped = shutdown.stopped();
+        tokio::pin!(stopped);
+        let Some(url) = self.database.as_deref().filter(|_| leads == self.is_a_file()) else { return stopped.await };
+        loop {
+            match Store::open(url).await {
+                Ok(store) => {
+                    tracing::info!("the record store is open");
+                    self.sender.send_replace(Some(store.clone()));
+                    stopped.await;
+                    store.close().await;
+                    return;
+                }
+                Err(error) => tracing::error!(
+                    error = cluster::telemetry::chain(&error),
+                    "the record store cannot be opened; the API answers 503 until it can"
+                ),
+            }
+            tokio::select! {
+                () = &mut stopped => return,
+                () = tokio::time::sleep(OPEN_AGAIN) => {}
+            }
+        }
+    }
+}
+
+/// Starts to serve the API.
+pub(crate) async fn serve(
+    arguments: &ApiArgs,
+    arn: ArnBase,
+    clients: &Clients,
+    stores: &Stores,
+    registry: &mut Registry,
+    (shutdown, tasks): (&Shutdown, &mut Tasks),
+) -> anyhow::Result<()> {
+    let objects = KubeObjects::new(clients.retrying.clone());
+    let metrics = gateway::Metrics::new(registry);
+    let config = gateway::Config { arn, default_provider: arguments.default_provider.clone(), metrics };
+    let router = gateway::router(Some(gateway::Stored::new(stores.subscribe())), objects, config);
+    let address = arguments.insecure_listen.unwrap_or(arguments.api_listen);
+    let listener = TcpListener::bind(address).await.with_context(|| format!("the API cannot listen on {address}"))?;
+    tracing::info!(api = %address, "listening");
+    let stopped = shutdown.stopped();
+    tasks.spawn("API listener", async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! `RegisterJobDefinition`: what is kept of a request.
+//!
+//! Invariant: pure; AWS's words where they are recorded. What is kept is what AWS shows of a definition.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::job::RetryStrategy;
+use serde::{Deserialize, Serialize};
+
+use super::pod::{EksProperties, PodProperties};
+use super::pod_check;
+use super::request::{Consumables, Describe, Register};
+use super::retry::{retry_strategy, timeout_seconds};
+use crate::failure::Invalid;
+use crate::limits::{one_of, tags};
+use crate::names::is_name;
+
+/// A definition as it is kept and shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Body {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) parameters: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scheduling_priority: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_strategy: Option<RetryStrategy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout: Option<KeptTimeout>,
+    #[serde(default)]
+    pub(crate) tags: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) eks_properties: EksProperties,
+}
+
+/// `timeout` of a definition that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KeptTimeout {
+    pub(crate) attempt_duration_seconds: u32,
+}
+
+/// Checks a request and keeps what is shown of it.
+pub(crate) fn validate(request: Register) -> Result<Body, Invalid> {
+    if !is_name(&request.job_definition_name) {
+        return Invalid::err("Job definition name should match a valid pattern.");
+    }
+    one_of("type", &request.kind, &[("container", ()), ("multinode", ())])?;
+    pod_check::validate(pod_properties(&request)?)?;
+    let retry = request.retry_strategy.as_ref().map(retry_strategy).transpose()?.flatten();
+    let timeout = request.timeout.as_ref().map(timeout_seconds).transpose()?.flatten();
+    let priority = request.scheduling_priority.map(scheduling_priority).transpose()?;
+    if request.propagate_tags == Some(true) {
+        return Invalid::err("Batch on EKS does not support tag propagation.");
+    }
+    if !request.platform_capabilities.is_empty() {
+        return Invalid::err("platformCapabilities must not be provided for Batch on EKS jobs.");
+    }
+    if let Some(consumables) = &request.consumable_resource_properties {
+        consumable_resources(consumables)?;
+    }
+    tags(&request.tags)?;
+    Ok(Body {
+        kind: request.kind,
+        parameters: request.parameters,
+        scheduling_priority: priority,
+        retry_strategy: retry,
+        timeout: timeout.map(|attempt_duration_seconds| KeptTimeout { attempt_duration_seconds }),
+        tags: request.tags,
+        eks_properties: request.eks_properties.unwrap_or_default(),
+    })
+}
+
+/// Which kind of definition it is; only one is supported yet.
+fn pod_properties(request: &Register) -> Result<&PodProperties, Invalid> {
+    if request.eks_properties.is_some() {
+        for (other, given) in [
+            ("ECS containerProperties", &request.container_properties),
+            ("ecsProperties", &request.ecs_properties),
+            ("nodeProperties", &request.node_properties),
+        ] {
+            if given.is_some() {
+                return Invalid::err(format!("Cannot use both {other} and eksProperties"));
+            }
+        }
+    }
+    if request.kind == "multinode" {
+        if request.node_properties.is_none() {
+            return Invalid::err("Node properties of multinode job is required.");
+        }
+        return Invalid::err("Job definitions of type multinode are not supported by Bulkhead yet.");
+    }
+    if request.container_properties.is_some() || request.ecs_properties.is_some() {
+        return Invalid::err(
+            "containerProperties and ecsProperties are not supported by Bulkhead yet: use eksProperties.",
+        );
+    }
+    match &request.eks_properties {
+        None => Invalid::err(
+            "ECS ContainerProperties, ecsProperties, or eksProperties is required when using type container.",
+        ),
+        Some(EksProperties { pod_properties: None }) => Invalid::err("You must provide a container for eksProperties."),
+        Some(EksProperties { pod_properties: Some(pod) }) => Ok(pod),
+    }
+}
+
+fn scheduling_priority(given: i64) -> Result<i32, Invalid> {
+    let priority = i32::try_from(given).ok().filter(|priority| (0..=9999).contains(priority));
+    priority.ok_or_else(|| Invalid::new("Scheduling priority must be between 0 and 9999."))
+}
+
+fn consumable_resources(given: &Consumables) -> Result<(), Invalid> {
+    let list = &given.consumable_resource_list;
+    if list.len() > 5 {
+        return Invalid::err("Each ConsumableResourceProperty can have at most 5 consumableResources");
+    }
+    let names: BTreeSet<&str> = list.iter().map(|it| it.consumable_resource.as_str()).collect();
+    if names.len() < list.len() {
+        return Invalid::err("Cannot have duplicate consumableResource in consumableResourceProperties");
+    }
+    // A job that runs without waiting for what it names would be worse than none.
+    if list.is_empty() { Ok(()) } else { Invalid::err("Consumable resources are not supported by Bulkhead yet.") }
+}
+
+/// `status` of `DescribeJobDefinitions`; a list of definitions goes alone.
+pub(crate) fn status_filter(request: &Describe) -> Result<Option<bool>, Invalid> {
+    let others = request.job_definition_name.is_some() || request.status.is_some();
+    if !request.job_definitions.is_empty() && others {
+        return Invalid::err("jobDefinitions cannot be used together with jobDefinitionName or status.");
+    }
+    if request.job_definitions.len() > 100 {
+        return Invalid::err("jobDefinitions can have at most 100 entries.");
+    }
+    let values = [("ACTIVE", true), ("INACTIVE", false)];
+    request.status.as_deref().map(|status| one_of("status", status, &values)).transpose()
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

@@ -1,0 +1,201 @@
+//! Tests of `CreateComputeEnvironment`: one row per rule.
+
+#![allow(clippy::too_many_lines, reason = "a table has one row per rule")]
+
+use api::crd::AllocationStrategy::{
+    BestFitProgressive, BestFitProgressiveOrdered, SpotCapacityOptimized, SpotPriceCapacityOptimized,
+};
+use serde_json::json;
+
+use super::*;
+use crate::decode;
+
+fn valid() -> Value {
+    json!({"computeEnvironmentName": "CE", "type": "MANAGED",
+        "eksConfiguration": {"eksClusterArn": "arn:aws:eks:us-east-1:1:cluster/c", "kubernetesNamespace": "jobs"},
+        "computeResources": {"type": "EC2", "allocationStrategy": "BEST_FIT_PROGRESSIVE", "minvCpus": 1, "maxvCpus": 4,
+            "instanceTypes": ["m5"], "subnets": ["s"], "securityGroupIds": ["g"], "instanceRole": "r"}})
+}
+
+/// What becomes of the valid request with these members (JSON pointers) changed; `null` removes.
+fn changed(changes: &[(&str, Value)]) -> Result<ComputeEnvironment, String> {
+    let mut body = valid();
+    for (pointer, value) in changes {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        body.pointer_mut(parent).unwrap()[name] = value.clone();
+    }
+    let body = decode::body(body.to_string().as_bytes()).unwrap();
+    environment(&decode::members(&body).unwrap(), &body, None).map_err(|it| it.0)
+}
+
+#[test]
+fn every_rule_has_awss_words() {
+    let mut wrong = Vec::new();
+    for (pointer, value, message) in [
+        ("/computeEnvironmentName", json!("a.b"), "Compute Environment name should match a valid pattern."),
+        ("/state", json!("DISABLED"), "Compute Environment must be created in ENABLED state."),
+        ("/type", json!("OTHER"), "type must be one of [MANAGED, UNMANAGED], got OTHER."),
+        ("/computeResources", json!(null), "computeResources must be provided for a MANAGED compute environment"),
+        ("/computeResources/maxvCpus", json!(0), "maxvCpus should be greater than or equal to minvCpus."),
+        ("/computeResources/minvCpus", json!(-1), "minvCpus should be greater than or equal to 0."),
+        ("/computeResources/minvCpus", json!(null), "Resource minvCpus is required."),
+        ("/computeResources/maxvCpus", json!(null), "Resource maxvCpus is required."),
+        ("/computeResources/desiredvCpus", json!(5), "desiredvCpus should be between minvCpus and maxvCpus."),
+        ("/computeResources/instanceRole", json!(""), "Instance role is required."),
+        ("/computeResources/instanceTypes", json!([]), "Resource instanceTypes are required."),
+        ("/computeResources/securityGroupIds", json!([]), "Security group ids are required."),
+        ("/computeResources/subnets", json!(null), "Subnets are required."),
+        (
+            "/computeResources/instanceTypes",
+            json!(["m6g", "m5"]),
+            "arm-based instance type cannot be used with other instance types.",
+        ),
+        ("/unmanagedvCpus", json!(1), "unmanagedvCpus is not applicable for managed Compute Environment."),
+        (
+            "/computeResources/allocationStrategy",
+            json!(null),
+            "allocationStrategy is required for EKS Compute Environments.",
+        ),
+        (
+            "/computeResources/type",
+            json!("FARGATE"),
+            "Supported compute types for EKS compute environments are [EC2, SPOT].",
+        ),
+        ("/eksConfiguration/eksClusterArn", json!("c"), "eksClusterArn must be an EKS cluster ARN."),
+        (
+            "/eksConfiguration/eksClusterArn",
+            json!("arn:aws:ecs:x:1:cluster/c"),
+            "eksClusterArn must be an EKS cluster ARN.",
+        ),
+        (
+            "/eksConfiguration/kubernetesNamespace",
+            json!("A"),
+            "kubernetesNamespace must be a valid Kubernetes namespace.",
+        ),
+        (
+            "/eksConfiguration/kubernetesNamespace",
+            json!("kube-x"),
+            "kubernetesNamespace cannot be a reserved Kubernetes system namespace.",
+        ),
+        (
+            "/eksConfiguration/accessEntry",
+            json!({"desiredState": "X"}),
+            "accessEntry.desiredState must be one of [ENABLED, DISABLED, INHERIT_FROM_CLUSTER], got X.",
+        ),
+        (
+            "/computeResources/ec2Configuration",
+            json!([{"imageType": "ECS_AL2"}]),
+            "Invalid imageType in ComputeResources.ec2Configuration",
+        ),
+        (
+            "/computeResources/ec2Configuration",
+            json!([{"imageType": "EKS_AL2", "imageKubernetesVersion": "1.29"}]),
+            "At least one imageKubernetesVersion in EC2Configuration is not supported.",
+        ),
+        (
+            "/computeResources/launchTemplate",
+            json!({"overrides": vec![json!({"targetInstanceTypes": ["a"]}); 11]}),
+            "LaunchTemplate.overrides size cannot be greater than 10",
+        ),
+        (
+            "/computeResources/launchTemplate",
+            json!({"overrides": [{}]}),
+            "LaunchTemplate.overrides.targetInstanceTypes[] is required",
+        ),
+        (
+            "/computeResources/scalingPolicy",
+            json!({"minScaleDownDelayMinutes": 19}),
+            "minScaleDownDelayMinutes must be 0 or between 20 and 10080, got 19.",
+        ),
+        (
+            "/eksConfiguration",
+            json!(null),
+            "eksConfiguration is required: Bulkhead's compute environments run on Kubernetes.",
+        ),
+    ] {
+        let got = changed(&[(pointer, value)]).map(|_| ());
+        if got != Err(message.to_owned()) {
+            wrong.push(format!("{pointer}: {got:?}, not {message}"));
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn strategies_go_with_spot_or_not() {
+    let check = |kind: &str, strategy: &str, types: Value| {
+        let changes = [
+            ("/computeResources/type", json!(kind)),
+            ("/computeResources/allocationStrategy", json!(strategy)),
+            ("/computeResources/instanceTypes", types),
+        ];
+        changed(&changes).map(|it| it.spec.allocation_strategy)
+    };
+    let bundle = |strategy: &str| {
+        Err(format!(
+            "Instance type bundles (e.g. optimal, default_x86_64) are not allowed for {strategy} allocation strategy. \
+             Specify instance families or types directly."
+        ))
+    };
+    for (kind, strategy, types, expected) in [
+        ("EC2", "BEST_FIT_PROGRESSIVE", json!(["optimal"]), Ok(BestFitProgressive)),
+        ("EC2", "BEST_FIT_PROGRESSIVE_ORDERED", json!(["m5"]), Ok(BestFitProgressiveOrdered)),
+        ("EC2", "BEST_FIT_PROGRESSIVE_ORDERED", json!(["optimal"]), bundle("BEST_FIT_PROGRESSIVE_ORDERED")),
+        ("SPOT", "SPOT_CAPACITY_OPTIMIZED", json!(["m5"]), Ok(SpotCapacityOptimized)),
+        ("SPOT", "BEST_FIT_PROGRESSIVE", json!(["m5"]), Ok(SpotPriceCapacityOptimized)),
+        (
+            "SPOT",
+            "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED",
+            json!(["default_x86_64"]),
+            bundle("SPOT_CAPACITY_OPTIMIZED_PRIORITIZED"),
+        ),
+        (
+            "SPOT",
+            "BEST_FIT_PROGRESSIVE_ORDERED",
+            json!(["m5"]),
+            Err("Allocation strategy BEST_FIT_PROGRESSIVE_ORDERED requires compute resource type EC2.".to_owned()),
+        ),
+        ("SPOT", "BEST_FIT", json!(["m5"]), Err("compute resource spotIamFleetRole is required.".to_owned())),
+        (
+            "EC2",
+            "SPOT_CAPACITY_OPTIMIZED",
+            json!(["m5"]),
+            Err("Allocation strategy SPOT_CAPACITY_OPTIMIZED requires compute resource type SPOT.".to_owned()),
+        ),
+    ] {
+        assert_eq!(check(kind, strategy, types), expected, "{kind} {strategy}");
+    }
+}
+
+#[test]
+fn an_unmanaged_environment_has_no_resources_and_no_provider() {
+    let unmanaged = |more: &[(&str, Value)]| {
+        let changes = [("/type", json!("UNMANAGED")), ("/computeResources", json!(null))];
+        changed(&[&changes, more].concat())
+    };
+    let made = unmanaged(&[("/unmanagedvCpus", json!(8))]).unwrap();
+    assert_eq!((made.spec.type_, &made.spec.provider), (EnvironmentType::Unmanaged, &None));
+    assert_eq!(made.spec.aws.unwrap()["unmanagedvCpus"], 8);
+    let linked = json!("arn:aws:iam::1:role/aws-service-role/batch.amazonaws.com/X");
+    let message = "Service Linked Role cannot be used with UNMANAGED Compute Environment.";
+    assert_eq!(unmanaged(&[("/serviceRole", linked)]).map(|_| ()), Err(message.to_owned()));
+    assert!(changed(&[("/type", json!("UNMANAGED"))]).is_err());
+}
+
+#[test]
+fn what_is_sent_reaches_the_object() {
+    let changes = [
+        ("/computeResources/scalingPolicy", json!({"minScaleDownDelayMinutes": 30})),
+        ("/computeResources/bidPercentage", json!(50)),
+        ("/computeResources/unknown", json!("x")),
+        ("/tags", json!({"empty": ""})),
+    ];
+    let made = changed(&changes).unwrap();
+    let (spec, aws) = (&made.spec, made.spec.aws.as_ref().unwrap());
+    assert_eq!((spec.minv_cpus, spec.maxv_cpus, spec.scale_down_delay.as_str()), (1, 4, "30m"));
+    assert_eq!((spec.namespace.as_deref(), made.metadata.name.as_deref()), (Some("jobs"), Some(&*object_name("CE"))));
+    assert_eq!(aws["tags"], json!({"empty": ""}));
+    let resources = aws["computeResources"].as_object().unwrap();
+    assert_eq!((resources.get("bidPercentage"), resources.get("unknown")), (Some(&json!(50)), None));
+    assert_eq!(resources.get("maxvCpus"), None, "it has a field of its own");
+}

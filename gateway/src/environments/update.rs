@@ -1,0 +1,164 @@
+//! `UpdateComputeEnvironment` and `DeleteComputeEnvironment`: what becomes of the stored object.
+//!
+//! Invariant: pure. Only members that are sent change; what results obeys the same rules as a new environment.
+
+use api::crd::{EnvironmentType, State};
+use api::{ComputeEnvironment, JobQueue};
+use serde_json::{Map, Value, json};
+
+use super::create::{access_entry, delay, echoed};
+use super::request::{Change, Resources};
+use super::resources::{self, scale_down_minutes, strategy_name};
+use super::show;
+use crate::failure::Invalid;
+use crate::limits::one_of;
+
+/// `state` of environments and queues.
+pub(crate) const STATES: [(&str, State); 2] = [("ENABLED", State::Enabled), ("DISABLED", State::Disabled)];
+
+/// The stored object with the changes of a request.
+pub(crate) fn environment(
+    stored: &ComputeEnvironment,
+    request: &Change,
+    body: &Map<String, Value>,
+) -> Result<ComputeEnvironment, Invalid> {
+    let mut wanted = stored.clone();
+    if let Some(state) = &request.state {
+        wanted.spec.state = one_of("state", state, &STATES)?;
+    }
+    let managed = stored.spec.type_ == EnvironmentType::Managed;
+    if managed && request.unmanaged_vcpus.is_some() {
+        return Invalid::err("unmanagedvCpus is not applicable for managed Compute Environment.");
+    }
+    if let Some(entry) = request.eks_configuration.as_ref().and_then(|eks| eks.access_entry.as_ref()) {
+        access_entry(entry)?;
+    }
+    let mut sent = echoed(body);
+    // Its cluster and its tags stay what they are.
+    sent.remove("tags");
+    sent.extend(request.update_policy.clone().map(|policy| ("updatePolicy".to_owned(), policy)));
+    if let Some(Value::Object(eks)) = sent.get_mut("eksConfiguration") {
+        eks.remove("eksClusterArn");
+    }
+    let raw = body.get("computeResources").and_then(Value::as_object);
+    if let Some(given) = &request.compute_resources {
+        if !managed {
+            return Invalid::err("computeResources must not be provided for an UNMANAGED compute environment");
+        }
+        if raw.is_none_or(Map::is_empty) {
+            return Invalid::err("At least one compute-resources attribute must be specified");
+        }
+        scale(stored, given, &mut wanted)?;
+    }
+    let mut aws = Value::Object(wanted.spec.aws.take().unwrap_or_default());
+    merge(&mut aws, Value::Object(sent));
+    unset(&mut aws, body);
+    wanted.spec.aws = aws.as_object().cloned();
+    Ok(wanted)
+}
+
+/// `computeResources`: what is stored with what is sent is checked as a whole, as far as what is stored came through the API.
+fn scale(stored: &ComputeEnvironment, given: &Resources, wanted: &mut ComputeEnvironment) -> Result<(), Invalid> {
+    let now = stored.status.as_ref().and_then(|status| status.desiredv_cpus).map_or(0, i64::from);
+    if let Some(desired) = given.desired_vcpus {
+        if desired < now {
+            return Invalid::err(
+                "Manually scaling down compute environment is not supported. Disconnecting job queues from compute \
+                 environment will cause it to scale-down to minvCpus",
+            );
+        }
+        if desired > now {
+            return Invalid::err("desiredvCpus cannot be set for EKS compute environments; raise minvCpus instead.");
+        }
+    }
+    let resources = merged(stored, given);
+    let checked = resources::validate(&resources)?;
+    wanted.spec.minv_cpus = checked.min_vcpus;
+    wanted.spec.maxv_cpus = checked.max_vcpus;
+    wanted.spec.instance_types = checked.instance_types;
+    wanted.spec.allocation_strategy = checked.strategy;
+    if given.scaling_policy.is_some() {
+        wanted.spec.scale_down_delay = delay(scale_down_minutes(given)?);
+    }
+    Ok(())
+}
+
+fn merged(stored: &ComputeEnvironment, given: &Resources) -> Resources {
+    let spec = &stored.spec;
+    let given = given.clone();
+    // An environment that kubectl made has none of what AWS requires and nothing here needs; that is no reason to refuse.
+    let not_needed = || Some(vec!["-".to_owned()]);
+    let any = || if spec.instance_types.is_empty() { vec!["optimal".to_owned()] } else { spec.instance_types.clone() };
+    Resources {
+        kind: given.kind.or_else(|| Some(show::resource_type(spec))),
+        allocation_strategy: given.allocation_strategy.or_else(|| Some(show::strategy(spec))),
+        min_vcpus: given.min_vcpus.or(Some(i64::from(spec.minv_cpus))),
+        max_vcpus: given.max_vcpus.or(Some(i64::from(spec.maxv_cpus))),
+        desired_vcpus: None,
+        instance_types: given.instance_types.or_else(|| Some(any())),
+        subnets: given.subnets.or_else(not_needed),
+        security_group_ids: given.security_group_ids.or_else(not_needed),
+        instance_role: given.instance_role.or_else(|| Some("-".to_owned())),
+        ..given
+    }
+}
+
+/// Puts members into objects; everything else replaces.
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                let deep = name == "computeResources" || name == "eksConfiguration" || name == "accessEntry";
+                match into.get_mut(&name) {
+                    Some(there) if deep => merge(there, value),
+                    _ => drop(into.insert(name, value)),
+                }
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+/// Terraform unsets a member by sending `""` or `[]`, and a launch template by an empty id.
+fn unset(aws: &mut Value, body: &Map<String, Value>) {
+    let Some(sent) = body.get("computeResources").and_then(Value::as_object) else { return };
+    let Some(kept) = aws.get_mut("computeResources").and_then(Value::as_object_mut) else { return };
+    for (name, value) in sent {
+        let nothing = *value == json!("") || *value == json!([]);
+        if nothing || (name == "launchTemplate" && no_template(value)) {
+            kept.remove(name);
+        }
+    }
+}
+
+fn no_template(template: &Value) -> bool {
+    ["launchTemplateId", "launchTemplateName"]
+        .iter()
+        .all(|name| template.get(*name).and_then(Value::as_str).is_none_or(str::is_empty))
+}
+
+/// Whether an environment may go.
+pub(crate) fn may_delete(stored: &ComputeEnvironment, queues: &[JobQueue]) -> Result<(), Invalid> {
+    let names = [Some(stored.aws_name()), stored.metadata.name.as_deref()];
+    let used = |queue: &JobQueue| queue.spec.compute_environments.iter().any(|it| names.contains(&Some(it)));
+    if queues.iter().any(used) {
+        return Invalid::err("Cannot delete, found existing JobQueue relationship.");
+    }
+    if stored.spec.state == State::Enabled {
+        return Invalid::err("Cannot delete, compute environment must be DISABLED first.");
+    }
+    Ok(())
+}
+
+/// The strategy that a request named, if the object cannot say it.
+pub(crate) fn said(spec: &api::crd::ComputeEnvironmentSpec) -> Option<&str> {
+    let resources = spec.aws.as_ref()?.get("computeResources")?;
+    let said = resources.get("allocationStrategy")?.as_str()?;
+    let spot = resources.get("type")?.as_str()? == "SPOT";
+    let stands_in = strategy_name(spec.allocation_strategy) == "SPOT_PRICE_CAPACITY_OPTIMIZED";
+    (spot && stands_in && said == "BEST_FIT_PROGRESSIVE").then_some(said)
+}
+
+#[cfg(test)]
+#[path = "update_tests.rs"]
+mod tests;

@@ -1,0 +1,109 @@
+//! Tests of `UpdateComputeEnvironment`: what changes and what is refused.
+
+use serde_json::json;
+
+use super::*;
+use crate::decode;
+
+fn stored(change: Value) -> ComputeEnvironment {
+    let mut object = json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "ComputeEnvironment", "metadata": {"name": "ce"},
+        "spec": {"name": "CE", "type": "MANAGED", "maxvCpus": 8, "instanceTypes": ["m5"],
+            "aws": {"computeResources": {"type": "EC2", "subnets": ["s"], "launchTemplate": {"launchTemplateId": "l"}}}},
+        "status": {"desiredvCpus": 4}});
+    merge_in(&mut object, change);
+    serde_json::from_value(object).unwrap()
+}
+
+fn merge_in(into: &mut Value, change: Value) {
+    match (into, change) {
+        (Value::Object(into), Value::Object(change)) => {
+            for (name, value) in change {
+                merge_in(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, change) => *into = change,
+    }
+}
+
+fn updated(object: &ComputeEnvironment, change: Value) -> Result<ComputeEnvironment, String> {
+    let mut body = json!({"computeEnvironment": "CE"});
+    merge_in(&mut body, change);
+    let body = decode::body(body.to_string().as_bytes()).unwrap();
+    environment(object, &decode::members(&body).unwrap(), &body).map_err(|it| it.0)
+}
+
+#[test]
+fn what_breaks_a_rule_is_refused() {
+    let managed = stored(json!({}));
+    let unmanaged = stored(json!({"spec": {"type": "UNMANAGED"}}));
+    for (object, change, message) in [
+        (&managed, json!({"computeResources": {}}), "At least one compute-resources attribute must be specified"),
+        (
+            &managed,
+            json!({"computeResources": {"desiredvCpus": 3}}),
+            "Manually scaling down compute environment is not supported. Disconnecting job queues from compute environment \
+             will cause it to scale-down to minvCpus",
+        ),
+        (
+            &managed,
+            json!({"computeResources": {"desiredvCpus": 5}}),
+            "desiredvCpus cannot be set for EKS compute environments; raise minvCpus instead.",
+        ),
+        (
+            &managed,
+            json!({"computeResources": {"minvCpus": 9}}),
+            "maxvCpus should be greater than or equal to minvCpus.",
+        ),
+        (&managed, json!({"unmanagedvCpus": 1}), "unmanagedvCpus is not applicable for managed Compute Environment."),
+        (&managed, json!({"state": "OFF"}), "state must be one of [ENABLED, DISABLED], got OFF."),
+        (
+            &unmanaged,
+            json!({"computeResources": {"maxvCpus": 1}}),
+            "computeResources must not be provided for an UNMANAGED compute environment",
+        ),
+    ] {
+        assert_eq!(updated(object, change.clone()).map(|_| ()), Err(message.to_owned()), "{change}");
+    }
+}
+
+#[test]
+fn only_what_is_sent_changes() {
+    let before = stored(json!({}));
+    assert_eq!(updated(&before, json!({"serviceRole": ""})).unwrap().spec, before.spec);
+    let after = updated(&before, json!({"computeResources": {"minvCpus": 2, "instanceTypes": ["c5"]}})).unwrap();
+    let expected = stored(json!({"spec": {"minvCpus": 2, "instanceTypes": ["c5"]}}));
+    assert_eq!(after.spec, expected.spec);
+    let change =
+        json!({"computeResources": {"desiredvCpus": 4, "subnets": ["t"], "launchTemplate": {"launchTemplateId": ""}}});
+    let aws = updated(&before, change).unwrap().spec.aws.unwrap();
+    assert_eq!(Value::Object(aws), json!({"computeResources": {"type": "EC2", "subnets": ["t"]}}));
+    let policy = json!({"updatePolicy": {"terminateJobsOnUpdate": true}, "unknown": 1});
+    let aws = updated(&before, policy.clone()).unwrap().spec.aws.unwrap();
+    assert_eq!((&aws["updatePolicy"], aws.get("unknown")), (&policy["updatePolicy"], None));
+}
+
+#[test]
+fn an_environment_without_the_members_that_aws_requires_can_be_updated() {
+    let bare = stored(json!({"spec": {"aws": null, "instanceTypes": []}}));
+    let after = updated(&bare, json!({"computeResources": {"maxvCpus": 16}})).unwrap();
+    assert_eq!(after.spec.maxv_cpus, 16);
+}
+
+#[test]
+fn an_environment_goes_when_it_is_disabled_and_no_queue_names_it() {
+    let queue = |named: &str| -> JobQueue {
+        serde_json::from_value(
+            json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "JobQueue", "metadata": {"name": "q"},
+            "spec": {"computeEnvironments": [named]}}),
+        )
+        .unwrap()
+    };
+    let check = |state: &str, named: &str| {
+        may_delete(&stored(json!({"spec": {"state": state}})), &[queue(named)]).map_err(|it| it.0)
+    };
+    assert_eq!(check("DISABLED", "other"), Ok(()));
+    for named in ["ce", "CE"] {
+        assert_eq!(check("DISABLED", named), Err("Cannot delete, found existing JobQueue relationship.".to_owned()));
+    }
+    assert!(check("ENABLED", "other").is_err());
+}

@@ -1,0 +1,117 @@
+//! Operations on jobs: look up, decide, store.
+//!
+//! Invariant: a submission is stored as a whole or not at all; an end is only asked for, the queue loop carries it out.
+
+mod dependencies;
+mod list;
+mod merge;
+mod parameters;
+mod request;
+mod show;
+mod stop;
+mod submit;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use model::job::{JobId, JobRecord, StopKind};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::decode;
+use crate::definitions::Body;
+use crate::failure::{Failure, Invalid};
+use crate::names::{self, Resource, name_of};
+use crate::objects::Objects;
+use crate::page;
+use crate::queues::recent;
+use crate::records::{Records, Submission};
+use crate::routes::Gateway;
+
+pub(crate) async fn submit<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    body: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    let request: request::Submit = decode::members(body)?;
+    let (records, arn) = (gateway.records()?, &gateway.config.arn);
+    submit::precheck(&request)?;
+    let queue = recent(gateway, name_of(Resource::JobQueue, &request.job_queue)?).await?;
+    let queue = submit::queue(&request, queue.as_ref())?.to_owned();
+    let wanted = names::definition(&request.job_definition)?;
+    let found = records.definition(&wanted.name, wanted.revision).await?;
+    let definition = submit::definition(&request, found)?;
+    let kept: Body = serde_json::from_value(definition.body).map_err(|error| Failure::Unavailable {
+        message: "The job definition is stored in a form that this version cannot read".to_owned(),
+        cause: cluster::telemetry::chain(&error),
+    })?;
+    let ids = dependencies::ids(&request.depends_on)?;
+    let there = if ids.is_empty() { Vec::new() } else { records.jobs(&ids).await? };
+    let depends_on = dependencies::check(&request, &there)?;
+    let definition = arn.job_definition(&definition.name, definition.revision);
+    let spec = submit::spec(&request, kept, definition, queue, depends_on)?;
+    let id = JobId::new(Uuid::new_v4());
+    let answer = json!({"jobArn": arn.job(id), "jobName": spec.name, "jobId": id});
+    let record = JobRecord::submitted(id, Timestamp::now());
+    records.submit(Submission { record, spec: Arc::new(spec) }).await?;
+    Ok(answer)
+}
+
+pub(crate) async fn describe<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    body: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    let request: request::Describe = decode::members(body)?;
+    if request.jobs.len() > 100 {
+        // Two spaces, as AWS writes it.
+        return Err(Invalid::new("Maximum number of jobs supported is  100 .").into());
+    }
+    let mut ids: Vec<JobId> = request.jobs.iter().filter_map(|given| names::job(given)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let kept = gateway.records()?.jobs(&ids).await?;
+    let shown: Vec<Value> = kept.iter().map(|job| show::detail(job, &gateway.config.arn)).collect();
+    Ok(json!({"jobs": shown}))
+}
+
+pub(crate) async fn list<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    body: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    let request: request::List = decode::members(body)?;
+    let (filter, size) = list::filter(&request)?;
+    let page = gateway.records()?.list(&filter, request.next_token.as_deref(), size).await?;
+    let shown = page.items.iter().map(|job| list::summary(job, &gateway.config.arn)).collect();
+    Ok(page::answer("jobSummaryList", shown, page.next))
+}
+
+pub(crate) async fn cancel<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    body: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    stop(gateway, body, StopKind::Cancel).await
+}
+
+pub(crate) async fn terminate<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    body: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    stop(gateway, body, StopKind::Terminate).await
+}
+
+async fn stop<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    body: &Map<String, Value>,
+    kind: StopKind,
+) -> Result<Value, Failure> {
+    let request: request::Stop = decode::members(body)?;
+    stop::validate(&request)?;
+    let records = gateway.records()?;
+    // An id that names no job is answered like one whose job has ended.
+    if let Some(id) = names::job(&request.job_id)
+        && let Some(kept) = records.jobs(&[id]).await?.first()
+        && let Some(wanted) = stop::wanted(&kept.record, kind, &request.reason)
+    {
+        records.request_stop(&wanted).await?;
+    }
+    Ok(json!({}))
+}

@@ -1,0 +1,180 @@
+//! `JobDetail`: a job as `DescribeJobs` shows it.
+//!
+//! Invariant: pure. Empty containers are there and unknown values are not, as AWS does it. A Kubernetes Job is shown like a job of
+//! the API, with what is known of its pod.
+
+use jiff::Timestamp;
+use model::job::{Attempt, ContainerEnd, Dependency, Door, JobRecord, Spec, StopKind};
+use model::names::ArnBase;
+use model::status::JobState;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::records::Kept;
+
+/// All states, as `statusSummary` counts them.
+const STATES: [JobState; 7] = [
+    JobState::Submitted,
+    JobState::Pending,
+    JobState::Runnable,
+    JobState::Starting,
+    JobState::Running,
+    JobState::Succeeded,
+    JobState::Failed,
+];
+
+/// As `DescribeJobs` shows it.
+pub(crate) fn detail(job: &Kept, arn: &ArnBase) -> Value {
+    let (record, spec) = (&job.record, &*job.spec);
+    let mut detail = Members::default();
+    detail.put("jobArn", arn.job(record.id));
+    detail.put("jobName", &spec.name);
+    detail.put("jobId", record.id);
+    detail.put("jobQueue", arn.job_queue(&spec.queue));
+    detail.put("jobDefinition", &spec.definition);
+    state(&mut detail, job);
+    detail.maybe("shareIdentifier", spec.share.as_ref());
+    detail.maybe("schedulingPriority", spec.priority);
+    detail.put("attempts", json!([]));
+    detail.maybe("retryStrategy", spec.retry.as_ref());
+    detail.put("dependsOn", spec.depends_on.iter().map(dependency).collect::<Vec<_>>());
+    detail.put("parameters", &spec.parameters);
+    detail.maybe("timeout", spec.timeout_seconds.map(|seconds| json!({"attemptDurationSeconds": seconds})));
+    detail.put("tags", &spec.tags);
+    detail.put("platformCapabilities", json!([]));
+    detail.maybe("arrayProperties", array(job, true));
+    detail.put("eksProperties", json!({"podProperties": pod_properties(job)}));
+    detail.put("eksAttempts", job.attempts.iter().map(attempt).collect::<Vec<_>>());
+    Value::Object(detail.0)
+}
+
+/// Members of an answer.
+#[derive(Default)]
+pub(crate) struct Members(pub(crate) Map<String, Value>);
+
+impl Members {
+    pub(crate) fn put(&mut self, name: &str, value: impl Serialize) {
+        // Plain data: it has no keys that are no strings.
+        self.0.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
+    }
+
+    pub(crate) fn maybe(&mut self, name: &str, value: Option<impl Serialize>) {
+        if let Some(value) = value {
+            self.put(name, value);
+        }
+    }
+}
+
+/// What details and summaries both say of where a job is.
+pub(crate) fn state(members: &mut Members, job: &Kept) {
+    let record = &job.record;
+    members.put("status", record.state);
+    members.maybe("statusReason", record.reason.as_ref());
+    members.put("createdAt", record.created.as_millisecond());
+    members.maybe("startedAt", record.started.map(Timestamp::as_millisecond));
+    members.maybe("stoppedAt", record.stopped.map(Timestamp::as_millisecond));
+    let open = !matches!(record.state, JobState::Succeeded | JobState::Failed);
+    let asked = job.requested.as_ref().filter(|_| open);
+    let kinds: Vec<StopKind> = record.stop.iter().chain(asked).map(|stop| stop.kind).collect();
+    members.maybe("isCancelled", kinds.contains(&StopKind::Cancel).then_some(true));
+    members.maybe("isTerminated", kinds.contains(&StopKind::Terminate).then_some(true));
+}
+
+/// `arrayProperties` of a parent or child. A child has an empty summary in details and none in lists.
+pub(crate) fn array(job: &Kept, detail: bool) -> Option<Value> {
+    if let Some(index) = job.record.id.child {
+        return Some(if detail { json!({"statusSummary": {}, "index": index}) } else { json!({"index": index}) });
+    }
+    let size = job.spec.array_size?;
+    let counts = job.children.as_ref();
+    let count = |state: &JobState| counts.and_then(|counts| counts.get(state)).copied().unwrap_or(0);
+    let mut summary = Members::default();
+    for state in &STATES {
+        let name = serde_json::to_value(state).unwrap_or_default();
+        summary.put(name.as_str().unwrap_or_default(), count(state));
+    }
+    Some(json!({"statusSummary": summary.0, "size": size}))
+}
+
+fn dependency(dependency: &Dependency) -> Value {
+    let mut shown = Members::default();
+    shown.maybe("jobId", dependency.job_id);
+    shown.maybe("type", dependency.kind);
+    Value::Object(shown.0)
+}
+
+/// `podProperties`, with where the attempt that runs is and how the containers of the last one ended.
+fn pod_properties(job: &Kept) -> Value {
+    let Kept { record, spec, attempts, .. } = job;
+    let mut pod = spec.pod.as_object().cloned().unwrap_or_default();
+    let defaults: &[(&str, Value)] = match spec.door {
+        Door::Api => &[("hostNetwork", json!(true)), ("containers", json!([])), ("volumes", json!([]))],
+        Door::Job => &[("containers", json!([])), ("volumes", json!([]))],
+    };
+    fill(&mut pod, defaults);
+    let last = attempts.last().filter(|_| record.stopped.is_some());
+    let ends = last.map_or((&[][..], &[][..]), |last| (&last.containers, &last.init_containers));
+    containers(pod.get_mut("containers"), ends.0);
+    containers(pod.get_mut("initContainers"), ends.1);
+    place(&mut pod, record, spec);
+    Value::Object(pod)
+}
+
+fn place(pod: &mut Map<String, Value>, record: &JobRecord, spec: &Spec) {
+    if let Some(placed) = &record.placed {
+        pod.insert("podName".to_owned(), json!(placed.pod_name));
+        pod.insert("nodeName".to_owned(), json!(placed.node));
+        // The namespace that was taken from the environment, if the job does not say.
+        if spec.namespace.is_none()
+            && let Some(metadata) = pod.entry("metadata").or_insert_with(|| json!({})).as_object_mut()
+        {
+            metadata.entry("namespace").or_insert_with(|| json!(placed.namespace));
+        }
+    }
+}
+
+fn containers(list: Option<&mut Value>, ends: &[ContainerEnd]) {
+    for container in list.and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+        fill(container, &[("args", json!([])), ("env", json!([])), ("volumeMounts", json!([]))]);
+        let name = container.get("name").and_then(Value::as_str).unwrap_or("default").to_owned();
+        if let Some(end) = ends.iter().find(|end| end.name.eq_ignore_ascii_case(&name)) {
+            container.extend(end.exit_code.map(|code| ("exitCode".to_owned(), json!(code))));
+            container.extend(end.reason.as_ref().map(|reason| ("reason".to_owned(), json!(reason))));
+        }
+    }
+}
+
+fn fill(members: &mut Map<String, Value>, defaults: &[(&str, Value)]) {
+    for (name, value) in defaults {
+        members.entry(*name).or_insert_with(|| value.clone());
+    }
+}
+
+/// An element of `eksAttempts`.
+fn attempt(attempt: &Attempt) -> Value {
+    let mut shown = Members::default();
+    shown.put("containers", attempt.containers.iter().map(end).collect::<Vec<_>>());
+    if !attempt.init_containers.is_empty() {
+        shown.put("initContainers", attempt.init_containers.iter().map(end).collect::<Vec<_>>());
+    }
+    shown.put("podName", &attempt.pod_name);
+    shown.put("podNamespace", &attempt.namespace);
+    shown.put("nodeName", &attempt.node);
+    shown.maybe("startedAt", attempt.started.map(Timestamp::as_millisecond));
+    shown.put("stoppedAt", attempt.stopped.as_millisecond());
+    shown.maybe("statusReason", attempt.reason.as_ref());
+    Value::Object(shown.0)
+}
+
+fn end(end: &ContainerEnd) -> Value {
+    let mut shown = Members::default();
+    shown.put("name", &end.name);
+    shown.maybe("containerID", end.container_id.as_ref());
+    shown.maybe("exitCode", end.exit_code);
+    shown.maybe("reason", end.reason.as_ref());
+    Value::Object(shown.0)
+}
+
+#[cfg(test)]
+#[path = "show_tests.rs"]
+mod tests;

@@ -1,0 +1,32 @@
+//! The AWS Batch REST API (<https://docs.aws.amazon.com/batch/latest/APIReference/Welcome.html>): what AWS's clients speak.
+//!
+//! Invariant: decode → decide → act. What is refused, merged or shown is decided by pure functions; the modules named after
+//! resources look up, call them and write. Compute environments and job queues are the custom resources, so that kubectl and the
+//! API see the same objects; jobs and definitions are records. It starts nothing: what it stores, the queue loop finds.
+
+mod cache;
+mod decode;
+mod definitions;
+mod dispatch;
+mod environments;
+mod failure;
+mod jobs;
+mod limits;
+mod metrics;
+mod names;
+mod objects;
+mod operation;
+mod page;
+mod queues;
+mod records;
+mod routes;
+mod stored;
+
+#[cfg(test)]
+mod tests;
+
+pub use metrics::Metrics;
+pub use objects::{Kind, KubeObjects, ObjectError, Objects};
+pub use records::{By, Definition, Filter, Kept, Page, Pattern, Records, RecordsError, Request, Scope, Submission};
+pub use routes::{Config, router};
+pub use stored::Stored;

@@ -1,0 +1,163 @@
+//! `CreateJobQueue`, `UpdateJobQueue`, `DeleteJobQueue`: from the request and what is stored to the object.
+//!
+//! Invariant: pure; AWS's words where they are recorded. There are no scheduling policies yet, so none is found.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::crd::{JobQueueSpec, State};
+use api::{ComputeEnvironment, JobQueue};
+use model::names::object_name;
+use serde_json::{Map, Value};
+
+use super::request::{Create, Ordered, TimeLimit, Update};
+use crate::environments::{STATES, find, is_valid};
+use crate::failure::Invalid;
+use crate::limits::{one_of, tags};
+use crate::names::{Resource, in_arn, is_name, name_of};
+
+/// What is kept only to be echoed. Time-limit actions have no effect yet.
+const ECHOED: [&str; 3] = ["tags", "jobStateTimeLimitActions", "computeEnvironmentOrder"];
+
+/// The object that a request asks for.
+pub(crate) fn queue(
+    request: &Create,
+    body: &Map<String, Value>,
+    environments: &[ComputeEnvironment],
+) -> Result<JobQueue, Invalid> {
+    let name = &request.job_queue_name;
+    if !is_name(name) {
+        return Invalid::err("Job Queue name should match a valid pattern.");
+    }
+    tags(&request.tags)?;
+    no_services(&request.service_environment_order)?;
+    if request.job_queue_type.as_deref().is_some_and(|kind| kind != "EKS") {
+        return Invalid::err("jobQueueType must be EKS: Bulkhead's compute environments run on Kubernetes.");
+    }
+    scheduling_policy(request.scheduling_policy_arn.as_deref())?;
+    actions(&request.job_state_time_limit_actions)?;
+    let Some(given) = request.priority else { return Invalid::err("priority is required.") };
+    let state = request.state.as_deref().map_or(Ok(State::Enabled), |state| one_of("state", state, &STATES))?;
+    let spec = JobQueueSpec {
+        name: Some(name.clone()),
+        priority: priority(given)?,
+        state,
+        compute_environments: ordered(&request.compute_environment_order, environments)?,
+        strict_fifo: false,
+        default_requests: default_requests(),
+        host_network: true,
+        aws: Some(echoed(body)),
+    };
+    Ok(JobQueue::new(&object_name(name), spec))
+}
+
+/// The stored object with the changes of a request.
+pub(crate) fn changed(
+    stored: &JobQueue,
+    request: &Update,
+    body: &Map<String, Value>,
+    environments: &[ComputeEnvironment],
+) -> Result<JobQueue, Invalid> {
+    let mut wanted = stored.clone();
+    no_services(&request.service_environment_order)?;
+    scheduling_policy(request.scheduling_policy_arn.as_deref())?;
+    actions(&request.job_state_time_limit_actions)?;
+    if let Some(state) = &request.state {
+        wanted.spec.state = one_of("state", state, &STATES)?;
+    }
+    if let Some(given) = request.priority {
+        wanted.spec.priority = priority(given)?;
+    }
+    if let Some(order) = &request.compute_environment_order {
+        wanted.spec.compute_environments = ordered(order, environments)?;
+    }
+    let mut sent = echoed(body);
+    sent.remove("tags");
+    if !sent.is_empty() {
+        wanted.spec.aws.get_or_insert_default().extend(sent);
+    }
+    Ok(wanted)
+}
+
+/// Whether a queue may go.
+pub(crate) fn may_delete(stored: &JobQueue) -> Result<(), Invalid> {
+    match stored.spec.state {
+        State::Disabled => Ok(()),
+        State::Enabled => Invalid::err("Cannot delete, job queue must be DISABLED first."),
+    }
+}
+
+/// Object names of environments in their order.
+fn ordered(order: &[Ordered], environments: &[ComputeEnvironment]) -> Result<Vec<String>, Invalid> {
+    if order.is_empty() {
+        return Invalid::err("computeEnvironmentOrder is required.");
+    }
+    if order.len() > 3 {
+        return Invalid::err("Only 3 environments are allowed in job queue request.");
+    }
+    let mut by_order = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    for it in order {
+        let name = name_of(Resource::ComputeEnvironment, &it.compute_environment)?;
+        if !names.insert(name) {
+            return Invalid::err("Duplicate ComputeEnvironments within order list.");
+        }
+        if by_order.insert(it.order, name).is_some() {
+            return Invalid::err("Duplicate ComputeEnvironment order values.");
+        }
+    }
+    let found = by_order.into_values().map(|name| find(environments, name).filter(|it| is_valid(it)));
+    let found = found.map(|environment| environment.map(kube::ResourceExt::name_any)).collect::<Option<Vec<_>>>();
+    found.ok_or_else(|| {
+        Invalid::new("Compute Environments must be created and valid before attaching them to a job queue")
+    })
+}
+
+fn priority(given: i64) -> Result<i32, Invalid> {
+    let in_range = i32::try_from(given).ok().filter(|priority| (0..=10_000).contains(priority));
+    in_range.ok_or_else(|| Invalid(format!("priority must be between 0 and 10000, got {given}.")))
+}
+
+fn no_services(order: &[Value]) -> Result<(), Invalid> {
+    if order.is_empty() { Ok(()) } else { Invalid::err("serviceEnvironmentOrder is not supported by Bulkhead.") }
+}
+
+fn scheduling_policy(arn: Option<&str>) -> Result<(), Invalid> {
+    match arn {
+        None => Ok(()),
+        Some(arn) if in_arn(Resource::SchedulingPolicy, arn).is_none() => {
+            Invalid::err("Only scheduling policy Arn can be allowed.")
+        }
+        Some(arn) => Invalid::err(format!("SchedulingPolicy {arn} not found.")),
+    }
+}
+
+fn actions(actions: &[TimeLimit]) -> Result<(), Invalid> {
+    let mut seen = BTreeSet::new();
+    for it in actions {
+        if it.action != "CANCEL" {
+            return Invalid::err("Invalid job action. Valid job actions: [CANCEL]");
+        }
+        one_of("jobStateTimeLimitActions.state", &it.state, &[("RUNNABLE", ())])?;
+        if !(600..=86_400).contains(&it.max_time_seconds) {
+            return Invalid::err("maxTimeSeconds must be between 600 and 86400.");
+        }
+        if !seen.insert((&it.state, &it.reason)) {
+            return Invalid::err("Duplicate job state limit actions are not allowed.");
+        }
+    }
+    Ok(())
+}
+
+fn echoed(body: &Map<String, Value>) -> Map<String, Value> {
+    let named = body.iter().filter(|(name, _)| ECHOED.contains(&name.as_str()));
+    named.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Those of the custom resource.
+fn default_requests() -> BTreeMap<String, String> {
+    BTreeMap::from([("cpu".to_owned(), "250m".to_owned()), ("memory".to_owned(), "256Mi".to_owned())])
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -1,0 +1,137 @@
+//! Operations on job queues: look up, decide, write.
+//!
+//! Invariant: what is written was decided on what was read, and is not written if that has changed meanwhile.
+
+mod decide;
+mod request;
+mod show;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use api::JobQueue;
+use serde_json::{Map, Value, json};
+
+use crate::decode;
+use crate::failure::{Failure, Invalid};
+use crate::names::{Resource, name_of};
+use crate::objects::{ObjectError, Objects};
+use crate::page;
+use crate::records::Records;
+use crate::routes::Gateway;
+
+/// How often a change is decided anew because somebody else was faster.
+const TRIES: usize = 4;
+
+pub(crate) async fn create<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    body: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    let request: request::Create = decode::members(body)?;
+    let environments = gateway.objects.list().await?;
+    let wanted = decide::queue(&request, body, &environments)?;
+    let name = wanted.aws_name().to_owned();
+    let existing: Vec<JobQueue> = gateway.objects.list().await?;
+    let taken = || Invalid(format!("Job queue {name} already exists"));
+    if find(&existing, &name).is_some() {
+        return Err(taken().into());
+    }
+    let created = gateway.objects.create(wanted).await;
+    gateway.queues.forget();
+    match created {
+        Ok(_) => Ok(named(gateway, &name)),
+        Err(ObjectError::Taken) => Err(taken().into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) async fn describe<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    body: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    let request: request::Describe = decode::members(body)?;
+    let size = page::size(request.max_results, 100)?;
+    let mut all: Vec<JobQueue> = gateway.objects.list().await?;
+    if !request.job_queues.is_empty() {
+        let named = request.job_queues.iter().map(|given| name_of(Resource::JobQueue, given));
+        let named = named.collect::<Result<Vec<_>, _>>()?;
+        all.retain(|queue| named.contains(&queue.aws_name()));
+    }
+    all.sort_by(|a, b| a.aws_name().cmp(b.aws_name()));
+    let environments = gateway.objects.list().await?;
+    let (shown, next) = page::cut(all, |it| it.aws_name(), request.next_token.as_deref(), size);
+    let shown = shown.iter().map(|queue| show::detail(queue, &environments, &gateway.config.arn)).collect();
+    Ok(page::answer("jobQueues", shown, next))
+}
+
+pub(crate) async fn update<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    body: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    let request: request::Update = decode::members(body)?;
+    let given = name_of(Resource::JobQueue, &request.job_queue)?;
+    for _ in 0..TRIES {
+        let (all, environments) = (gateway.objects.list().await?, gateway.objects.list().await?);
+        let Some(stored) = find(&all, given) else {
+            return Err(Invalid(format!("Job queue {given} does not exist")).into());
+        };
+        let wanted = decide::changed(stored, &request, body, &environments)?;
+        if wanted.spec == stored.spec {
+            return Ok(named(gateway, given));
+        }
+        let replaced = gateway.objects.replace(wanted).await;
+        gateway.queues.forget();
+        match replaced {
+            Ok(_) => return Ok(named(gateway, given)),
+            Err(ObjectError::Changed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(ObjectError::Changed.into())
+}
+
+pub(crate) async fn delete<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    body: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    let request: request::Delete = decode::members(body)?;
+    let given = name_of(Resource::JobQueue, &request.job_queue)?;
+    for _ in 0..TRIES {
+        let all: Vec<JobQueue> = gateway.objects.list().await?;
+        // What is gone is deleted.
+        let Some(stored) = find(&all, given) else { return Ok(json!({})) };
+        decide::may_delete(stored)?;
+        let deleted = gateway.objects.delete(stored).await;
+        gateway.queues.forget();
+        match deleted {
+            Ok(()) | Err(ObjectError::Gone) => return Ok(json!({})),
+            Err(ObjectError::Changed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Invalid::new("Cannot delete, resource is being modified").into())
+}
+
+/// The queue of an AWS name, as it was at most two seconds ago.
+pub(crate) async fn recent<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    name: &str,
+) -> Result<Option<JobQueue>, Failure> {
+    let begun = Instant::now();
+    let known = gateway.queues.get(begun).and_then(|queues| find(&queues, name).cloned());
+    if known.is_some() {
+        return Ok(known);
+    }
+    let read: Arc<Vec<JobQueue>> = Arc::new(gateway.objects.list().await?);
+    let found = find(&read, name).cloned();
+    gateway.queues.put(begun, read);
+    Ok(found)
+}
+
+fn find<'a>(all: &'a [JobQueue], name: &str) -> Option<&'a JobQueue> {
+    all.iter().find(|queue| queue.aws_name() == name)
+}
+
+fn named<R, O>(gateway: &Gateway<R, O>, name: &str) -> Value {
+    json!({"jobQueueName": name, "jobQueueArn": gateway.config.arn.job_queue(name)})
+}

@@ -1,0 +1,159 @@
+//! The gateway's HTTP: one way for all requests, within limits of time, number and memory.
+//!
+//! Invariant: every request gets an answer in AWS's form, whatever it holds, and one log line. Nothing of a request but its
+//! operation is logged: jobs may hold secrets.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
+use model::names::ArnBase;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::cache::Queues;
+use crate::decode;
+use crate::dispatch::perform;
+use crate::failure::{Failure, Invalid};
+use crate::metrics::Metrics;
+use crate::objects::Objects;
+use crate::operation::{Operation, Route, route};
+use crate::records::Records;
+
+/// The longest request that has a meaning: a definition has at most 24 KiB, a list at most 100 ARNs.
+const BODY_LIMIT: usize = 128 << 10;
+/// <https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html>
+const JOB_LIMIT: usize = 30 << 10;
+/// From the same page.
+const DEFINITION_LIMIT: usize = 24 << 10;
+/// Requests under way. Each holds at most one body and its answer.
+const CONCURRENCY: usize = 256;
+/// Below the 60 seconds that AWS's clients wait.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// How the gateway answers.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Account and region of the ARNs in answers.
+    pub arn: ArnBase,
+    /// Where machines of MANAGED environments come from that are made through the API. `None`: such an environment is stored and
+    /// INVALID, with a reason that says what to set.
+    pub default_provider: Option<api::crd::Provider>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// What the operations need.
+pub(crate) struct Gateway<R, O> {
+    pub(crate) config: Config,
+    pub(crate) objects: O,
+    pub(crate) queues: Queues,
+    records: Option<R>,
+    slots: Semaphore,
+}
+
+impl<R, O> Gateway<R, O> {
+    pub(crate) fn records(&self) -> Result<&R, Failure> {
+        self.records.as_ref().ok_or_else(Failure::no_records)
+    }
+}
+
+/// The API. Without records every operation on jobs and job definitions answers 503.
+pub fn router(records: Option<impl Records>, objects: impl Objects, config: Config) -> Router {
+    let slots = Semaphore::new(CONCURRENCY);
+    let gateway = Gateway { config, objects, queues: Queues::default(), records, slots };
+    Router::new().fallback(serve).with_state(Arc::new(gateway))
+}
+
+async fn serve<R: Records, O: Objects>(State(gateway): State<Arc<Gateway<R, O>>>, request: Request) -> Response {
+    let (begun, id) = (Instant::now(), Uuid::new_v4());
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let (operation, result) = match route(parts.method.as_str(), path) {
+        Route::Built(operation, name) => (name, limited(&gateway, operation, &parts.headers, body).await),
+        Route::NotBuilt(name) => {
+            (name, Err(Failure::Refused(Invalid(format!("{name} is not supported by Bulkhead yet")))))
+        }
+        Route::Method => ("unknown", Err(Failure::Method(path.to_owned()))),
+        Route::Unknown => ("unknown", Err(Failure::UnknownOperation(path.to_owned()))),
+    };
+    let took = begun.elapsed();
+    let code = result.as_ref().map_or_else(Failure::status, |_| StatusCode::OK);
+    gateway.config.metrics.answered(operation, code.as_u16(), took);
+    let request = id.to_string();
+    match &result {
+        Ok(_) => tracing::info!(operation, request, ?took, "answered"),
+        Err(failure) => {
+            let (code, kind, message, cause) = (code.as_u16(), failure.kind(), failure.message(id), failure.cause());
+            tracing::warn!(operation, request, code, kind, message, cause, ?took, "refused");
+        }
+    }
+    respond(id, result)
+}
+
+/// Decode → decide → act, within limits.
+async fn limited<R: Records, O: Objects>(
+    gateway: &Gateway<R, O>,
+    operation: Operation,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Value, Failure> {
+    let _slot = gateway.slots.try_acquire().map_err(|_| Failure::Busy)?;
+    let work = AssertUnwindSafe(async {
+        let members = decode::body(&read(operation, headers, body).await?)?;
+        perform(gateway, operation, &members).await
+    });
+    match tokio::time::timeout(TIME_LIMIT, work.catch_unwind()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_panic)) => Err(Failure::Crashed),
+        Err(_) => Err(Failure::Late),
+    }
+}
+
+async fn read(operation: Operation, headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Failure> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if let Some(length) = declared {
+        fits(operation, length)?;
+    }
+    let body = to_bytes(body, BODY_LIMIT).await.map_err(|error| {
+        let too_long = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
+        if too_long { Failure::TooLarge(BODY_LIMIT) } else { Failure::Malformed("The body cannot be read".to_owned()) }
+    })?;
+    fits(operation, body.len())?;
+    Ok(body)
+}
+
+fn fits(operation: Operation, length: usize) -> Result<(), Failure> {
+    let got = length.div_ceil(1024);
+    match operation {
+        Operation::SubmitJob if length > JOB_LIMIT => {
+            Err(Failure::Refused(Invalid(format!("Job size must be less than 30 KiB, got {got} KiB"))))
+        }
+        Operation::RegisterJobDefinition if length > DEFINITION_LIMIT => {
+            Err(Failure::Refused(Invalid(format!("Job definition size must be less than 24 KiB, got {got} KiB"))))
+        }
+        _ if length > BODY_LIMIT => Err(Failure::TooLarge(BODY_LIMIT)),
+        _ => Ok(()),
+    }
+}
+
+fn respond(id: Uuid, result: Result<Value, Failure>) -> Response {
+    let request = ("x-amzn-requestid", id.to_string());
+    let json = (CONTENT_TYPE, "application/json");
+    match result {
+        Ok(answer) => ([request], [json], answer.to_string()).into_response(),
+        Err(failure) => {
+            let kind = ("x-amzn-errortype", failure.kind().to_owned());
+            let body = json!({"message": failure.message(id)}).to_string();
+            (failure.status(), [request, kind], [json], body).into_response()
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Tests of the whole API over HTTP requests, with stores in memory.
+
+mod environments;
+mod jobs;
+mod memory;
+mod wire;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, Response};
+use model::names::ArnBase;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use self::memory::{MemoryObjects, MemoryRecords};
+use crate::{Config, Metrics, router};
+
+/// The API with its stores.
+struct World {
+    router: Router,
+    objects: MemoryObjects,
+    records: MemoryRecords,
+}
+
+impl World {
+    fn new() -> Self {
+        let (objects, records) = (MemoryObjects::default(), MemoryRecords::default());
+        let router = router(Some(records.clone()), objects.clone(), config());
+        Self { router, objects, records }
+    }
+
+    async fn send(&self, method: &str, path: &str, body: impl Into<Body>) -> Response<Body> {
+        let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Calls an operation: its answer, or the message of its error without the envelope.
+    async fn call(&self, operation: &str, body: Value) -> Result<Value, String> {
+        let path = format!("/v1/{}", operation.to_lowercase());
+        let response = self.send("POST", &path, body.to_string()).await;
+        let ok = response.status().is_success();
+        let answer = read(response).await;
+        if ok { Ok(answer) } else { Err(inner(answer["message"].as_str().unwrap())) }
+    }
+
+    /// Calls an operation that must succeed.
+    async fn ok(&self, operation: &str, body: Value) -> Value {
+        self.call(operation, body).await.unwrap()
+    }
+
+    /// With the environment `CE`, valid, and the queue `Q` and the definition `D`.
+    async fn ready() -> Self {
+        let world = Self::new();
+        world.ok("CreateComputeEnvironment", environment("CE")).await;
+        world.objects.validate();
+        let order = json!([{"order": 1, "computeEnvironment": "CE"}]);
+        world
+            .ok("CreateJobQueue", json!({"jobQueueName": "Q", "priority": 10, "computeEnvironmentOrder": order}))
+            .await;
+        world.ok("RegisterJobDefinition", definition("D")).await;
+        world
+    }
+}
+
+fn config() -> Config {
+    let provider = json!({"external": {"url": "http://provider"}});
+    Config {
+        arn: ArnBase::default(),
+        default_provider: Some(serde_json::from_value(provider).unwrap()),
+        metrics: Metrics::new(&mut Registry::default()),
+    }
+}
+
+async fn read(response: Response<Body>) -> Value {
+    serde_json::from_slice(&to_bytes(response.into_body(), usize::MAX).await.unwrap()).unwrap()
+}
+
+/// The message in AWS's envelope.
+fn inner(message: &str) -> String {
+    let inner = message.strip_prefix("Error executing request, Exception : ");
+    inner.and_then(|rest| rest.split(", RequestId: ").next()).unwrap_or(message).to_owned()
+}
+
+/// The environment of AWS's guide for private clusters.
+fn environment(name: &str) -> Value {
+    json!({"computeEnvironmentName": name, "type": "MANAGED", "state": "ENABLED", "serviceRole": "",
+        "eksConfiguration": {"eksClusterArn": "arn:aws:eks:eu-west-1:123456789012:cluster/c",
+            "kubernetesNamespace": "my-aws-batch-namespace"},
+        "computeResources": {"type": "EC2", "allocationStrategy": "BEST_FIT_PROGRESSIVE", "minvCpus": 0,
+            "maxvCpus": 128, "instanceTypes": ["m5"], "subnets": ["s"], "securityGroupIds": ["g"],
+            "instanceRole": "r", "launchTemplate": {"launchTemplateId": "", "version": "1"}}})
+}
+
+/// The definition of AWS's guide for private clusters.
+fn definition(name: &str) -> Value {
+    json!({"jobDefinitionName": name, "type": "container", "propagateTags": false, "eksProperties": {"podProperties": {
+        "hostNetwork": true,
+        "containers": [{"image": "amazonlinux:2", "command": ["sleep", "60"],
+            "resources": {"limits": {"cpu": "1", "memory": "1024Mi"}}}],
+        "metadata": {"labels": {"environment": "test"}}}}})
+}

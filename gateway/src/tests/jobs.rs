@@ -1,0 +1,107 @@
+//! Tests of jobs over the API.
+
+#![allow(clippy::needless_pass_by_value, reason = "tables of JSON read better by value")]
+
+use model::job::StopKind;
+use model::status::JobState;
+
+use super::*;
+
+fn submission(change: Value) -> Value {
+    let mut body = json!({"jobName": "J", "jobQueue": "Q", "jobDefinition": "D"});
+    body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    body
+}
+
+#[tokio::test]
+async fn a_job_is_stored_with_its_overrides_and_shown() {
+    let world = World::ready().await;
+    let overrides = json!({"containers": [{"command": ["/bin/sh"], "args": ["-c", "echo Ref::word"]}]});
+    let change = json!({"eksPropertiesOverride": {"podProperties": overrides}, "parameters": {"word": "hi"},
+        "retryStrategy": {"attempts": 2}, "timeout": {"attemptDurationSeconds": 90}, "containerOverrides": {}});
+    let answer = world.ok("SubmitJob", submission(change)).await;
+    let (id, arn) = (answer["jobId"].as_str().unwrap(), ArnBase::default());
+    assert_eq!(answer["jobName"], "J");
+    assert_eq!(answer["jobArn"], format!("arn:aws:batch:us-east-1:123456789012:job/{id}"));
+    let shown = world.ok("DescribeJobs", json!({"jobs": [id, "unknown"]})).await;
+    let created = world.records.first().record.created.as_millisecond();
+    let expected = json!({"jobs": [{"jobArn": answer["jobArn"], "jobName": "J", "jobId": id, "jobQueue": arn.job_queue("Q"),
+        "jobDefinition": arn.job_definition("D", 1), "status": "SUBMITTED", "createdAt": created, "attempts": [],
+        "retryStrategy": {"attempts": 2, "evaluateOnExit": []}, "dependsOn": [], "parameters": {"word": "hi"},
+        "timeout": {"attemptDurationSeconds": 90}, "tags": {}, "platformCapabilities": [], "eksAttempts": [],
+        "eksProperties": {"podProperties": {"hostNetwork": true, "volumes": [], "metadata": {"labels": {"environment": "test"}},
+            "containers": [{"image": "amazonlinux:2", "command": ["/bin/sh"], "args": ["-c", "echo hi"], "env": [],
+                "volumeMounts": [], "resources": {"limits": {"cpu": "1", "memory": "1024Mi"}}}]}}}]});
+    assert_eq!(shown, expected);
+}
+
+#[tokio::test]
+async fn what_a_job_needs_must_be_there() {
+    let world = World::ready().await;
+    let arn = "arn:aws:batch:eu-west-1:1:job-definition/X:1";
+    for (change, message) in [
+        (json!({"jobQueue": "X"}), "JobQueue X not found.".to_owned()),
+        (json!({"jobDefinition": "X"}), "JobDefinition name X does not exist or is not in ACTIVE status".to_owned()),
+        (json!({"jobDefinition": arn}), format!("JobDefinition {arn} is not in ACTIVE status")),
+        (
+            json!({"dependsOn": [{"jobId": "2d044787-c663-4ce6-a6fe-f2baf7e51b04"}]}),
+            "dependsOn: job 2d044787-c663-4ce6-a6fe-f2baf7e51b04 does not exist".to_owned(),
+        ),
+    ] {
+        assert_eq!(world.call("SubmitJob", submission(change)).await, Err(message));
+    }
+    world
+        .ok("SubmitJob", submission(json!({"jobQueue": ArnBase::default().job_queue("Q"), "jobDefinition": "D:1"})))
+        .await;
+    world.ok("UpdateJobQueue", json!({"jobQueue": "Q", "state": "DISABLED"})).await;
+    let refused = world.call("SubmitJob", submission(json!({}))).await;
+    assert_eq!(refused, Err("JobQueue Q is DISABLED and takes no new jobs.".to_owned()));
+}
+
+#[tokio::test]
+async fn arrays_have_children_and_lists_narrow() {
+    let world = World::ready().await;
+    let parent = world.ok("SubmitJob", submission(json!({"arrayProperties": {"size": 3}}))).await;
+    let parent = parent["jobId"].as_str().unwrap().to_owned();
+    let next = json!({"arrayProperties": {"size": 3},
+        "dependsOn": [{"jobId": parent, "type": "N_TO_N"}, {"type": "SEQUENTIAL"}]});
+    world.ok("SubmitJob", submission(next)).await;
+    let list = |body: Value| world.ok("ListJobs", body);
+    let count = |answer: Value| answer["jobSummaryList"].as_array().unwrap().len();
+    assert_eq!(count(list(json!({"jobQueue": "Q"})).await), 0, "none runs");
+    assert_eq!(count(list(json!({"jobQueue": "Q", "jobStatus": "SUBMITTED"})).await), 2);
+    let by_name = json!({"jobQueue": "Q", "filters": [{"name": "JOB_NAME", "values": ["J"]}]});
+    assert_eq!(count(list(by_name).await), 2);
+    let token = json!({"jobQueue": "Q", "nextToken": "x"});
+    assert_eq!(world.call("ListJobs", token).await, Err("no token of a page".to_owned()));
+    let children = json!({"arrayJobId": parent, "jobStatus": "SUBMITTED", "maxResults": 2});
+    let page = list(children.clone()).await;
+    assert_eq!(page["jobSummaryList"][1]["arrayProperties"], json!({"index": 1}));
+    let mut rest = children;
+    rest["nextToken"] = page["nextToken"].clone();
+    assert_eq!((count(page), count(list(rest).await)), (2, 1));
+    let shown = world.ok("DescribeJobs", json!({"jobs": [format!("{parent}:1"), parent]})).await;
+    assert_eq!(shown["jobs"][0]["arrayProperties"], json!({"statusSummary": {}, "index": 1}));
+    let summary = &shown["jobs"][1]["arrayProperties"];
+    assert_eq!((&summary["size"], summary["statusSummary"].as_object().unwrap().len()), (&json!(3), 7));
+}
+
+#[tokio::test]
+async fn an_end_is_asked_for_while_there_is_something_to_end() {
+    let world = World::ready().await;
+    let id = world.ok("SubmitJob", submission(json!({}))).await["jobId"].as_str().unwrap().to_owned();
+    let asked = || world.records.first().requested.map(|stop| (stop.kind, stop.reason));
+    let stop = |reason: &str| json!({"jobId": id, "reason": reason});
+    world.records.change(&id, |record| record.state = JobState::Running);
+    assert_eq!(world.ok("CancelJob", stop("no")).await, json!({}));
+    assert_eq!(asked(), None);
+    world.ok("TerminateJob", stop("why")).await;
+    assert_eq!(asked(), Some((StopKind::Terminate, "why".to_owned())));
+    assert_eq!(world.ok("DescribeJobs", json!({"jobs": [id]})).await["jobs"][0]["isTerminated"], true);
+    for unknown in ["nonsense", "2d044787-c663-4ce6-a6fe-f2baf7e51b04"] {
+        assert_eq!(world.ok("TerminateJob", json!({"jobId": unknown, "reason": "x"})).await, json!({}));
+    }
+    let many: Vec<String> = (0..101).map(|it| it.to_string()).collect();
+    let refused = world.call("DescribeJobs", json!({"jobs": many})).await;
+    assert_eq!(refused, Err("Maximum number of jobs supported is  100 .".to_owned()));
+}

@@ -1,0 +1,67 @@
+//! Cases: jobs of the API in a plan, which have no pod before they have a node.
+
+use model::snapshot::Stage;
+
+use super::build::{check, noon, waiting, world};
+
+#[test]
+fn an_attempt_gets_a_node_like_a_pod_and_beside_pods() {
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 2000);
+    check(
+        &base.job("q", "j", 1, 500, 5).pods(&[waiting()]).attempt("q", 1, 500, 10, 1),
+        "dispatch job-1 to a of CE
+         dispatch j-0 to a of CE
+         j Starting",
+    );
+}
+
+#[test]
+fn an_attempt_that_waits_has_a_reason_of_its_own() {
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 500);
+    check(
+        &base.attempt("q", 1, 500, 20, 1).attempt("q", 2, 500, 10, 1),
+        "dispatch job-1 to a of CE
+         job-2 CAPACITY:NO_ROOM: compute environment CE: none of its 1 nodes has room for 500m cpu, 500Mi memory now",
+    );
+    check(
+        &world().attempt("nowhere", 3, 500, 10, 1),
+        "job-3 MISCONFIGURATION:JOB_QUEUE_NOT_FOUND: job queue nowhere does not exist; create it, or delete the Job and create it again with another label bulkhead.dev/queue",
+    );
+}
+
+#[test]
+fn an_attempt_asks_for_a_machine() {
+    let base = world().managed("ce", 4).queue("q", 1, &["ce"]);
+    check(
+        &base.clone().attempt("q", 1, 800, 10, 1),
+        "launch local.medium for ce
+         job-1 CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
+    );
+    check(
+        &base.machine("ce", "m", 1000, Stage::Coming, 0).attempt("q", 1, 800, 10, 1),
+        "job-1 CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
+    );
+}
+
+#[test]
+fn a_retry_goes_first_whatever_its_age() {
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 500);
+    check(
+        &base.attempt("q", 1, 500, 20, 1).attempt("q", 2, 500, 10, 2),
+        "dispatch job-2 to a of CE
+         job-1 CAPACITY:NO_ROOM: compute environment CE: none of its 1 nodes has room for 500m cpu, 500Mi memory now",
+    );
+}
+
+#[test]
+fn a_dispatch_says_which_job_it_is_of() {
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 500).attempt("q", 7, 500, 20, 3);
+    let plan = crate::plan(&base.0, noon());
+    let dispatch = &plan.dispatch[0];
+    assert_eq!(dispatch.record.map(|id| id.job.as_u128()), Some(7));
+    assert_eq!(
+        (dispatch.attempt, dispatch.node_uid.as_str(), dispatch.environment_uuid.as_str()),
+        (3, "uid-a", "uuid-ce")
+    );
+    assert_eq!(plan.queues[0].waiting, 1);
+}

@@ -1,0 +1,51 @@
+//! Reads everything that has not ended, once, when a leader begins.
+//!
+//! Invariant: the ledger is complete before anything is planned on it. Whatever was under way when the last leader ended is found again
+//! here: pods that were to be made are made, and pods that ended are recorded.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use model::job::{Door, JobId};
+use planning::ledger::Ledger;
+use records::{Error, Store};
+
+use super::mirror::Mirror;
+use super::terms::Terms;
+use super::{Open, pods};
+use crate::cycle::Context;
+
+/// Array jobs whose children are counted in one request.
+const ARRAYS: usize = 100;
+
+pub(super) async fn open(context: &Context, store: Store, now: Timestamp) -> Result<Open, Error> {
+    let news = store.changed();
+    let (mut ledger, mut terms, mut mirror) = (Ledger::default(), Terms::default(), Mirror::default());
+    let live = store.live().await?;
+    let count = live.len();
+    let mut arrays: Vec<JobId> = Vec::new();
+    for (record, spec) in live {
+        if spec.door == Door::Job {
+            mirror.known(record, spec);
+            continue;
+        }
+        if record.id.child.is_none() && spec.array_size.is_some() {
+            arrays.push(record.id);
+        }
+        let (spec, shape) = terms.of(context, &spec);
+        ledger.take_in(record, &spec, &shape);
+    }
+    for some in arrays.chunks(ARRAYS) {
+        for kept in store.jobs(some).await? {
+            ledger.ended_children(kept.record.id.job, &kept.children.unwrap_or_else(BTreeMap::new));
+        }
+    }
+    let outcomes = match ledger.unknown() {
+        unknown if unknown.is_empty() => HashMap::new(),
+        unknown => store.outcomes(&unknown).await?,
+    };
+    ledger.consider(&outcomes, now);
+    tracing::info!(jobs = count, "the record store is read");
+    let deeds = pods::Deeds::default();
+    Ok(Open { store, news, ledger, terms, taken: Vec::new(), polled: None, retained: None, deeds, mirror })
+}

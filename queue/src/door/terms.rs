@@ -1,0 +1,134 @@
+//! What the leader remembers of what was asked for: the terms of a job without what only its pod needs.
+//!
+//! Invariant: like jobs share one entry, so that a hundred thousand of them take the memory of their records and no more.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use api::convert::requests::Requests;
+use api::convert::{Problems, shape};
+use k8s_openapi::api::core::v1::Pod;
+use model::job::{JobId, Spec};
+use model::placement::Shape;
+use model::resources::Resources;
+use planning::admission::pod::QueueFacts;
+use planning::api_pod::{self, Made};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::units;
+use crate::cycle::Context;
+
+/// Entries kept; beyond, they are made anew, so that jobs that all differ cannot fill the memory.
+const MOST: usize = 10_000;
+
+/// Terms and shapes, by what they are made from.
+#[derive(Debug, Default)]
+pub(super) struct Terms(HashMap<String, (Arc<Spec>, Arc<Shape>)>);
+
+impl Terms {
+    /// The terms of a job, and what its pod needs of a node.
+    pub(super) fn of(&mut self, context: &Context, spec: &Spec) -> (Arc<Spec>, Arc<Shape>) {
+        let lean = lean(spec);
+        let key = serde_json::to_string(&lean).unwrap_or_default();
+        if let Some(known) = self.0.get(&key) {
+            return known.clone();
+        }
+        let shape = shape_of(&units::queue_facts(context, &spec.queue), &lean);
+        let entry = (Arc::new(Spec { pod: Value::Null, ..lean }), Arc::new(shape));
+        if self.0.len() >= MOST {
+            self.0.clear();
+        }
+        self.0.insert(key, entry.clone());
+        entry
+    }
+}
+
+/// What of a job matters before its pod is made; of the pod only what it requests.
+fn lean(spec: &Spec) -> Spec {
+    let containers = |list: &str| -> Vec<Value> {
+        let all = spec.pod.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let one = |(index, container): (usize, &Value)| json!({"name": format!("c{index}"), "image": "-", "resources": container.get("resources")});
+        all.iter().enumerate().map(one).collect()
+    };
+    Spec {
+        name: String::new(),
+        definition: String::new(),
+        parameters: BTreeMap::new(),
+        tags: BTreeMap::new(),
+        pod: json!({"containers": containers("containers"), "initContainers": containers("initContainers")}),
+        ..spec.clone()
+    }
+}
+
+/// What a pod made from this needs of a node. What no pod can be made from needs nothing, and fails where it is made.
+fn shape_of(queue: &QueueFacts, spec: &Spec) -> Shape {
+    let job = JobId::new(Uuid::nil());
+    let made = Made {
+        // An array job itself has no pod; all its children need the same.
+        id: if spec.array_size.is_some() { job.with_child(0) } else { job },
+        attempt: 1,
+        placement: 0,
+        spec,
+        placed: None,
+        queue,
+        namespace: "default",
+        forbids_host_network: false,
+    };
+    let pod = api_pod::build(&made).ok().and_then(|pod| serde_json::from_value::<Pod>(pod).ok());
+    let Some(pod) = pod else { return Shape { judged: true, ..Shape::default() } };
+    let mut problems = Problems::new();
+    let requests = Requests::of_pod(&pod, &mut problems).effective(&Resources::default());
+    pod.spec.as_ref().map_or_else(Shape::default, |spec| shape::shape(spec, requests, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::job::Door;
+
+    use super::*;
+
+    fn spec(array_size: Option<u32>) -> Spec {
+        let limits = json!({"limits": {"cpu": "0.25", "memory": "64Mi"}});
+        Spec {
+            name: "n".into(),
+            door: Door::Api,
+            queue: "q".into(),
+            definition: "d:1".into(),
+            namespace: None,
+            pod: json!({"containers": [{"image": "i", "command": ["true"], "resources": limits}]}),
+            retry: None,
+            timeout_seconds: None,
+            depends_on: Vec::new(),
+            array_size,
+            parameters: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            share: None,
+            priority: None,
+        }
+    }
+
+    #[test]
+    fn single_jobs_and_children_need_what_their_containers_request() {
+        let queue = QueueFacts::unknown("q");
+        for array_size in [None, Some(7)] {
+            let shape = shape_of(&queue, &lean(&spec(array_size)));
+            assert_eq!(shape.requests, Resources::new(250, 64 << 20).with("pods", 1), "{array_size:?}");
+            assert!(shape.judged && !shape.tolerations.is_empty());
+        }
+    }
+
+    #[test]
+    fn jobs_that_differ_in_what_only_their_pods_need_share_their_terms() {
+        let other = Spec {
+            name: "other".into(),
+            pod: json!({"containers": [{
+                "image": "j", "resources": {"limits": {"cpu": "0.25", "memory": "64Mi"}},
+            }]}),
+            ..spec(None)
+        };
+        assert_eq!(lean(&spec(None)), lean(&other));
+        let larger = json!({"containers": [{"image": "i", "resources": {"limits": {"cpu": "1", "memory": "64Mi"}}}]});
+        assert_ne!(lean(&spec(None)), lean(&Spec { pod: larger, ..spec(None) }));
+    }
+}

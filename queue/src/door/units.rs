@@ -1,0 +1,81 @@
+//! What a snapshot shows of the API's jobs: those that wait as units without a pod, those that were placed as units on their node.
+//!
+//! Invariant: a pod that the watch shows already counts once. Does not decide.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use model::names;
+use model::snapshot::{ObjectKey, Place, Snapshot, Unit};
+use model::status::JobState;
+use planning::admission::pod::QueueFacts;
+use planning::ledger::{Ledger, Live};
+
+use crate::cycle::Context;
+
+/// Where pods go that neither job nor environment sends anywhere.
+const NAMESPACE: &str = "default";
+
+/// Puts the API's jobs into a snapshot.
+pub(super) fn add(ledger: &Ledger, context: &Context, snapshot: &mut Snapshot, window: usize, now: Timestamp) {
+    let queue_of = |aws_name: &str| {
+        let known = snapshot.queues.iter().find(|queue| queue.aws_name == aws_name);
+        known.map_or_else(|| names::object_name(aws_name), |queue| queue.name.clone())
+    };
+    let mut units: Vec<Unit> =
+        ledger.waiting(window, now).map(|live| unit(live, queue_of(&live.spec.queue), Place::Waiting)).collect();
+    let seen: HashSet<String> = context.index.attempts().into_iter().map(|pod| pod.name).collect();
+    for live in ledger.placed() {
+        let Some(placed) = &live.record.placed else { continue };
+        let running = live.record.state == JobState::Running;
+        let place = Place::Bound { node: placed.node.clone(), running };
+        units.push(unit(live, queue_of(&live.spec.queue), place));
+        if !seen.contains(&placed.pod_name)
+            && let Some(node) = snapshot.nodes.iter_mut().find(|node| node.name == placed.node)
+        {
+            node.used.add(&live.shape.requests);
+            node.units += 1;
+            node.idle_since = None;
+        }
+    }
+    snapshot.units.append(&mut units);
+}
+
+fn unit(live: &Live, queue: String, place: Place) -> Unit {
+    let record = &live.record;
+    let id = record.id.to_string();
+    Unit {
+        key: ObjectKey::new(live.spec.namespace.as_deref().unwrap_or_default(), &id),
+        uid: id,
+        record: Some(record.id),
+        queue,
+        job: None,
+        created: record.created,
+        index: record.id.child.unwrap_or(0),
+        attempt: record.attempt,
+        shape: (*live.shape).clone(),
+        place,
+    }
+}
+
+/// Namespace of a job's pods: its own, or that of the environment (AWS name).
+pub(super) fn namespace(context: &Context, own: Option<&str>, environment: &str) -> String {
+    let of_environment = || {
+        let all = context.index.compute_environments();
+        all.into_iter().find(|one| one.aws_name() == environment).and_then(|one| one.spec.namespace)
+    };
+    own.map(str::to_owned).or_else(of_environment).unwrap_or_else(|| NAMESPACE.to_owned())
+}
+
+/// What is known about a queue, by its AWS name.
+pub(super) fn queue_facts(context: &Context, aws_name: &str) -> QueueFacts {
+    let known = context.index.job_queues().into_iter().find(|queue| queue.aws_name() == aws_name);
+    known.map_or_else(
+        || QueueFacts::unknown(aws_name),
+        |queue| QueueFacts {
+            name: aws_name.to_owned(),
+            default_requests: queue.spec.default_requests,
+            host_network: queue.spec.host_network,
+        },
+    )
+}
