@@ -28,6 +28,7 @@ pub use error::{Cause, Error};
 pub use inbox::{Inbox, Request};
 pub use jobs::Kept;
 pub use list::{By, Filter, Page, Pattern, Scope};
+pub use metrics::Metrics;
 pub use retain::Size;
 pub use store::Store;
 pub use submit::Submission;

@@ -4,17 +4,23 @@
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::retain::Size;
+
 type Label = [(&'static str, &'static str); 1];
 
-/// What the store counts about itself.
+/// What the store counts about itself. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Metrics {
+pub struct Metrics {
     calls: Family<Label, Histogram, fn() -> Histogram>,
     errors: Family<Label, Counter>,
     batch: Histogram,
+    jobs: Gauge,
+    live: Gauge,
+    bytes: Gauge,
 }
 
 impl Default for Metrics {
@@ -25,17 +31,32 @@ impl Default for Metrics {
             calls: Family::new_with_constructor(seconds),
             errors: Family::default(),
             batch: Histogram::new((0..10).map(|it| f64::from(1 << it))),
+            jobs: Gauge::default(),
+            live: Gauge::default(),
+            bytes: Gauge::default(),
         }
     }
 }
 
 impl Metrics {
-    pub(crate) fn register(&self, registry: &mut Registry) {
+    /// Registers everything with the prefix `records`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
         let registry = registry.sub_registry_with_prefix("records");
         let help = "How long calls of the record store took, by call";
-        registry.register_with_unit("call", help, Unit::Seconds, self.calls.clone());
-        registry.register("errors", "Calls of the record store that failed, by kind of error", self.errors.clone());
-        registry.register("batch_size", "Submissions and requests per transaction", self.batch.clone());
+        registry.register_with_unit("call", help, Unit::Seconds, metrics.calls.clone());
+        registry.register("errors", "Calls of the record store that failed, by kind of error", metrics.errors.clone());
+        registry.register("batch_size", "Submissions and requests per transaction", metrics.batch.clone());
+        registry.register("jobs", "Jobs and children that are kept", metrics.jobs.clone());
+        registry.register("live_jobs", "Jobs and children that have not ended", metrics.live.clone());
+        registry.register_with_unit("size", "Room that records take", Unit::Bytes, metrics.bytes.clone());
+        metrics
+    }
+
+    pub(crate) fn size(&self, size: &Size) {
+        for (gauge, number) in [(&self.jobs, size.jobs), (&self.live, size.live), (&self.bytes, size.bytes)] {
+            gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
     }
 
     pub(crate) fn call(&self, name: &'static str, seconds: f64) {

@@ -95,7 +95,9 @@ impl Store {
                 *number = u64::try_from(it).unwrap_or_default();
             }
             let [jobs, live, bytes] = numbers;
-            Ok(Size { jobs, live, bytes })
+            let size = Size { jobs, live, bytes };
+            self.metrics.size(&size);
+            Ok(size)
         })
         .await
     }

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use prometheus_client::registry::Registry;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
@@ -20,7 +19,7 @@ pub struct Store {
     pub(crate) database: Database,
     pub(crate) writer: Writer,
     patience: Patience,
-    metrics: Metrics,
+    pub(crate) metrics: Metrics,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -28,12 +27,16 @@ impl Store {
     /// Opens the store at `sqlite:///directory/file.db` or `postgres://user:password@host/database`: creates the file, and brings the
     /// tables to the schema of this release.
     pub async fn open(url: &str) -> Result<Self, Error> {
-        Self::open_with(url, Patience::default()).await
+        Self::open_counted(url, Metrics::default()).await
     }
 
-    pub(crate) async fn open_with(url: &str, patience: Patience) -> Result<Self, Error> {
+    /// As [`open`](Self::open), with metrics that are registered somewhere.
+    pub async fn open_counted(url: &str, metrics: Metrics) -> Result<Self, Error> {
+        Self::open_with(url, Patience::default(), metrics).await
+    }
+
+    pub(crate) async fn open_with(url: &str, patience: Patience, metrics: Metrics) -> Result<Self, Error> {
         let database = Database::open(url, patience).await?;
-        let metrics = Metrics::default();
         let (writer, task) = writer::start(database.clone(), patience.call, metrics.clone());
         Ok(Self { database, writer, patience, metrics, task: Arc::new(Mutex::new(Some(task))) })
     }
@@ -52,11 +55,6 @@ impl Store {
     /// Counts submissions and requests that this process has stored: each change wakes the leader.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.writer.changed()
-    }
-
-    /// Registers the store's metrics.
-    pub fn metrics(&self, registry: &mut Registry) {
-        self.metrics.register(registry);
     }
 
     /// Runs a call: bounded in time, counted.

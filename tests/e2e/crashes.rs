@@ -9,18 +9,45 @@ use cluster::fault::Point;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use serde_json::json;
+use testbed::Postgresql;
 use tests::{Aws, Fixture, PodLog, attempts, brief, eventually, exit_codes};
 
 use crate::Scenario;
 use crate::beside::{ANYWHERE, Controller, Host};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "a leader killed at any point of a job's life is succeeded by one that goes on, and the job runs once",
-        short: "crash",
-        local_only: true,
-        run: |fixture| Box::pin(every_point(fixture)),
-    }]
+    vec![
+        Scenario {
+            name: "a leader killed at any point of a job's life is succeeded by one that goes on, and the job runs once",
+            short: "crash",
+            local_only: true,
+            run: |fixture| Box::pin(on_sqlite(fixture)),
+        },
+        Scenario {
+            name: "on PostgreSQL, too, a leader killed at any point of a job's life is succeeded, and the job runs once",
+            short: "crpg",
+            local_only: true,
+            run: |fixture| Box::pin(on_postgresql(fixture)),
+        },
+    ]
+}
+
+async fn on_sqlite(fixture: &Fixture) -> Result<()> {
+    let host = Host::new(fixture).await?;
+    let database = format!("sqlite://{}", host.directory().join("records.db").display());
+    every_point(fixture, &Place { host, database }).await
+}
+
+async fn on_postgresql(fixture: &Fixture) -> Result<()> {
+    let server = tokio::task::spawn_blocking(Postgresql::start).await??;
+    let (host, database) = (Host::new(fixture).await?, server.url("postgres"));
+    every_point(fixture, &Place { host, database }).await
+}
+
+/// Where the controllers run, and where their record store is.
+struct Place<'a> {
+    host: Host<'a>,
+    database: String,
 }
 
 /// A controller and its API.
@@ -29,56 +56,54 @@ struct Leader {
     aws: Aws,
 }
 
-async fn every_point(fixture: &Fixture) -> Result<()> {
+async fn every_point(fixture: &Fixture, place: &Place<'_>) -> Result<()> {
     let namespace = fixture.namespace("ns", None).await?;
     let environment = fixture.unmanaged_in("ce", &namespace).await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     fixture.label_node(&environment, "n", "1", "1Gi").await?;
-    let host = Host::new(fixture).await?;
     fixture.without_controller().await?;
 
     let mut points = Point::JOB.into_iter().map(Point::name);
-    let mut leader = start(&host, points.next()).await?;
+    let mut leader = start(place, points.next()).await?;
     answers(&leader.aws).await?;
     let pods = PodLog::of(&fixture.world, &namespace);
     let definition = format!("{queue}-once");
     let script = "echo runs; until test -e /tmp/end; do sleep 0.2; done";
     leader.aws.define(&definition, "0.25", script, &json!({"retryStrategy": {"attempts": 2}})).await?;
-    let successor = start_next(&host, points.next()).await?;
+    let successor = start_next(place, points.next()).await?;
     // Once, without trying again; the answer may not come any more.
     let _answer = leader.aws.submit(&queue, &definition, &json!({})).await;
-    leader = succeed(&host, leader, successor).await?;
+    leader = succeed(place, leader, successor).await?;
     while let Some(point) = leader.controller.fault {
-        let successor = start_next(&host, points.next()).await?;
+        let successor = start_next(place, points.next()).await?;
         if point == Point::OutcomeStored.name() {
             end(fixture, &namespace).await?;
         }
-        leader = succeed(&host, leader, successor).await?;
+        leader = succeed(place, leader, successor).await?;
     }
     ran_once(fixture, &leader.aws, &queue, &namespace, &pods).await?;
     leader.controller.lives()
 }
 
 /// Waits until a leader has died at its point and the next one leads.
-async fn succeed(host: &Host<'_>, mut leader: Leader, mut successor: Leader) -> Result<Leader> {
+async fn succeed(place: &Place<'_>, mut leader: Leader, mut successor: Leader) -> Result<Leader> {
     leader.controller.dies().await?;
-    host.leads(&mut successor.controller).await?;
+    place.host.leads(&mut successor.controller).await?;
     Ok(successor)
 }
 
 /// Starts the first controller and waits until it leads.
-async fn start(host: &Host<'_>, point: Option<&'static str>) -> Result<Leader> {
-    let mut leader = start_next(host, point).await?;
-    host.leads(&mut leader.controller).await?;
+async fn start(place: &Place<'_>, point: Option<&'static str>) -> Result<Leader> {
+    let mut leader = start_next(place, point).await?;
+    place.host.leads(&mut leader.controller).await?;
     Ok(leader)
 }
 
 /// Starts a controller that waits for the Lease.
-async fn start_next(host: &Host<'_>, point: Option<&'static str>) -> Result<Leader> {
+async fn start_next(place: &Place<'_>, point: Option<&'static str>) -> Result<Leader> {
     // Free a moment ago; nothing else on this machine asks for one just now.
     let listen = TcpListener::bind(ANYWHERE)?.local_addr()?;
-    let database = format!("sqlite://{}", host.directory().join("records.db").display());
-    let controller = host.start(point, listen, Some(&database))?;
+    let controller = place.host.start(point, listen, Some(&place.database))?;
     Ok(Leader { controller, aws: Aws::at(&format!("http://{listen}")).await? })
 }
 

@@ -7,9 +7,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
-use super::server::Server;
+use testbed::Postgresql;
+
+use super::server;
 use super::{array, job, spec, submission};
 use crate::database::Patience;
+use crate::metrics::Metrics;
 use crate::{Error, Store};
 
 fn url(directory: &Path) -> String {
@@ -26,7 +29,7 @@ async fn connect(url: &str) -> sqlx::AnyConnection {
 }
 
 async fn refusal(url: &str) -> Error {
-    match Store::open_with(url, impatient()).await {
+    match Store::open_with(url, impatient(), Metrics::default()).await {
         Ok(_) => panic!("it opened {url}"),
         Err(error) => error,
     }
@@ -77,7 +80,7 @@ async fn a_file_that_may_not_be_written_or_made_is_refused() {
 #[tokio::test]
 async fn a_file_that_another_process_holds_is_not_available() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open_with(&url(directory.path()), impatient()).await.unwrap();
+    let store = Store::open_with(&url(directory.path()), impatient(), Metrics::default()).await.unwrap();
     let mut other = connect(&url(directory.path())).await;
     other.execute("BEGIN IMMEDIATE").await.unwrap();
     let error = store.submit(submission(1, spec("a"))).await.unwrap_err();
@@ -117,8 +120,8 @@ async fn later(url: &str) -> Error {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_of_a_later_release_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start();
-    for url in [url(directory.path()), server.create("later").await] {
+    let server = Postgresql::start().unwrap();
+    for url in [url(directory.path()), server::create(&server, "later").await] {
         let error = later(&url).await;
         assert!(matches!(error, Error::TooNew { found: 99, known: 1 }), "{error:?}");
         assert!(error.to_string().contains("written by a later release"), "{error}");
@@ -129,18 +132,18 @@ async fn a_schema_of_a_later_release_is_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgresql_that_comes_back_is_used_again() {
-    let server = Server::start();
-    let url = server.create("records").await;
-    let store = Store::open_with(&url, impatient()).await.unwrap();
+    let server = Postgresql::start().unwrap();
+    let url = server::create(&server, "records").await;
+    let store = Store::open_with(&url, impatient(), Metrics::default()).await.unwrap();
     store.submit(submission(1, spec("a"))).await.unwrap();
-    server.kill();
+    server.kill().unwrap();
     let unavailable = |error: Error| assert!(error.is_transient(), "{error:?}");
     unavailable(store.submit(submission(2, spec("a"))).await.unwrap_err());
     unavailable(store.jobs(&[job(1)]).await.unwrap_err());
     unavailable(store.register("a", &json!({}), Timestamp::now()).await.unwrap_err());
     unavailable(store.write(&[], &[]).await.unwrap_err());
     unavailable(refusal(&url).await);
-    server.up();
+    server.up().unwrap();
     store.submit(submission(2, spec("a"))).await.unwrap();
     assert_eq!(store.jobs(&[job(1), job(2)]).await.unwrap().len(), 2);
     assert_eq!(store.register("a", &json!({}), Timestamp::now()).await.unwrap(), 1);

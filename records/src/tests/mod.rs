@@ -22,7 +22,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{Store, Submission};
-use server::Server;
+use testbed::Postgresql;
 
 type Case = fn(Store) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -52,8 +52,8 @@ async fn sqlite_keeps_all_promises() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgresql_keeps_all_promises() {
-    let server = Server::start();
-    run(async |name| server.create(&name.replace("::", "_")).await).await;
+    let server = Postgresql::start().unwrap();
+    run(async |name| server::create(&server, &name.replace("::", "_")).await).await;
 }
 
 async fn run(url: impl AsyncFn(&str) -> String) {
