@@ -3,6 +3,7 @@
 mod api;
 mod certificates;
 mod controller;
+mod jobs;
 mod uninstall;
 
 use std::net::SocketAddr;
@@ -35,6 +36,8 @@ enum Command {
     Extender(Extender),
     /// Plans and carries out: queue loop, node manager, certificates. One replica leads.
     Controller(Box<controller::Arguments>),
+    /// Shows jobs: what is in the queues, why it waits, what became of it.
+    Jobs(jobs::JobsArgs),
     /// Removes Bulkhead from the cluster: webhooks, waiting work, machines, custom resources, its namespace.
     Uninstall(uninstall::UninstallArgs),
 }
@@ -69,7 +72,7 @@ async fn main() -> ExitCode {
         eprintln!("bulkhead: {}", telemetry::chain(&error));
         return ExitCode::FAILURE;
     }
-    let for_people = matches!(cli.command, Command::Uninstall(_));
+    let for_people = matches!(cli.command, Command::Uninstall(_) | Command::Jobs(_));
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if for_people => {
@@ -101,6 +104,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(scheduler::run(scheduler::Config { listen, admin, kubeconfig }).await?)
         }
         Command::Controller(arguments) => controller::run(*arguments, kubeconfig).await,
+        Command::Jobs(arguments) => jobs::run(arguments, kubeconfig.as_deref()).await,
         Command::Uninstall(arguments) => uninstall::run(arguments, kubeconfig.as_deref()).await,
     }
 }

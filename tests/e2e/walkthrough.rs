@@ -33,7 +33,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             run: |fixture| Box::pin(walk_through(fixture)),
         },
         Scenario {
-            name: "a Job made with kubectl in a queue's namespace is listed by the AWS CLI",
+            name: "a Job made with kubectl in a queue's namespace is listed by the AWS CLI and by `bulkhead jobs`",
             short: "both",
             local_only: true,
             run: |fixture| Box::pin(kubectl_job_is_listed(fixture)),
@@ -304,5 +304,14 @@ async fn kubectl_job_is_listed(fixture: &Fixture) -> Result<()> {
         let shown = jobs.iter().any(|job| job["jobId"] == id.as_str() && job["jobName"] == "by-kubectl");
         Ok(if shown { Ok(()) } else { Err(listed.to_string()) })
     })
-    .await
+    .await?;
+    let table = fixture.world.bulkhead(&["jobs", "list", "--queue", &queue]).await?;
+    let line = table.lines().find(|line| line.starts_with(id.as_str())).unwrap_or_default();
+    ensure!(line.contains("by-kubectl") && line.contains("SUCCEEDED"), "`bulkhead jobs list` shows\n{table}");
+    let one: Value = serde_json::from_str(&fixture.world.bulkhead(&["jobs", "show", id, "--json"]).await?)?;
+    ensure!(one["jobId"] == id.as_str() && one["status"] == "SUCCEEDED", "`bulkhead jobs show` shows {one:#}");
+    let unknown = fixture.world.bulkhead(&["jobs", "show", "no-such-job"]).await;
+    let refused = unknown.err().map(|error| error.to_string()).unwrap_or_default();
+    ensure!(refused.contains("there is no job no-such-job"), "of an unknown job it says {refused:?}");
+    Ok(())
 }

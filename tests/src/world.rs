@@ -16,6 +16,9 @@ const CLUSTER: &str = "BULKHEAD_E2E_CLUSTER";
 /// Names of nodes that may be labelled and tainted, comma-separated, of the cluster that `KUBECONFIG` names.
 const NODES: &str = "BULKHEAD_E2E_NODES";
 
+/// The binary from this checkout.
+const BINARY: &str = "BULKHEAD_E2E_BINARY";
+
 /// The cluster under test. Cheap to clone.
 #[derive(Clone)]
 pub struct World {
@@ -104,6 +107,24 @@ impl World {
         let output = child.wait_with_output().await?;
         if !output.status.success() {
             bail!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs `bulkhead` on this machine, with an administrator's kubeconfig; its output, or an error with what it said.
+    pub async fn bulkhead(&self, args: &[&str]) -> Result<String> {
+        let program = std::env::var(BINARY).with_context(|| format!("{BINARY} names no binary"))?;
+        let output = Command::new(&program)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(args)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .with_context(|| format!("cannot run {program}"))?;
+        if !output.status.success() {
+            bail!("bulkhead {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
