@@ -71,13 +71,15 @@ impl ApiArgs {
 /// The record store of this process, once it is open.
 pub(crate) struct Stores {
     database: Option<String>,
+    metrics: records::Metrics,
     sender: watch::Sender<Option<Store>>,
 }
 
 impl Stores {
     /// Not open yet.
-    pub(crate) fn new(arguments: &ApiArgs) -> Self {
-        Self { database: arguments.database.clone(), sender: watch::Sender::new(None) }
+    pub(crate) fn new(arguments: &ApiArgs, registry: &mut Registry) -> Self {
+        let metrics = records::Metrics::register(registry);
+        Self { database: arguments.database.clone(), metrics, sender: watch::Sender::new(None) }
     }
 
     /// The store, once it is open.
@@ -96,7 +98,7 @@ impl Stores {
         tokio::pin!(stopped);
         let Some(url) = self.database.as_deref().filter(|_| leads == self.is_a_file()) else { return stopped.await };
         loop {
-            match Store::open(url).await {
+            match Store::open_counted(url, self.metrics.clone()).await {
                 Ok(store) => {
                     tracing::info!("the record store is open");
                     self.sender.send_replace(Some(store.clone()));

@@ -91,7 +91,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     let clients = client::connect(kubeconfig.as_deref()).await?;
     let base = ArnBase { region: arguments.region.clone(), account: arguments.account.clone() };
     let index = Index::new(base.clone());
-    let stores = Arc::new(Stores::new(&arguments.api));
+    let stores = Arc::new(Stores::new(&arguments.api, &mut registry));
     let mut tasks = Tasks::new(shutdown.clone());
     api::serve(&arguments.api, base, &clients, &stores, &mut registry, (&shutdown, &mut tasks)).await?;
     tasks.spawn_infallible("record store", {

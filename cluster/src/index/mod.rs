@@ -209,6 +209,11 @@ impl Index {
         self.state().jobs.values().filter_map(of).collect()
     }
 
+    /// Jobs that were deleted after they had ended, since this was asked last.
+    pub fn take_departed(&self) -> Vec<JobRecord> {
+        std::mem::take(&mut self.state().departed)
+    }
+
     /// Pods made for the API, also those that have ended, until they are gone.
     pub fn attempts(&self) -> Vec<PodFacts> {
         self.state().attempts.values().cloned().collect()

@@ -35,6 +35,9 @@ use super::table::{Table, Taken};
 /// An object that is kept as it is, or why it cannot be read.
 pub(super) type Raw<K> = Result<K, String>;
 
+/// Jobs that went and that nobody asked for are not kept beyond this number.
+const MOST_DEPARTED: usize = 10_000;
+
 /// What the index holds.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -45,6 +48,8 @@ pub(super) struct State {
     pub(super) attempts: Table<PodFacts>,
     /// By UID; only those in a queue.
     pub(super) jobs: Table<JobRecord>,
+    /// Jobs that went after they had ended, until somebody takes them; at most [`MOST_DEPARTED`].
+    pub(super) departed: Vec<JobRecord>,
     pub(super) nodes: Table<NodeRecord>,
     pub(super) environments: Table<Raw<ComputeEnvironment>>,
     pub(super) queues: Table<Raw<JobQueue>>,
@@ -145,6 +150,12 @@ impl State {
                 Some(record)
             })
         });
+        if let Event::Delete((_, Some(record))) = &event
+            && record.ended.is_some()
+            && self.departed.len() < MOST_DEPARTED
+        {
+            self.departed.push(record.clone());
+        }
         let Taken { changed, gone } = self.jobs.take(event, PartialEq::eq);
         for job in gone {
             self.failures.drop_job(&job);

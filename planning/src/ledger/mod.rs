@@ -109,17 +109,29 @@ impl Ledger {
         let fresh = std::mem::take(&mut self.fresh);
         for id in &fresh {
             let Some(live) = self.jobs.get(id) else { continue };
-            let (mut open, mut failed) = (0, false);
+            let pending = live.record.state == JobState::Pending;
+            let (mut open, mut failed, mut later) = (Vec::new(), false, false);
             for dependency in dependencies::of(*id, &live.spec) {
-                if self.jobs.contains_key(&dependency) {
-                    self.dependents.entry(dependency).or_default().push(*id);
-                    open += 1;
-                } else {
-                    failed |= outcomes.get(&dependency) != Some(&JobState::Succeeded);
+                match outcomes.get(&dependency) {
+                    _ if self.jobs.contains_key(&dependency) => open.push(dependency),
+                    Some(JobState::Succeeded) => {}
+                    // Not taken in yet, or a Job that was made with kubectl.
+                    Some(state) if !state.is_terminal() => later = true,
+                    // It was there when this was looked at first. Had it failed, this had failed with it: only its record is gone.
+                    None if pending => {}
+                    Some(_) | None => failed = true,
                 }
             }
+            if later && !failed {
+                self.fresh.insert(*id);
+                continue;
+            }
+            let count = open.len();
+            for dependency in open {
+                self.dependents.entry(dependency).or_default().push(*id);
+            }
             if let Some(live) = self.jobs.get_mut(id) {
-                live.open = open + usize::from(failed);
+                live.open = count + usize::from(failed);
             }
             self.run(*id, Happened::Considered, now);
             if failed {
@@ -156,8 +168,8 @@ impl Ledger {
     }
 
     /// The cluster did not take the pod of a job.
-    pub fn not_made(&mut self, id: JobId, message: &str, now: Timestamp) {
-        self.run(id, Happened::Outside(Event::NotMade { message }), now);
+    pub fn not_made(&mut self, id: JobId, message: &str, passing: bool, now: Timestamp) {
+        self.run(id, Happened::Outside(Event::NotMade { message, passing }), now);
     }
 
     /// The plan gave a job a node.
@@ -188,9 +200,9 @@ impl Ledger {
         &self.changes
     }
 
-    /// All changes are stored.
-    pub fn stored(&mut self) {
-        self.changes.clear();
+    /// The first so many changes are stored.
+    pub fn stored(&mut self, count: usize) {
+        self.changes.drain(..count.min(self.changes.len()));
     }
 
     /// One job.
@@ -205,10 +217,10 @@ impl Ledger {
 
     /// The first jobs of each queue that wait for room and may be placed now, in their order.
     pub fn waiting(&self, per_queue: usize, now: Timestamp) -> impl Iterator<Item = &Live> {
+        let may_be_placed = move |live: &&Live| live.record.not_before.is_none_or(|due| due <= now);
         self.waiting
-            .heads(per_queue)
-            .filter_map(|id| self.jobs.get(&id))
-            .filter(move |live| live.record.not_before.is_none_or(|due| due <= now))
+            .all()
+            .flat_map(move |ids| ids.filter_map(|id| self.jobs.get(&id)).filter(may_be_placed).take(per_queue))
     }
 
     /// How many jobs wait for room in a queue.

@@ -32,8 +32,9 @@ impl Queues {
         }
     }
 
-    pub(super) fn heads(&self, per_queue: usize) -> impl Iterator<Item = JobId> {
-        self.0.values().flat_map(move |jobs| jobs.iter().take(per_queue).map(|(_, _, id)| *id))
+    /// The jobs of each queue, in order.
+    pub(super) fn all(&self) -> impl Iterator<Item = impl Iterator<Item = JobId>> {
+        self.0.values().map(|jobs| jobs.iter().map(|(_, _, id)| *id))
     }
 
     pub(super) fn len(&self, queue: &str) -> usize {

@@ -84,7 +84,7 @@ impl Story {
                 *self.attempts.entry(change.record.id).or_default() += 1;
             }
         }
-        self.ledger.stored();
+        self.ledger.stored(usize::MAX);
     }
 
     fn place(&mut self, job: JobId) {
@@ -331,11 +331,67 @@ fn a_pod_that_the_cluster_refuses_is_tried_again_later_and_five_times_at_most() 
         story.ledger.tick(at);
         story.store();
         story.ledger.dispatched(id(1), &placed(id(1), 1, placement), at);
-        story.ledger.not_made(id(1), "quota exceeded", at);
+        story.ledger.not_made(id(1), "not allowed", false, at);
         story.store();
     }
-    assert_eq!(story.stored[&id(1)].reason.as_deref(), Some("The cluster refuses the pod: quota exceeded"));
+    assert_eq!(story.stored[&id(1)].reason.as_deref(), Some("The cluster refuses the pod: not allowed"));
     story.check(&[(id(1), JobState::Failed)]);
+}
+
+#[test]
+fn a_refusal_that_passes_never_uses_up_the_job() {
+    let mut story = Story::default().submit(id(1), spec(None, vec![]));
+    let mut at = now();
+    for placement in 0..12 {
+        at = story.ledger.wake_at().unwrap_or(at);
+        story.ledger.tick(at);
+        story.store();
+        story.ledger.dispatched(id(1), &placed(id(1), 1, placement), at);
+        story.ledger.not_made(id(1), "exceeded quota", true, at);
+        story.store();
+    }
+    assert_eq!(story.ledger.get(id(1)).unwrap().record.attempt, 1);
+    assert!(story.ledger.wake_at().unwrap().duration_since(at).as_secs() <= 320);
+    story.check(&[(id(1), JobState::Runnable)]);
+}
+
+#[test]
+fn a_dependency_that_is_still_to_be_taken_in_is_waited_for() {
+    let (first, second) = (id(1), id(2));
+    let mut story = Story::default();
+    for (job, spec) in [(second, spec(None, vec![on(first)]))] {
+        story.stored.insert(job, JobRecord::submitted(job, now()));
+        story.ledger.take_in(JobRecord::submitted(job, now()), &Arc::new(spec), &Arc::new(Shape::default()));
+    }
+    story.ledger.consider(&HashMap::from([(first, JobState::Submitted)]), now());
+    story.store();
+    let story = story.check(&[(second, JobState::Submitted)]);
+    let story = story.submit(first, spec(None, vec![])).check(&[(second, JobState::Pending)]);
+    story.run(first, 0).check(&[(second, JobState::Runnable)]);
+}
+
+#[test]
+fn a_pending_job_whose_dependency_has_no_record_any_more_goes_on() {
+    let mut story = Story::default();
+    let record = JobRecord { state: JobState::Pending, ..JobRecord::submitted(id(2), now()) };
+    story.stored.insert(id(2), record.clone());
+    story.ledger.take_in(record, &Arc::new(spec(None, vec![on(id(1))])), &Arc::new(Shape::default()));
+    story.ledger.consider(&HashMap::new(), now());
+    story.store();
+    story.check(&[(id(2), JobState::Runnable)]);
+}
+
+#[test]
+fn jobs_that_back_off_do_not_block_those_behind_them() {
+    let story = Story::default().submit(id(1), spec(None, vec![])).submit(id(2), spec(None, vec![]));
+    let mut story = story;
+    for placement in 0..2 {
+        story.ledger.dispatched(id(1), &placed(id(1), 1, placement), now());
+        story.ledger.not_made(id(1), "exceeded quota", true, now());
+    }
+    story.store();
+    let heads: Vec<JobId> = story.ledger.waiting(1, now()).map(|live| live.record.id).collect();
+    assert_eq!(heads, [id(2)]);
 }
 
 /// Something that can happen to one of a few jobs.

@@ -15,6 +15,8 @@ use super::{Transition, failed, later, placed, texts, trouble};
 const MOST_PLACEMENTS: u32 = 5;
 /// Seconds before the third placement of an attempt; doubled before each that follows. The second comes at once.
 const BACK_OFF: u32 = 10;
+/// Then it stays at about five minutes.
+const MOST_DOUBLED: u32 = 5;
 /// Most characters of a container's reason.
 const LONGEST_REASON: usize = 255;
 
@@ -31,10 +33,11 @@ pub(super) fn end(
     let reason = match (verdict, &record.stop) {
         (Verdict::Succeeded, _) => None,
         (_, Some(stop)) => Some(stop.reason.clone()),
+        (Verdict::Later(reason), None) if !ran => return elsewhere(record, reason, now).into(),
         (Verdict::Elsewhere(reason), None) if !ran && record.placement < MOST_PLACEMENTS - 1 => {
             return elsewhere(record, reason, now).into();
         }
-        (Verdict::Failed(reason) | Verdict::Elsewhere(reason), None) => Some(reason),
+        (Verdict::Failed(reason) | Verdict::Elsewhere(reason) | Verdict::Later(reason), None) => Some(reason),
     };
     let attempt = attempt(record, placed, facts, reason, now);
     let ended = JobRecord { started: attempt.started, ..record.clone() };
@@ -70,7 +73,7 @@ fn another(record: &JobRecord, reason: &str) -> JobRecord {
 
 /// Back into the queue with the same attempt.
 fn elsewhere(record: &JobRecord, reason: String, now: Timestamp) -> JobRecord {
-    let not_before = record.placement.checked_sub(1).map(|doubled| later(now, BACK_OFF << doubled));
+    let not_before = record.placement.checked_sub(1).map(|doubled| later(now, BACK_OFF << doubled.min(MOST_DOUBLED)));
     JobRecord {
         state: JobState::Runnable,
         reason: Some(reason),

@@ -52,6 +52,8 @@ pub enum Event<'a> {
     NotMade {
         /// The cluster's words.
         message: &'a str,
+        /// It may take the pod later, without anybody changing the job: a quota is full, a webhook does not answer.
+        passing: bool,
     },
     /// Somebody wants its end. Whoever stops an array job passes it to the parent and to all children.
     StopAsked(&'a Stop),

@@ -10,6 +10,9 @@ use super::ending::end;
 use super::verdict::{Verdict, verdict};
 use super::{Event, Transition, failed, later, texts, trouble};
 
+/// Seconds after which a pod that was told to end is taken for ended, if its job is to end anyway: the grace period four times.
+const OVERDUE: u32 = 120;
+
 pub(super) fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestamp) -> Option<Transition> {
     let placed = record.placed.as_ref()?;
     match event {
@@ -18,8 +21,9 @@ pub(super) fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestam
         Event::NodeGone { instance } => {
             Some(end(record, placed, spec, None, Verdict::Elsewhere(texts::host_terminated(instance)), now))
         }
-        Event::NotMade { message } if placed.pod_uid.is_none() => {
-            let verdict = Verdict::Elsewhere(texts::joined(texts::NOT_MADE, Some(message)));
+        Event::NotMade { message, passing } if placed.pod_uid.is_none() => {
+            let words = texts::joined(texts::NOT_MADE, Some(message));
+            let verdict = if *passing { Verdict::Later(words) } else { Verdict::Elsewhere(words) };
             Some(end(record, placed, spec, None, verdict, now))
         }
         Event::StopAsked(stop) => stopped(record, placed, stop, now).map(Transition::from),
@@ -40,7 +44,9 @@ fn seen(record: &JobRecord, placed: &Placed, spec: &Spec, facts: &PodFacts, now:
         return gone(record, placed, spec, now);
     }
     let placed = found(placed, facts);
-    if facts.ended() {
+    // On a node that is dead and not deleted nobody confirms an end. Of a job whose end was asked for nothing can run twice.
+    let is_overdue = record.stop.is_some() && facts.deleting.is_some_and(|asked| later(asked, OVERDUE) <= now);
+    if facts.ended() || is_overdue {
         let verdict = verdict(record, &placed, facts);
         return Some(end(record, &placed, spec, Some(facts), verdict, now));
     }

@@ -18,6 +18,8 @@ pub(super) enum Verdict {
     Failed(String),
     /// The node is to blame: refused, or lost.
     Elsewhere(String),
+    /// Something is to blame that passes: it is tried again for as long as it takes.
+    Later(String),
 }
 
 /// How the placement of a pod that has ended is to be understood.

@@ -3,22 +3,22 @@
 //! Invariant: the ledger is complete before anything is planned on it. Whatever was under way when the last leader ended is found again
 //! here: pods that were to be made are made, and pods that ended are recorded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use jiff::Timestamp;
+use cluster::index::Index;
+use jiff::{SignedDuration, Timestamp};
 use model::job::{Door, JobId};
 use planning::ledger::Ledger;
 use records::{Error, Store};
 
 use super::mirror::Mirror;
 use super::terms::Terms;
-use super::{Open, pods};
-use crate::cycle::Context;
+use super::{Open, pods, retention};
 
 /// Array jobs whose children are counted in one request.
 const ARRAYS: usize = 100;
 
-pub(super) async fn open(context: &Context, store: Store, now: Timestamp) -> Result<Open, Error> {
+pub(super) async fn open(index: Index, store: Store, retention: SignedDuration, now: Timestamp) -> Result<Open, Error> {
     let news = store.changed();
     let (mut ledger, mut terms, mut mirror) = (Ledger::default(), Terms::default(), Mirror::default());
     let live = store.live().await?;
@@ -32,7 +32,7 @@ pub(super) async fn open(context: &Context, store: Store, now: Timestamp) -> Res
         if record.id.child.is_none() && spec.array_size.is_some() {
             arrays.push(record.id);
         }
-        let (spec, shape) = terms.of(context, &spec);
+        let (spec, shape) = terms.of(&index, &spec);
         ledger.take_in(record, &spec, &shape);
     }
     for some in arrays.chunks(ARRAYS) {
@@ -47,5 +47,20 @@ pub(super) async fn open(context: &Context, store: Store, now: Timestamp) -> Res
     ledger.consider(&outcomes, now);
     tracing::info!(jobs = count, "the record store is read");
     let deeds = pods::Deeds::default();
-    Ok(Open { store, news, ledger, terms, taken: Vec::new(), polled: None, retained: None, deeds, mirror })
+    let retention = retention::start(store.clone(), retention);
+    Ok(Open {
+        store,
+        news,
+        ledger,
+        terms,
+        taken: Vec::new(),
+        polled: None,
+        explained: None,
+        pods: Vec::new(),
+        strange: HashSet::new(),
+        _retention: retention,
+        rests_until: None,
+        deeds,
+        mirror,
+    })
 }

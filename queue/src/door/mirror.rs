@@ -12,9 +12,8 @@ use jiff::Timestamp;
 use model::job::{Door, JobId, JobRecord, Spec};
 use model::snapshot::Snapshot;
 use model::status::JobState;
-use records::Store;
+use records::{Error, Store};
 
-use super::told;
 use crate::cycle::Context;
 
 /// Records written at most in one cycle.
@@ -27,6 +26,8 @@ pub(super) struct Mirror {
     open: HashMap<JobId, (JobRecord, Arc<Spec>)>,
     /// Those whose end is stored and that are still there.
     done: HashSet<JobId>,
+    /// Those that went after their end, which is not stored yet.
+    departed: Vec<Seen>,
 }
 
 impl Mirror {
@@ -35,23 +36,26 @@ impl Mirror {
         self.open.insert(record.id, (record, spec));
     }
 
-    /// Stores what is new. False: the store did not take it, and the next cycle tries again.
+    /// Stores what is new. What the store does not take, the next cycle brings again.
     pub(super) async fn update(
         &mut self,
         context: &Context,
         snapshot: &Snapshot,
         store: &Store,
         now: Timestamp,
-    ) -> bool {
+    ) -> Result<(), Error> {
+        self.departed.append(&mut context.index.take_departed());
         let (fresh, here) = self.fresh(context, snapshot, now);
         self.done.retain(|id| here.contains(id));
         if fresh.is_empty() {
-            return true;
+            self.departed.clear();
+            return Ok(());
         }
         let rows: Vec<(JobRecord, Spec)> =
             fresh.iter().map(|(record, spec)| (record.clone(), (**spec).clone())).collect();
-        if let Err(error) = store.mirror(&rows).await {
-            return told("records of Jobs cannot be stored", &error);
+        store.mirror(&rows).await?;
+        if rows.len() < MOST {
+            self.departed.clear();
         }
         for (record, spec) in fresh {
             let id = record.id;
@@ -62,7 +66,7 @@ impl Mirror {
                 self.open.insert(id, (record, spec));
             }
         }
-        true
+        Ok(())
     }
 
     /// Records that differ from what is stored, and the ids of all Jobs that are there.
@@ -73,7 +77,7 @@ impl Mirror {
         now: Timestamp,
     ) -> (Vec<(JobRecord, Arc<Spec>)>, HashSet<JobId>) {
         let mut here = HashSet::new();
-        let mut fresh = context.index.map_jobs(|seen| {
+        let mut of = |seen: &Seen| {
             let asked = seen.asked.as_ref()?;
             here.insert(asked.id);
             if self.done.contains(&asked.id) {
@@ -85,7 +89,9 @@ impl Mirror {
             (!same).then(|| {
                 (record, stored.map_or_else(|| Arc::new(spec(seen, asked, snapshot)), |(_, spec)| spec.clone()))
             })
-        });
+        };
+        let mut fresh: Vec<_> = self.departed.iter().filter_map(&mut of).collect();
+        fresh.extend(context.index.map_jobs(&mut of));
         let gone = self.open.iter().filter(|(id, _)| !here.contains(id));
         fresh.extend(gone.map(|(_, (record, spec))| (deleted(record, now), spec.clone())));
         fresh.truncate(MOST);
@@ -137,7 +143,7 @@ fn spec(seen: &Seen, asked: &Asked, snapshot: &Snapshot) -> Spec {
 fn deleted(record: &JobRecord, now: Timestamp) -> JobRecord {
     JobRecord {
         state: JobState::Failed,
-        reason: Some("The Job was deleted before it ended".to_owned()),
+        reason: Some("The Job is gone; that it ended was not seen".to_owned()),
         stopped: Some(now),
         ..record.clone()
     }

@@ -7,14 +7,16 @@
 mod load;
 mod mirror;
 mod pods;
+mod retention;
 mod terms;
 mod units;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use cluster::fault::{self, Point};
 use jiff::{SignedDuration, Timestamp};
-use model::job::{Door, JobId, Placed};
+use model::job::{Door, JobId, Placed, PodFacts};
 use model::names;
 use model::plan::{Dispatch, QueueCounts};
 use model::snapshot::Snapshot;
@@ -22,8 +24,10 @@ use model::status::{JobState, Reason};
 use planning::ledger::Ledger;
 use records::{Request, Store};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::cycle::Context;
+use retention::AbortOnDrop;
 use terms::Terms;
 
 /// How the API's jobs are served.
@@ -48,18 +52,26 @@ impl Default for Limits {
 }
 
 /// Submissions and requests taken in at most in one cycle.
-const INBOX: u32 = 10_000;
+const INBOX: u32 = 2_000;
+/// Jobs and children taken in at most in one cycle, the last array job's children on top.
+const MOST_TAKEN: u32 = 10_000;
 /// Another process may have stored something that nobody here was told.
 const POLL: SignedDuration = SignedDuration::from_secs(1);
-/// Old records are looked for this often, and this many go at a time.
-const RETAIN_EVERY: SignedDuration = SignedDuration::from_secs(60);
-const RETAIN_STEP: u32 = 2_000;
+/// The loop waits no longer for one answer of the store, because Jobs wait with it; and after a failure it leaves the store alone for a while.
+const PATIENCE: Duration = Duration::from_secs(5);
+const REST: Duration = Duration::from_secs(10);
+/// Changes stored in one transaction: a fraction of a second.
+const PART: usize = 2_000;
+/// A reason that says the same with other numbers is stored again only this often.
+const EXPLAIN_EVERY: SignedDuration = SignedDuration::from_secs(30);
 
 /// The API's jobs, as the leader serves them.
 pub(crate) struct ApiDoor {
     stores: watch::Receiver<Option<Store>>,
     limits: Limits,
     open: Option<Open>,
+    /// The store is being read; Jobs do not wait for that.
+    loading: Option<JoinHandle<Result<Open, records::Error>>>,
 }
 
 /// A door whose store has been read.
@@ -70,9 +82,17 @@ struct Open {
     terms: Terms,
     /// Requests that are in the ledger and still in the store.
     taken: Vec<Request>,
-    /// What was looked up last, and when old records were last deleted.
+    /// When the store was last asked for news.
     polled: Option<Timestamp>,
-    retained: Option<Timestamp>,
+    /// When all reasons were last stored.
+    explained: Option<Timestamp>,
+    /// Pods as the last look showed them.
+    pods: Vec<PodFacts>,
+    /// Running pods that the store knows nothing of, as far as it was said.
+    strange: HashSet<JobId>,
+    _retention: AbortOnDrop,
+    /// The store is left alone until then.
+    rests_until: Option<Instant>,
     deeds: pods::Deeds,
     mirror: mirror::Mirror,
 }
@@ -80,7 +100,7 @@ struct Open {
 impl ApiDoor {
     /// Opens as soon as there is a store.
     pub(crate) fn new(stores: watch::Receiver<Option<Store>>, limits: Limits) -> Self {
-        Self { stores, limits, open: None }
+        Self { stores, limits, open: None, loading: None }
     }
 
     /// Waits until the store has news.
@@ -103,37 +123,52 @@ impl ApiDoor {
     /// Before a plan: takes in what is new in the store and in the cluster, and puts into the snapshot what waits and what was placed a
     /// moment ago. False: the store did not answer.
     pub(crate) async fn before(&mut self, context: &Context, snapshot: &mut Snapshot, now: Timestamp) -> bool {
-        if self.open.is_none() {
-            let Some(store) = self.stores.borrow_and_update().clone() else { return true };
-            match load::open(context, store, now).await {
-                Ok(open) => self.open = Some(open),
-                Err(error) => return told("the API's jobs cannot be read", &error),
-            }
+        if self.open.is_none() && !self.load(context, now).await {
+            return false;
         }
         let Some(open) = &mut self.open else { return true };
         let read = open.take_in(context, now).await;
         open.observe(context, now);
         open.ledger.tick(now);
-        units::add(&open.ledger, context, snapshot, self.limits.window, now);
+        units::add(&open.ledger, &open.pods, snapshot, self.limits.window, now);
         read
+    }
+
+    /// Has the store read, once there is one. False: it could not be.
+    async fn load(&mut self, context: &Context, now: Timestamp) -> bool {
+        let Some(loading) = self.loading.take_if(|loading| loading.is_finished()) else {
+            let store = self.stores.borrow_and_update().clone().filter(|_| self.loading.is_none());
+            if let Some(store) = store {
+                self.loading = Some(tokio::spawn(load::open(context.index.clone(), store, self.limits.retention, now)));
+            }
+            return true;
+        };
+        match loading.await {
+            Ok(Ok(open)) => self.open = Some(open),
+            Ok(Err(error)) => return told("the API's jobs cannot be read", &error),
+            Err(error) => {
+                tracing::error!(%error, "reading the API's jobs ended badly");
+                return false;
+            }
+        }
+        true
     }
 
     /// After a plan: stores what it means for the API's jobs, and then brings pods to what is stored. False: something failed.
     pub(crate) async fn after(&mut self, context: &Context, decided: Decided<'_>, now: Timestamp) -> bool {
         let Some(open) = &mut self.open else { return true };
-        for (id, reason) in decided.explain {
-            let text = format!("{} - {}", reason.code.as_str(), reason.message);
-            open.ledger.explained(*id, Some(&text), now);
-        }
+        open.explain(decided.explain, now);
         for dispatch in decided.dispatch {
             open.dispatched(context, dispatch, now);
         }
-        let stored = open.store().await && open.mirror.update(context, decided.snapshot, &open.store, now).await;
-        let done = stored && open.act(context, self.limits.finished_pod_ttl, now).await;
-        if stored {
-            open.retain(self.limits.retention, now).await;
+        if open.rests() {
+            return false;
         }
-        done
+        let stored = open.store().await;
+        let mirrored = stored && open.mirror(context, decided.snapshot, now).await;
+        let done = stored && !open.rests() && open.act(context, self.limits.finished_pod_ttl, now).await;
+        // What came of making pods.
+        mirrored && done && open.store().await
     }
 
     /// Adds to what queues show the jobs behind the window.
@@ -148,8 +183,10 @@ impl ApiDoor {
 
     /// When time alone changes something.
     pub(crate) fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let open = self.open.as_ref()?;
         let poll = now.saturating_add(POLL).unwrap_or(now);
+        let Some(open) = &self.open else { return self.loading.is_some().then_some(poll) };
+        // More is waiting than the last cycle took in.
+        let poll = if open.polled.is_none() && !open.rests() { now } else { poll };
         open.ledger.wake_at().into_iter().chain(open.deeds.wake_at()).chain([poll]).min()
     }
 }
@@ -170,23 +207,48 @@ impl Open {
         if !due && !self.news.has_changed().unwrap_or(false) {
             return true;
         }
+        // What is not stored yet would look new in the store: a job that has ended here, submitted there.
         self.news.borrow_and_update();
-        match self.read(context, now).await {
+        if self.rests() || !self.ledger.changes().is_empty() {
+            self.polled = None;
+            return true;
+        }
+        match bounded(self.read(context, now)).await {
             Ok(full) => {
                 // More is waiting than one cycle takes in: the next one looks again at once.
                 self.polled = (!full).then_some(now);
                 true
             }
-            Err(error) => told("new jobs cannot be read", &error),
+            Err(failure) => self.rest("new jobs cannot be read", &failure),
         }
+    }
+
+    fn rests(&self) -> bool {
+        self.rests_until.is_some_and(|end| end > Instant::now())
+    }
+
+    /// Leaves the store alone for a while, and says why. False, for those who return it.
+    fn rest(&mut self, what: &str, failure: &Failure) -> bool {
+        self.rests_until = Some(Instant::now() + REST);
+        tracing::warn!(error = cluster::telemetry::chain(failure), "{what}");
+        false
     }
 
     /// Reads what is new. Returns whether there may be more.
     async fn read(&mut self, context: &Context, now: Timestamp) -> Result<bool, records::Error> {
         let inbox = self.store.inbox(INBOX).await?;
-        let full = inbox.submitted.len() >= INBOX as usize;
+        let mut full = inbox.submitted.len() >= INBOX as usize;
+        let mut taken = 0;
         for (record, spec) in inbox.submitted.into_iter().filter(|(_, spec)| spec.door == Door::Api) {
-            let (spec, shape) = self.terms.of(context, &spec);
+            if self.ledger.get(record.id).is_some() {
+                continue;
+            }
+            if taken > MOST_TAKEN {
+                full = true;
+                break;
+            }
+            taken += 1 + spec.array_size.unwrap_or(0);
+            let (spec, shape) = self.terms.of(&context.index, &spec);
             self.ledger.take_in(record, &spec, &shape);
         }
         let outcomes = match self.ledger.unknown() {
@@ -195,6 +257,10 @@ impl Open {
         };
         self.ledger.consider(&outcomes, now);
         for request in inbox.requests {
+            // Its job is still to come: the request stays in the store until then.
+            if full && self.ledger.get(request.id).is_none() {
+                continue;
+            }
             if !self.taken.contains(&request) {
                 self.ledger.stop(request.id, &request.stop, now);
                 self.taken.push(request);
@@ -205,11 +271,11 @@ impl Open {
 
     /// Takes in what the cluster shows of the pods.
     fn observe(&mut self, context: &Context, now: Timestamp) {
-        let pods = context.index.attempts();
-        for pod in &pods {
+        self.pods = context.index.attempts();
+        for pod in &self.pods {
             self.ledger.seen(pod, now);
         }
-        let here: std::collections::HashSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+        let here: HashSet<&str> = self.pods.iter().map(|pod| pod.name.as_str()).collect();
         let placed: Vec<(JobId, Placed)> =
             self.ledger.placed().filter_map(|live| Some((live.record.id, live.record.placed.clone()?))).collect();
         for (id, placed) in placed {
@@ -241,38 +307,66 @@ impl Open {
         self.ledger.dispatched(record.id, &placed, now);
     }
 
-    /// Stores what has changed. False: the store did not take it, and it is kept.
+    /// Stores what has changed. False: the store did not take all of it, and the rest is kept.
     async fn store(&mut self) -> bool {
-        if self.ledger.changes().is_empty() && self.taken.is_empty() {
-            return true;
-        }
-        if self.ledger.changes().iter().any(|change| change.record.state == JobState::Running) {
-            fault::reach(Point::PodRuns);
-        }
-        match self.store.write(self.ledger.changes(), &self.taken).await {
-            Ok(()) => {
-                self.ledger.stored();
-                self.taken.clear();
-                true
+        while !self.ledger.changes().is_empty() || !self.taken.is_empty() {
+            if self.rests() {
+                return false;
             }
-            Err(error) => told("changes of jobs cannot be stored; nothing is begun until they are", &error),
+            let changes = self.ledger.changes();
+            let part = &changes[..changes.len().min(PART)];
+            let taken = if part.len() == changes.len() { self.taken.as_slice() } else { &[] };
+            if part.iter().any(|change| change.record.state == JobState::Running) {
+                fault::reach(Point::PodRuns);
+            }
+            let (written, answered) = (part.len(), taken.len());
+            if let Err(failure) = bounded(self.store.write(part, taken)).await {
+                return self.rest("changes of jobs cannot be stored; nothing is begun until they are", &failure);
+            }
+            self.ledger.stored(written);
+            self.taken.drain(..answered);
+        }
+        true
+    }
+
+    /// Brings the records of the Job door's Jobs up to date. False: the store did not take them.
+    async fn mirror(&mut self, context: &Context, snapshot: &Snapshot, now: Timestamp) -> bool {
+        match bounded(self.mirror.update(context, snapshot, &self.store, now)).await {
+            Ok(()) => true,
+            Err(failure) => self.rest("records of Jobs cannot be stored", &failure),
         }
     }
 
-    async fn retain(&mut self, retention: SignedDuration, now: Timestamp) {
-        if self.retained.is_some_and(|last| now.duration_since(last) < RETAIN_EVERY) {
-            return;
-        }
-        let Ok(before) = now.checked_sub(retention) else { return };
-        match self.store.retain(before, RETAIN_STEP).await {
-            // A full step: more may be due, the next cycle goes on.
-            Ok(gone) if gone >= u64::from(RETAIN_STEP) => {}
-            Ok(_) => self.retained = Some(now),
-            Err(error) => {
-                self.retained = Some(now);
-                told("old records cannot be deleted", &error);
+    /// Takes over why jobs wait. What only has other numbers than before waits for the next time that all is stored.
+    fn explain(&mut self, reasons: &[(JobId, Reason)], now: Timestamp) {
+        let all = self.explained.is_none_or(|last| now.duration_since(last) >= EXPLAIN_EVERY);
+        for (id, reason) in reasons {
+            let stored = self.ledger.get(*id).and_then(|live| live.record.reason.as_deref());
+            if all || !stored.is_some_and(|text| text.starts_with(reason.code.as_str())) {
+                let text = format!("{} - {}", reason.code.as_str(), reason.message);
+                self.ledger.explained(*id, Some(&text), now);
             }
         }
+        if all {
+            self.explained = Some(now);
+        }
+    }
+}
+
+/// The store failed, or said nothing for too long.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Store(#[from] records::Error),
+    #[error("the record store has not answered for {} s", PATIENCE.as_secs())]
+    Silent,
+}
+
+/// An answer of the store, if it comes in time. A call that is given up may have done its work: all of them may be repeated.
+async fn bounded<T>(call: impl Future<Output = Result<T, records::Error>>) -> Result<T, Failure> {
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Failure::Silent),
     }
 }
 

@@ -4,7 +4,7 @@
 //! Invariant: every deed follows from what is stored and what is seen, so that it may be done twice, or again after a restart: a pod's name
 //! is that of its attempt and placement, and it stays until its outcome is stored, because of its finalizer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cluster::fault::{self, Point};
 use futures::FutureExt as _;
@@ -20,14 +20,16 @@ use planning::api_pod::{self, Made};
 use planning::lifecycle::{self, Duty};
 use serde_json::json;
 
-use super::{Open, told, units};
+use super::{Open, bounded, units};
 use crate::cycle::Context;
 use crate::pods::together;
 
 /// A deed is not repeated before this time: the watch needs a moment to show it.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
-/// Pods made, deleted or let go at most in one cycle; the next follows at once.
+/// Pods deleted or let go at most in one cycle; the next follows at once.
 const MOST: usize = 500;
+/// Pods made at most in one cycle: somebody else's webhook may take seconds for each, and Jobs wait meanwhile.
+const MOST_MADE: usize = 128;
 
 /// What was done a moment ago, by name of the pod, and what is due later.
 #[derive(Debug, Default)]
@@ -52,8 +54,13 @@ struct Making {
 /// What came of making a pod.
 enum Outcome {
     Made,
-    /// The cluster will not have it: its words.
-    Refused(String),
+    /// The cluster will not have it.
+    Refused {
+        /// Its words.
+        message: String,
+        /// It may have it later, as it is.
+        passing: bool,
+    },
     /// Nobody knows; it is tried again.
     Unclear,
 }
@@ -91,33 +98,59 @@ impl Open {
     /// Brings the cluster's pods to what is stored. False: something failed.
     pub(super) async fn act(&mut self, context: &Context, ttl: SignedDuration, now: Timestamp) -> bool {
         self.deeds.clean(now);
-        let pods = context.index.attempts();
-        let (mut unwanted, mut lets_go) = (Vec::new(), Vec::new());
-        for pod in &pods {
+        let Some(strangers) = self.strangers().await else { return false };
+        let pods = std::mem::take(&mut self.pods);
+        let (mut unwanted, mut lets_go, mut old) = (Vec::new(), Vec::new(), Vec::new());
+        for pod in pods.iter().filter(|pod| !strangers.contains(&pod.job)) {
             match self.duty_of(pod) {
-                Duty::Delete if self.deeds.begin(&pod.name, What::Deleted, now) => unwanted.push(pod),
-                Duty::Release if self.deeds.begin(&pod.name, What::LetGo, now) => lets_go.push(pod),
+                Duty::Delete if unwanted.len() < MOST && self.deeds.begin(&pod.name, What::Deleted, now) => {
+                    unwanted.push(pod);
+                }
+                Duty::Release if lets_go.len() < MOST && self.deeds.begin(&pod.name, What::LetGo, now) => {
+                    lets_go.push(pod);
+                }
                 Duty::Nothing if pod.ended() && !pod.kept && pod.deleting.is_none() => {
                     let due = ended_at(pod).saturating_add(ttl).unwrap_or(now);
                     if due > now {
                         self.deeds.due(due);
-                    } else if self.deeds.begin(&pod.name, What::Deleted, now) {
-                        unwanted.push(pod);
+                    } else if old.len() < MOST && self.deeds.begin(&pod.name, What::Deleted, now) {
+                        old.push(pod);
                     }
                 }
                 _ => {}
             }
         }
-        unwanted.truncate(MOST);
-        lets_go.truncate(MOST);
         let here: HashMap<&str, &PodFacts> = pods.iter().map(|pod| (pod.name.as_str(), pod)).collect();
         let missing = self.missing(&here, now);
         let (deleted, gone, made) = tokio::join!(
-            together(unwanted.into_iter().map(|pod| delete(context, pod).boxed()).collect()),
+            together(unwanted.into_iter().chain(old).map(|pod| delete(context, pod).boxed()).collect()),
             together(lets_go.into_iter().map(|pod| let_go(context, pod).boxed()).collect()),
             self.make(context, missing, now),
         );
         made && deleted.into_iter().chain(gone).all(|done| done)
+    }
+
+    /// Jobs of running pods that the store knows nothing of: it is the wrong one, or an old copy. They are left alone. `None`: it cannot
+    /// be asked now.
+    async fn strangers(&mut self) -> Option<HashSet<JobId>> {
+        let runs = self.pods.iter().filter(|pod| !pod.ended() && pod.deleting.is_none());
+        let mut strange: HashSet<JobId> =
+            runs.map(|pod| pod.job).filter(|job| self.ledger.get(*job).is_none()).collect();
+        if strange.is_empty() {
+            return Some(strange);
+        }
+        match bounded(self.store.outcomes(&strange.iter().copied().collect::<Vec<_>>())).await {
+            Ok(known) => strange.retain(|job| !known.get(job).is_some_and(|state| state.is_terminal())),
+            Err(failure) => {
+                self.rest("jobs of running pods cannot be looked up", &failure);
+                return None;
+            }
+        }
+        for job in strange.difference(&self.strange) {
+            tracing::warn!(%job, "its pod runs, and the record store does not know it: is it the right one? The pod is left alone");
+        }
+        self.strange.clone_from(&strange);
+        Some(strange)
     }
 
     /// What has to be done to a pod that is there.
@@ -130,8 +163,8 @@ impl Open {
     fn missing(&mut self, here: &HashMap<&str, &PodFacts>, now: Timestamp) -> Vec<(JobId, String)> {
         let absent = self.ledger.placed().filter(|live| lifecycle::duty(&live.record, None) == Duty::Create);
         let absent = absent.filter_map(|live| Some((live.record.id, live.record.placed.as_ref()?.pod_name.clone())));
-        let absent: Vec<_> = absent.filter(|(_, name)| !here.contains_key(name.as_str())).take(MOST).collect();
-        absent.into_iter().filter(|(_, name)| self.deeds.begin(name, What::Made, now)).collect()
+        let absent = absent.filter(|(_, name)| !here.contains_key(name.as_str()));
+        absent.filter(|(_, name)| self.deeds.begin(name, What::Made, now)).take(MOST_MADE).collect()
     }
 
     /// Makes pods. False: one could not be made, for now.
@@ -141,13 +174,13 @@ impl Open {
         }
         fault::reach(Point::DispatchStored);
         let ids: Vec<JobId> = missing.iter().map(|(id, _)| *id).collect();
-        let kept = match self.store.jobs(&ids).await {
+        let kept = match bounded(self.store.jobs(&ids)).await {
             Ok(kept) => kept,
-            Err(error) => {
+            Err(failure) => {
                 for (_, name) in &missing {
                     self.deeds.forget(name, What::Made);
                 }
-                return told("jobs whose pods are to be made cannot be read", &error);
+                return self.rest("jobs whose pods are to be made cannot be read", &failure);
             }
         };
         let makings: Vec<Making> =
@@ -158,7 +191,7 @@ impl Open {
         for (id, pod, outcome) in made {
             match outcome {
                 Outcome::Made => {}
-                Outcome::Refused(message) => self.ledger.not_made(id, &message, now),
+                Outcome::Refused { message, passing } => self.ledger.not_made(id, &message, passing, now),
                 Outcome::Unclear => {
                     self.deeds.forget(&pod, What::Made);
                     all = false;
@@ -186,7 +219,7 @@ async fn make(context: &Context, making: &Making) -> (JobId, String, Outcome) {
         Ok(forbids) => forbids,
         Err(outcome) => return (id, name, outcome),
     };
-    let queue = units::queue_facts(context, &making.spec.queue);
+    let queue = units::queue_facts(&context.index, &making.spec.queue);
     let made = Made {
         id,
         attempt: making.record.attempt,
@@ -201,14 +234,15 @@ async fn make(context: &Context, making: &Making) -> (JobId, String, Outcome) {
         .and_then(|pod| serde_json::from_value::<DynamicObject>(pod).map_err(|error| error.to_string()));
     let pod = match built {
         Ok(pod) => pod,
-        Err(message) => return (id, name, Outcome::Refused(message)),
+        Err(message) => return (id, name, never(message)),
     };
     let kind = ApiResource::erase::<Pod>(&());
     let pods: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &placed.namespace, &kind);
     let outcome = match pods.create(&PostParams::default(), &pod).await {
         Ok(_) => Outcome::Made,
-        Err(kube::Error::Api(answer)) if answer.reason == "AlreadyExists" => ours(context, &making.record).await,
-        Err(kube::Error::Api(answer)) if is_final(&answer) => Outcome::Refused(answer.message.clone()),
+        Err(kube::Error::Api(answer)) if answer.reason == "AlreadyExists" || is_final(&answer) => {
+            refused(context, &making.record, &answer).await
+        }
         Err(error) => {
             tracing::warn!(job = %id, pod = name, error = cluster::telemetry::chain(&error), "cannot make a pod");
             Outcome::Unclear
@@ -222,17 +256,26 @@ fn is_final(answer: &Status) -> bool {
     matches!(answer.code, 400 | 403 | 404 | 422)
 }
 
-/// Whether the pod that has the name already is this attempt.
-async fn ours(context: &Context, record: &JobRecord) -> Outcome {
+/// What a refusal means. A pod that exists may be this very attempt, made when nobody saw it: a full quota, which it fills itself, is told
+/// before its name is found taken.
+async fn refused(context: &Context, record: &JobRecord, answer: &Status) -> Outcome {
     let Some(placed) = &record.placed else { return Outcome::Unclear };
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &placed.namespace);
     match pods.get_opt(&placed.pod_name).await {
         Ok(Some(pod)) => match api::convert::attempt::facts(&pod) {
             Some(facts) if facts.job == record.id && facts.placement == record.placement && facts.kept => Outcome::Made,
-            _ => Outcome::Refused(format!("a pod named {} exists and is not Bulkhead's", placed.pod_name)),
+            _ => never(format!("a pod named {} exists and is not Bulkhead's", placed.pod_name)),
         },
+        Ok(None) if is_final(answer) => {
+            let passing = answer.code == 403 && answer.message.contains("exceeded quota");
+            Outcome::Refused { message: answer.message.clone(), passing }
+        }
         _ => Outcome::Unclear,
     }
+}
+
+fn never(message: String) -> Outcome {
+    Outcome::Refused { message, passing: false }
 }
 
 /// Whether the namespace forbids the host network.
@@ -242,7 +285,7 @@ async fn forbids_host_network(context: &Context, namespace: &str) -> Result<bool
         Ok(Some(found)) => {
             Ok(NamespaceFacts::read(&json!({"metadata": {"labels": found.metadata.labels}})).forbids_host_network)
         }
-        Ok(None) => Err(Outcome::Refused(format!("namespace {namespace} does not exist"))),
+        Ok(None) => Err(never(format!("namespace {namespace} does not exist"))),
         Err(error) => {
             tracing::warn!(namespace, error = cluster::telemetry::chain(&error), "cannot read a namespace");
             Err(Outcome::Unclear)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use api::convert::requests::Requests;
 use api::convert::{Problems, shape};
+use cluster::index::Index;
 use k8s_openapi::api::core::v1::Pod;
 use model::job::{JobId, Spec};
 use model::placement::Shape;
@@ -17,7 +18,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::units;
-use crate::cycle::Context;
 
 /// Entries kept; beyond, they are made anew, so that jobs that all differ cannot fill the memory.
 const MOST: usize = 10_000;
@@ -28,13 +28,13 @@ pub(super) struct Terms(HashMap<String, (Arc<Spec>, Arc<Shape>)>);
 
 impl Terms {
     /// The terms of a job, and what its pod needs of a node.
-    pub(super) fn of(&mut self, context: &Context, spec: &Spec) -> (Arc<Spec>, Arc<Shape>) {
+    pub(super) fn of(&mut self, index: &Index, spec: &Spec) -> (Arc<Spec>, Arc<Shape>) {
         let lean = lean(spec);
         let key = serde_json::to_string(&lean).unwrap_or_default();
         if let Some(known) = self.0.get(&key) {
             return known.clone();
         }
-        let shape = shape_of(&units::queue_facts(context, &spec.queue), &lean);
+        let shape = shape_of(&units::queue_facts(index, &spec.queue), &lean);
         let entry = (Arc::new(Spec { pod: Value::Null, ..lean }), Arc::new(shape));
         if self.0.len() >= MOST {
             self.0.clear();

@@ -4,7 +4,9 @@
 
 use std::collections::HashSet;
 
+use cluster::index::Index;
 use jiff::Timestamp;
+use model::job::PodFacts;
 use model::names;
 use model::snapshot::{ObjectKey, Place, Snapshot, Unit};
 use model::status::JobState;
@@ -17,20 +19,20 @@ use crate::cycle::Context;
 const NAMESPACE: &str = "default";
 
 /// Puts the API's jobs into a snapshot.
-pub(super) fn add(ledger: &Ledger, context: &Context, snapshot: &mut Snapshot, window: usize, now: Timestamp) {
+pub(super) fn add(ledger: &Ledger, pods: &[PodFacts], snapshot: &mut Snapshot, window: usize, now: Timestamp) {
     let queue_of = |aws_name: &str| {
         let known = snapshot.queues.iter().find(|queue| queue.aws_name == aws_name);
         known.map_or_else(|| names::object_name(aws_name), |queue| queue.name.clone())
     };
     let mut units: Vec<Unit> =
         ledger.waiting(window, now).map(|live| unit(live, queue_of(&live.spec.queue), Place::Waiting)).collect();
-    let seen: HashSet<String> = context.index.attempts().into_iter().map(|pod| pod.name).collect();
+    let seen: HashSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
     for live in ledger.placed() {
         let Some(placed) = &live.record.placed else { continue };
         let running = live.record.state == JobState::Running;
         let place = Place::Bound { node: placed.node.clone(), running };
         units.push(unit(live, queue_of(&live.spec.queue), place));
-        if !seen.contains(&placed.pod_name)
+        if !seen.contains(placed.pod_name.as_str())
             && let Some(node) = snapshot.nodes.iter_mut().find(|node| node.name == placed.node)
         {
             node.used.add(&live.shape.requests);
@@ -68,8 +70,8 @@ pub(super) fn namespace(context: &Context, own: Option<&str>, environment: &str)
 }
 
 /// What is known about a queue, by its AWS name.
-pub(super) fn queue_facts(context: &Context, aws_name: &str) -> QueueFacts {
-    let known = context.index.job_queues().into_iter().find(|queue| queue.aws_name() == aws_name);
+pub(super) fn queue_facts(index: &Index, aws_name: &str) -> QueueFacts {
+    let known = index.job_queues().into_iter().find(|queue| queue.aws_name() == aws_name);
     known.map_or_else(
         || QueueFacts::unknown(aws_name),
         |queue| QueueFacts {
