@@ -2,11 +2,14 @@
 
 mod admission;
 mod cold;
+mod connection;
 mod figures;
 mod ground;
+mod load;
 mod machine;
 mod numbers;
 mod optimised;
+mod process;
 mod processor;
 mod run;
 mod scene;
