@@ -41,8 +41,8 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     // Tools see Bulkhead from outside; what they share with it is vocabulary, types and the way to connect.
     ("testbed", &["model", "api"]),
     ("tests", &["model", "api", "cluster", "testbed"]),
-    // It also measures the webhook's routes without a cluster.
-    ("xtask", &["model", "api", "cluster", "webhook", "testbed"]),
+    // It also measures the webhook's routes, and the gateway's on a record store, without a cluster.
+    ("xtask", &["model", "api", "cluster", "records", "webhook", "gateway", "testbed"]),
 ];
 
 /// Crates without input, output and time.

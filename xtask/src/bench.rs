@@ -2,11 +2,15 @@
 
 mod admission;
 mod cold;
+mod connection;
 mod figures;
 mod ground;
+mod jobs;
+mod load;
 mod machine;
 mod numbers;
 mod optimised;
+mod process;
 mod processor;
 mod run;
 mod scene;
@@ -46,6 +50,13 @@ enum Command {
     /// A process of its own of `bench admission`.
     #[command(hide = true)]
     AdmissionProcess(admission::ProcessArgs),
+    /// What submitting and describing jobs through the AWS Batch API takes, with SQLite and with PostgreSQL.
+    ///
+    /// Fails if a submission is lost, stored twice or answered wrongly. Needs no cluster, but PostgreSQL as Debian packages it.
+    Jobs(jobs::Args),
+    /// The server of `bench jobs`.
+    #[command(hide = true)]
+    JobsServer(jobs::ServerArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -72,6 +83,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Start(args) => run_start(&args),
         Command::Admission(args) => admission::run(&args),
         Command::AdmissionProcess(args) => admission::run_process(&args),
+        Command::Jobs(args) => jobs::run(&args),
+        Command::JobsServer(args) => jobs::run_server(&args),
     }
 }
 

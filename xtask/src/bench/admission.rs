@@ -4,13 +4,12 @@
 
 mod alone;
 mod api_server;
-mod connection;
 mod creations;
 mod environment;
-mod load;
 mod metrics;
 mod place;
 mod process;
+mod reviewer;
 mod sample;
 mod server;
 mod text;

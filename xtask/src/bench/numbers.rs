@@ -51,6 +51,17 @@ impl Spread {
     }
 }
 
+/// A median with its spread, as a table shows it.
+pub(super) fn cell(spread: Option<Spread>, digits: usize) -> String {
+    let Some(Spread { median, least, most }) = spread else { return "-".to_owned() };
+    format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
+}
+
+/// A time in milliseconds.
+pub(super) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
 /// So many in that time, by the second.
 pub(super) fn rate(count: usize, lasted: Duration) -> f64 {
     real(count) / lasted.as_secs_f64()

@@ -4,9 +4,9 @@ use anyhow::{Context as _, Result, bail};
 use axum::http::Request;
 use kube::{Api, Client};
 
+use super::super::load::{self, Extent, Outcome};
 use super::super::machine;
 use super::creations::{Creator, Show};
-use super::load::{self, Extent, Outcome};
 use super::metrics::{self, Histogram};
 use super::place::{PLAIN, Place};
 use super::sample::{self, NAMESPACE};

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::PostParams;
 
-use super::load::{Caller, Failure};
+use super::super::load::{Caller, Failure};
 
 /// What is created, and whether what comes back is right.
 pub(super) struct Show {

@@ -2,7 +2,6 @@
 //!
 //! Invariant: what the caches do not answer fails, because the client leads nowhere.
 
-use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 use webhook::{Facts, LookUp, Metrics, Webhook};
 
+use super::super::process;
 use super::process::Hello;
 use super::sample;
 
@@ -83,7 +83,7 @@ pub(super) fn serve() -> Result<()> {
         let shutdown = Shutdown::new();
         let stop = shutdown.clone();
         std::thread::spawn(move || {
-            let _ended = std::io::stdin().read_to_end(&mut Vec::new());
+            process::until_the_end_of_input();
             stop.stop();
         });
         serve::run(listener, router, &shutdown, DRAIN_CAP).await;

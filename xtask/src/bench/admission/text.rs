@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::super::load::{Outcome, Run};
 use super::super::machine::Resident;
-use super::super::numbers::{self, Quantiles, Spread, grouped};
+use super::super::numbers::{self, Quantiles, Spread, cell, grouped, milliseconds};
 use super::api_server::Admissions;
-use super::load::Outcome;
-use super::tls::{Goal, Run};
+use super::tls::Goal;
 
 /// What was asked for, of a review in process.
 const ALONE_GOAL: Duration = Duration::from_micros(200);
@@ -97,15 +97,6 @@ fn line(took: &[Duration], lasted: Duration) -> String {
     };
     let [p50, p99, max] = [p50, p99, max].map(milliseconds);
     format!("{rate:.0}/s; p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms")
-}
-
-fn cell(spread: Option<Spread>, digits: usize) -> String {
-    let Some(Spread { median, least, most }) = spread else { return "-".to_owned() };
-    format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }
 
 fn verdict(reached: bool) -> &'static str {

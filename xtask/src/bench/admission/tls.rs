@@ -8,11 +8,11 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use axum::http::StatusCode;
 use tokio::runtime::Builder;
 
-use super::super::numbers::{self, Quantiles};
+use super::super::connection::Connection;
+use super::super::load::{self, Extent, Outcome, Run};
 use super::super::processor::{self, Apart};
-use super::connection::{Connection, Reviewer, Right, Route};
-use super::load::{self, Extent, Outcome};
-use super::process::Server;
+use super::process::{self, Server};
+use super::reviewer::{Reviewer, Right, Route, connect};
 use super::{Args, sample, text};
 
 /// Before each run, not counted.
@@ -31,28 +31,9 @@ pub(super) enum Goal {
     Rate(f64),
 }
 
-/// One run of a load.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
-    pub(super) quantiles: Quantiles,
-    /// Reviews in a second.
-    pub(super) rate: f64,
-    /// Of the server's processor, for one review: it depends little on what else the machine does.
-    pub(super) server: Duration,
-}
-
-impl Run {
-    fn of(outcome: Outcome, server: Duration) -> Result<Self> {
-        let count = outcome.took.len();
-        let rate = numbers::rate(count, outcome.lasted);
-        let quantiles = Quantiles::of(outcome.took).context("no review was answered rightly")?;
-        Ok(Self { quantiles, rate, server: server.div_f64(numbers::real(count)) })
-    }
-}
-
 /// Measures and prints; returns what was wrong.
 pub(super) fn measure(apart: Apart, args: &Args) -> Result<Vec<String>> {
-    let server = Server::start(apart.server, args.log.as_deref())?;
+    let server = process::serve(apart.server, args.log.as_deref())?;
     std::thread::scope(|scope| {
         let client = scope.spawn(|| {
             processor::pin(apart.client)?;
@@ -71,7 +52,7 @@ async fn loads(apart: Apart, server: &Server, args: &Args) -> Result<Vec<String>
     );
     let mut problems = Vec::new();
     for (in_flight, goal) in LOADS {
-        let connections: Result<Vec<_>> = (0..in_flight).map(|_| Connection::new(server.hello())).collect();
+        let connections: Result<Vec<_>> = (0..in_flight).map(|_| connect(server.hello())).collect();
         let mut connections = connections?;
         let (mut empties, mut webhooks) = (Vec::new(), Vec::new());
         for run in 1..=args.runs {
@@ -111,7 +92,7 @@ async fn ask_all(connections: &mut [Connection], route: &Route, extent: Extent) 
 
 /// The empty handler and the webhook, with their right answers.
 async fn routes(server: &Server) -> Result<(Route, Route)> {
-    let (mut connection, review, uid) = (Connection::new(server.hello())?, sample::review()?, sample::uid(0));
+    let (mut connection, review, uid) = (connect(server.hello())?, sample::review()?, sample::uid(0));
     let mut answers = Vec::new();
     for path in ["/empty?timeout=3s", "/pods?timeout=3s"] {
         let (code, answer) = connection.post(path, review.with(&uid)).await?;

@@ -5,7 +5,10 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, Result};
 use futures::future::join_all;
+
+use super::numbers::{self, Quantiles};
 
 /// Somebody who can ask and knows a right answer.
 pub(super) trait Caller {
@@ -20,7 +23,7 @@ pub(super) enum Failure {
     Late,
     /// The answer was an error, or there was none.
     Failed(String),
-    /// The answer was well, but not the right one: the object was not mutated.
+    /// The answer was well, but not the right one.
     Wrong(String),
 }
 
@@ -88,7 +91,27 @@ impl Outcome {
             return None;
         }
         let first = first.as_deref().map(|first| format!("; the first: {first}")).unwrap_or_default();
-        Some(format!("{what}: {late} calls late, {failed} failed, {wrong} not mutated{first}"))
+        Some(format!("{what}: {late} calls late, {failed} failed, {wrong} answered wrongly{first}"))
+    }
+}
+
+/// The figures of one load.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) quantiles: Quantiles,
+    /// Calls in a second.
+    pub(super) rate: f64,
+    /// Of the server's processor, for one call: it depends little on what else the machine does.
+    pub(super) server: Duration,
+}
+
+impl Run {
+    /// Of a load, for which the server was so long on its processor.
+    pub(super) fn of(outcome: Outcome, server: Duration) -> Result<Self> {
+        let count = outcome.took.len();
+        let rate = numbers::rate(count, outcome.lasted);
+        let quantiles = Quantiles::of(outcome.took).context("no call was answered rightly")?;
+        Ok(Self { quantiles, rate, server: server.div_f64(numbers::real(count)) })
     }
 }
 
@@ -144,7 +167,7 @@ mod tests {
         assert_eq!(numbers, (100..120).collect::<Vec<_>>());
         assert_eq!((outcome.late, outcome.failed, outcome.wrong, outcome.took.len()), (4, 4, 4, 8));
         let problem = outcome.problem("x").unwrap();
-        assert_eq!(problem, "x: 4 calls late, 4 failed, 4 not mutated; the first: no");
+        assert_eq!(problem, "x: 4 calls late, 4 failed, 4 answered wrongly; the first: no");
     }
 
     #[tokio::test]
