@@ -3,7 +3,7 @@
 //! Invariant: it listens on a socket in a directory of its own only, and ends with the value, whatever becomes of the test.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -26,8 +26,12 @@ pub struct Postgresql {
 impl Postgresql {
     /// Makes a server without databases of its own and starts it. Its programs are installed if they are missing and may be.
     pub fn start() -> Result<Self> {
+        Self::start_in(tempfile::Builder::new().prefix("pg").tempdir()?)
+    }
+
+    /// As [`start`](Self::start), in this directory, which goes with it.
+    pub fn start_in(directory: TempDir) -> Result<Self> {
         packages::ensure_postgresql()?;
-        let directory = tempfile::Builder::new().prefix("pg").tempdir()?;
         let user = if rustix::process::getuid().is_root() { Some(id_of("postgres")?) } else { None };
         if let Some((user, group)) = user {
             std::os::unix::fs::chown(directory.path(), Some(user), Some(group))?;
@@ -49,6 +53,11 @@ impl Postgresql {
     /// Ends it as a crash would.
     pub fn kill(&self) -> Result<()> {
         self.run("pg_ctl", &["stop", "--wait", "--silent", "--mode=immediate"])
+    }
+
+    /// Where its data are.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// URL of one of its databases; `postgres` is always there.

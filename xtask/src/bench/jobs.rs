@@ -10,7 +10,6 @@ mod descriptions;
 mod fill;
 mod objects;
 mod place;
-mod postgres;
 mod sample;
 mod server;
 mod submissions;

@@ -8,8 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use rustix::fs::FsWord;
 use tempfile::TempDir;
-
-use super::postgres::Postgres;
+use testbed::Postgresql;
 
 /// A database that the record store can be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,7 +40,7 @@ impl Kind {
 /// The place.
 pub(super) enum Place {
     File(TempDir),
-    Server(Postgres),
+    Server(Postgresql),
 }
 
 impl Place {
@@ -51,7 +50,7 @@ impl Place {
         let directory = directory.context("cannot make a temporary directory")?;
         Ok(match kind {
             Kind::Sqlite => Self::File(directory),
-            Kind::Postgresql => Self::Server(Postgres::start(directory)?),
+            Kind::Postgresql => Self::Server(Postgresql::start_in(directory)?),
         })
     }
 
@@ -59,7 +58,7 @@ impl Place {
     pub(super) fn url(&self) -> String {
         match self {
             Self::File(directory) => format!("sqlite://{}/records.db", directory.path().display()),
-            Self::Server(server) => server.url(),
+            Self::Server(server) => server.url("postgres"),
         }
     }
 
