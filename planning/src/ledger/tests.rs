@@ -359,10 +359,9 @@ fn a_refusal_that_passes_never_uses_up_the_job() {
 fn a_dependency_that_is_still_to_be_taken_in_is_waited_for() {
     let (first, second) = (id(1), id(2));
     let mut story = Story::default();
-    for (job, spec) in [(second, spec(None, vec![on(first)]))] {
-        story.stored.insert(job, JobRecord::submitted(job, now()));
-        story.ledger.take_in(JobRecord::submitted(job, now()), &Arc::new(spec), &Arc::new(Shape::default()));
-    }
+    let waits = spec(None, vec![on(first)]);
+    story.stored.insert(second, JobRecord::submitted(second, now()));
+    story.ledger.take_in(JobRecord::submitted(second, now()), &Arc::new(waits), &Arc::new(Shape::default()));
     story.ledger.consider(&HashMap::from([(first, JobState::Submitted)]), now());
     story.store();
     let story = story.check(&[(second, JobState::Submitted)]);
