@@ -45,6 +45,9 @@ pub(crate) struct ApiArgs {
     /// How long the record of a job stays after its end.
     #[arg(long, value_parser = crate::certificates::duration, default_value = "168h")]
     retention: Duration,
+    /// How long a volume of a job may fail to mount; then the job is ended, as AWS Batch does. The job says why it waits meanwhile.
+    #[arg(long, value_parser = crate::certificates::duration, default_value = "10m")]
+    mount_patience: Duration,
 }
 
 fn provider(text: &str) -> Result<Provider, String> {
@@ -63,6 +66,7 @@ impl ApiArgs {
         queue::Limits {
             finished_pod_ttl: signed(self.finished_pod_ttl),
             retention: signed(self.retention),
+            mount_patience: signed(self.mount_patience),
             ..queue::Limits::default()
         }
     }

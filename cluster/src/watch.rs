@@ -39,6 +39,8 @@ pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks:
     watches.spawn::<BatchNode>(Config::default());
     let refused = format!("reason={},involvedObject.kind=Job", api::convert::refusal::REASON);
     watches.spawn::<CoreEvent>(Config::default().fields(&refused));
+    let unmounted = format!("reason={},involvedObject.kind=Pod", api::convert::mount::REASON);
+    watches.spawn_as::<CoreEvent>(Config::default().fields(&unmounted), |event| Change::Mount(Box::new(event)));
     let ours = format!("metadata.name={}", keys::WEBHOOK_CONFIGURATION);
     watches.spawn::<MutatingWebhookConfiguration>(Config::default().fields(&ours));
 }
@@ -56,22 +58,34 @@ impl Watches<'_> {
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
         Change: From<Event<DeserializeGuard<K>>>,
     {
+        self.spawn_as::<K>(config, Change::from);
+    }
+
+    /// Of a kind that is watched twice.
+    fn spawn_as<K>(&mut self, config: Config, change: fn(Event<DeserializeGuard<K>>) -> Change)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
         let (api, index) = (Api::all(self.client.clone()), self.index.clone());
         let stopped = self.shutdown.stopped();
         let kind = K::kind(&()).into_owned();
         self.tasks.spawn_infallible(&format!("watch of {kind}"), async move {
             tokio::select! {
-                () = run::<K>(&kind, api, config, &index) => {}
+                () = run::<K>(&kind, api, config, &index, change) => {}
                 () = stopped => {}
             }
         });
     }
 }
 
-async fn run<K>(kind: &str, api: Api<DeserializeGuard<K>>, config: Config, index: &Index)
-where
+async fn run<K>(
+    kind: &str,
+    api: Api<DeserializeGuard<K>>,
+    config: Config,
+    index: &Index,
+    change: fn(Event<DeserializeGuard<K>>) -> Change,
+) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-    Change: From<Event<DeserializeGuard<K>>>,
 {
     let mut failing = false;
     let mut pause = FIRST_PAUSE;
@@ -88,7 +102,7 @@ where
                         tracing::info!(kind, "watch works again");
                     }
                 }
-                index.feed(event);
+                index.feed(change(event));
             }
             Err(error) => {
                 failing = report(kind, &error, pause) || failing;

@@ -61,6 +61,8 @@ pub struct Hold {
     pub unit: ObjectKey,
     /// UID of the pod.
     pub uid: String,
+    /// The job of the API that it is; its pod may be still to be made.
+    pub record: Option<JobId>,
     /// UID of its Job, for events.
     pub job: Option<String>,
     /// Names of the nodes with room held.

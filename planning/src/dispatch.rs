@@ -155,15 +155,21 @@ impl<'a> Cycle<'a> {
             self.explain(demand, explain::with_scheduler(false));
             return None;
         }
-        let fresh = environments.iter().flatten().find_map(|&environment| {
+        // The pod's selector names the environment of its hold, and cannot be changed any more.
+        let is_of_hold = |environment: usize| {
             let rooms = &self.rooms[environment].rooms;
-            let mut known = rooms.iter().enumerate();
-            known
-                .find(|(_, room)| {
-                    room.node.is_some() && room.takes(&unit.shape) && !held.iter().any(|node| node == room.name)
-                })
-                .map(|(room, _)| (environment, room))
-        });
+            lost || rooms.iter().any(|room| held.iter().any(|node| node == room.name))
+        };
+        let fresh =
+            environments.iter().flatten().filter(|&&environment| is_of_hold(environment)).find_map(|&environment| {
+                let rooms = &self.rooms[environment].rooms;
+                let mut known = rooms.iter().enumerate();
+                known
+                    .find(|(_, room)| {
+                        room.node.is_some() && room.takes(&unit.shape) && !held.iter().any(|node| node == room.name)
+                    })
+                    .map(|(room, _)| (environment, room))
+            });
         if let Some((environment, room)) = fresh {
             self.hold(unit, environment, room, if lost { &[] } else { held });
             return None;
@@ -333,6 +339,7 @@ impl<'a> Cycle<'a> {
         self.plan.hold.push(Hold {
             unit: unit.key.clone(),
             uid: unit.uid.clone(),
+            record: unit.record,
             job: unit.job.as_ref().map(|job| job.uid.clone()),
             nodes,
             environment: rooms.environment.aws_name.clone(),

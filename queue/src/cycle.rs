@@ -120,11 +120,12 @@ async fn cycle(
     door.count(&snapshot, &mut queues);
     let (attempts, dispatch): (Vec<_>, Vec<_>) = dispatch.into_iter().partition(|one| one.record.is_some());
     report::launches(context, &launch);
-    let decided = Decided { snapshot: &snapshot, dispatch: &attempts, explain: &explain };
+    let (choices, given): (Vec<_>, Vec<_>) = hold.into_iter().partition(|one| one.record.is_some());
+    let decided = Decided { snapshot: &snapshot, dispatch: &attempts, hold: &choices, explain: &explain };
     let (nodes_ok, bound, held, released, recorded) = tokio::join!(
         nodes(launch, retire),
         pods::bind_all(context, &dispatch),
-        pods::hold_all(context, &hold),
+        pods::hold_all(context, &given),
         jobs::release_all(context, &release),
         door.after(context, decided, now),
     );

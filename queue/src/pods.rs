@@ -147,6 +147,7 @@ mod tests {
         let hold = |first| Hold {
             unit: ObjectKey::new("ns", "pod"),
             uid: "pod-uid".into(),
+            record: None,
             job: None,
             nodes: vec!["a".into(), "b".into()],
             environment: "CE".into(),

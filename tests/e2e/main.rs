@@ -28,6 +28,7 @@ mod rogue;
 mod rotation;
 mod scaling;
 mod stop;
+mod volumes;
 mod walkthrough;
 
 use std::sync::Arc;
@@ -89,6 +90,7 @@ fn main() -> std::process::ExitCode {
         bad_requests::scenarios(),
         arrays::scenarios(),
         endings::scenarios(),
+        volumes::scenarios(),
         outage::scenarios(),
         hook_faults::scenarios(),
         faults::scenarios(),

@@ -8,6 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use model::job::{ContainerFacts, ContainerState, PodFacts, PodPhase};
 use model::keys;
 
+use super::pod::{hold, unschedulable};
 use super::{annotation, uid};
 
 /// What is seen of a pod; `None`: it was not made for the API.
@@ -29,6 +30,9 @@ pub fn facts(pod: &Pod) -> Option<PodFacts> {
         namespace: meta.namespace.clone().unwrap_or_default(),
         uid: uid(meta),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty()),
+        hold: hold(pod),
+        unschedulable: unschedulable(pod),
+        unmounted: None,
         phase: phase(status.and_then(|status| status.phase.as_deref())),
         reason: words(status.and_then(|status| status.reason.as_ref())),
         message: words(status.and_then(|status| status.message.as_ref())),

@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod custom;
 mod duration;
 pub mod job;
+pub mod mount;
 pub mod node;
 pub mod pod;
 pub mod refusal;

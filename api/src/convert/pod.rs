@@ -162,18 +162,24 @@ fn place(pod: &Pod) -> Option<Place> {
     if scheduler == Some(keys::SCHEDULER_DIRECT) || !gates.is_empty() {
         return Some(Place::Waiting);
     }
-    let held = annotation(&pod.metadata, keys::HOLD).unwrap_or_default();
-    let nodes = held.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    Some(Place::Held { nodes, refused: refused(pod) })
+    Some(Place::Held { nodes: hold(pod), refused: unschedulable(pod).is_some() })
 }
 
-fn refused(pod: &Pod) -> bool {
+/// The nodes among which kube-scheduler may choose.
+pub(super) fn hold(pod: &Pod) -> Vec<String> {
+    let held = annotation(&pod.metadata, keys::HOLD).unwrap_or_default();
+    held.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// What kube-scheduler says, if it has found no node.
+pub(super) fn unschedulable(pod: &Pod) -> Option<String> {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| {
+    let refusal = conditions.into_iter().find(|condition| {
         condition.type_ == "PodScheduled"
             && condition.status == "False"
             && condition.reason.as_deref() == Some("Unschedulable")
-    })
+    })?;
+    Some(refusal.message.clone().unwrap_or_default())
 }
 
 /// Whether any container has started, init containers included.

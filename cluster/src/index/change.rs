@@ -26,6 +26,8 @@ pub enum Change {
     BatchNode(Box<Event<DeserializeGuard<BatchNode>>>),
     /// Of an Event that may report refused pods.
     Event(Box<Event<DeserializeGuard<CoreEvent>>>),
+    /// Of an Event that may report a volume that cannot be mounted.
+    Mount(Box<Event<DeserializeGuard<CoreEvent>>>),
     /// Of a webhook configuration.
     Hooks(Box<Event<DeserializeGuard<MutatingWebhookConfiguration>>>),
 }
@@ -66,6 +68,7 @@ impl From<Event<DeserializeGuard<BatchNode>>> for Change {
     }
 }
 
+/// Of an Event on a Job. Those on pods come from a watch of their own: [`Change::Mount`].
 impl From<Event<DeserializeGuard<CoreEvent>>> for Change {
     fn from(event: Event<DeserializeGuard<CoreEvent>>) -> Self {
         Self::Event(Box::new(event))

@@ -216,7 +216,7 @@ impl Index {
 
     /// Pods made for the API, also those that have ended, until they are gone.
     pub fn attempts(&self) -> Vec<PodFacts> {
-        self.state().attempts.values().cloned().collect()
+        self.state().attempts_now()
     }
 
     /// What an Event about a Job refers to.

@@ -4,9 +4,10 @@
 
 mod batch_nodes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use api::convert::job::JobRecord;
+use api::convert::mount::unmounted;
 use api::convert::node::NodeRecord;
 use api::convert::pod::{Ending, PodRecord};
 use api::convert::refusal::{Refusal, refusal};
@@ -19,7 +20,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
-use model::job::PodFacts;
+use model::job::{PodFacts, Unmounted};
 use model::keys;
 use model::names::ArnBase;
 use model::resources::Resources;
@@ -56,6 +57,8 @@ pub(super) struct State {
     pub(super) batch_nodes: Table<Raw<BatchNode>>,
     /// Refusals of pods, by UID of the Event.
     pub(super) refusals: Table<Refusal>,
+    /// By UID of the Event.
+    pub(super) mounts: Table<(String, Unmounted)>,
     /// Webhook configurations of ours by name, and whether they have the hook for pods.
     hooks: Table<bool>,
     /// UIDs by name of batch nodes that are gone before the watch says so.
@@ -93,6 +96,7 @@ impl State {
             Change::JobQueue(event) => self.feed_queue(*event),
             Change::BatchNode(event) => self.feed_batch_node(*event),
             Change::Event(event) => self.feed_event(*event),
+            Change::Mount(event) => self.feed_mount(*event),
             Change::Hooks(event) => self.feed_hooks(*event),
         }
     }
@@ -193,6 +197,28 @@ impl State {
             self.reshape();
         }
         taken.changed
+    }
+
+    fn feed_mount(&mut self, event: Event<DeserializeGuard<CoreEvent>>) -> bool {
+        let event = keep(event, by_uid, |object| object.0.ok().as_ref().and_then(unmounted));
+        self.mounts.take(event, PartialEq::eq).changed
+    }
+
+    /// Pods made for the API, with what their kubelets say about their volumes.
+    pub(super) fn attempts_now(&self) -> Vec<PodFacts> {
+        let mut first: HashMap<&str, &Unmounted> = HashMap::new();
+        for (pod, unmounted) in self.mounts.values() {
+            let known = first.entry(pod.as_str()).or_insert(unmounted);
+            // The first report stays the first, whatever else is said later: a reason that stays the same.
+            if (unmounted.since, &unmounted.message) < (known.since, &known.message) {
+                *known = unmounted;
+            }
+        }
+        let with = |pod: &PodFacts| PodFacts {
+            unmounted: first.get(pod.uid.as_str()).map(|unmounted| (*unmounted).clone()),
+            ..pod.clone()
+        };
+        self.attempts.values().map(with).collect()
     }
 
     fn feed_event(&mut self, event: Event<DeserializeGuard<CoreEvent>>) -> bool {

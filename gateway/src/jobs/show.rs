@@ -123,7 +123,9 @@ fn pod_properties(job: &Kept) -> Value {
 fn place(pod: &mut Map<String, Value>, record: &JobRecord, spec: &Spec) {
     if let Some(placed) = &record.placed {
         pod.insert("podName".to_owned(), json!(placed.pod_name));
-        pod.insert("nodeName".to_owned(), json!(placed.node));
+        if !placed.node.is_empty() {
+            pod.insert("nodeName".to_owned(), json!(placed.node));
+        }
         // The namespace that was taken from the environment, if the job does not say.
         if spec.namespace.is_none()
             && let Some(metadata) = pod.entry("metadata").or_insert_with(|| json!({})).as_object_mut()
@@ -159,7 +161,7 @@ fn attempt(attempt: &Attempt) -> Value {
     }
     shown.put("podName", &attempt.pod_name);
     shown.put("podNamespace", &attempt.namespace);
-    shown.put("nodeName", &attempt.node);
+    shown.maybe("nodeName", Some(&attempt.node).filter(|node| !node.is_empty()));
     shown.maybe("startedAt", attempt.started.map(Timestamp::as_millisecond));
     shown.put("stoppedAt", attempt.stopped.as_millisecond());
     shown.maybe("statusReason", attempt.reason.as_ref());

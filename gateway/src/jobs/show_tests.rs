@@ -40,6 +40,7 @@ fn what_runs_says_where() {
         pod_uid: None,
         node: "node-1".into(),
         node_uid: "u".into(),
+        hold: vec![],
         environment: "CE".into(),
         environment_uuid: "e".into(),
         trouble: None,

@@ -10,7 +10,7 @@ mod spec;
 
 pub use attempt::{Attempt, ContainerEnd};
 pub use id::{JobId, NotAJobId};
-pub use pod::{ContainerFacts, ContainerState, PodFacts, PodPhase};
+pub use pod::{ContainerFacts, ContainerState, PodFacts, PodPhase, Unmounted};
 pub use spec::{Dependency, DependencyKind, EvaluateOnExit, RetryAction, RetryStrategy, Spec};
 
 use jiff::Timestamp;
@@ -85,10 +85,13 @@ pub struct Placed {
     /// UID of its pod, once seen: without it a pod that is missing was never made, with it somebody has removed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
-    /// Name of its node.
+    /// Name of its node; empty while kube-scheduler chooses it.
     pub node: String,
-    /// UID of its node.
+    /// UID of its node; empty where kube-scheduler chose it.
     pub node_uid: String,
+    /// Names of the nodes among which kube-scheduler chooses; none once it has chosen, or if the plan did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hold: Vec<String>,
     /// AWS name of its environment.
     pub environment: String,
     /// UUID of its environment.

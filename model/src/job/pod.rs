@@ -23,6 +23,12 @@ pub struct PodFacts {
     pub uid: String,
     /// Name of its node; `None`: kube-scheduler has not chosen yet.
     pub node: Option<String>,
+    /// Nodes among which kube-scheduler may choose, as it says itself.
+    pub hold: Vec<String>,
+    /// What kube-scheduler says if it has found no node for it.
+    pub unschedulable: Option<String>,
+    /// A volume of it could not be mounted, if so.
+    pub unmounted: Option<Unmounted>,
     /// Phase.
     pub phase: PodPhase,
     /// `status.reason`: `Evicted`, `OutOfcpu`, `NodeLost`.
@@ -48,6 +54,15 @@ impl PodFacts {
     pub fn ended(&self) -> bool {
         matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed) || self.confirmed
     }
+}
+
+/// That a volume could not be mounted, as the kubelet tells it. It goes on trying, so that this may be over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmounted {
+    /// When it told first.
+    pub since: Timestamp,
+    /// Its words.
+    pub message: String,
 }
 
 /// A pod's phase.

@@ -38,8 +38,8 @@ pub struct Made<'a> {
     pub forbids_host_network: bool,
 }
 
-/// The pod, as it is sent to the API server. One that the planner cannot judge names no node and keeps the gate, for kube-scheduler to
-/// place; what the dispatch knows is then written together with the hold.
+/// The pod, as it is sent to the API server. One that the planner cannot judge names no node but those among which kube-scheduler may
+/// choose.
 ///
 /// The error is a sentence for the job's reason: what was asked for is not shaped as AWS Batch defines it.
 pub fn build(made: &Made) -> Result<Value, String> {
@@ -105,13 +105,24 @@ fn identify(pod: &mut Value, made: &Made) {
     let annotations = &mut pod["metadata"]["annotations"];
     annotations[keys::ATTEMPT] = made.attempt.to_string().into();
     annotations[keys::PLACEMENT] = made.placement.to_string().into();
-    let Some(placed) = made.placed.filter(|_| is_judged) else { return };
+    let Some(placed) = made.placed else { return };
     annotations[keys::COMPUTE_ENVIRONMENT] = placed.environment.as_str().into();
-    annotations[keys::NODE_UID] = placed.node_uid.as_str().into();
-    let labels = &mut pod["metadata"]["labels"];
-    labels[keys::CE_UUID] = placed.environment_uuid.as_str().into();
-    labels[keys::NODE_UID] = placed.node_uid.as_str().into();
-    pod["spec"]["nodeName"] = placed.node.as_str().into();
+    pod["metadata"]["labels"][keys::CE_UUID] = placed.environment_uuid.as_str().into();
+    if is_judged {
+        pod["metadata"]["annotations"][keys::NODE_UID] = placed.node_uid.as_str().into();
+        pod["metadata"]["labels"][keys::NODE_UID] = placed.node_uid.as_str().into();
+        pod["spec"]["nodeName"] = placed.node.as_str().into();
+    } else {
+        pod["metadata"]["annotations"][keys::HOLD] = placed.hold.join(",").into();
+        open(&mut pod["spec"], &placed.environment_uuid);
+    }
+}
+
+/// What kube-scheduler places is made when there is room for it, so that no gate keeps it.
+fn open(spec: &mut Value, environment_uuid: &str) {
+    let Value::Object(spec) = spec else { return };
+    spec.remove("schedulingGates");
+    spec.insert("nodeSelector".to_owned(), json!({keys::CE_UUID: environment_uuid}));
 }
 
 /// Kubernetes takes a volume without a source for an empty directory, which is not what anybody asked for.

@@ -37,6 +37,7 @@ fn placed() -> Placed {
         pod_uid: None,
         node: "node-1".into(),
         node_uid: "node-uid".into(),
+        hold: vec![],
         environment: "My-Eks-CE1".into(),
         environment_uuid: "ce-uuid".into(),
         trouble: None,
@@ -328,15 +329,34 @@ fn before_it_is_placed_it_has_its_shape_already() {
 }
 
 #[test]
-fn what_the_planner_does_not_judge_is_gated_and_names_no_node() {
+fn what_the_planner_does_not_judge_names_the_nodes_with_room_and_no_other() {
     let claim = json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]});
-    let pod = of(properties(&claim)).unwrap();
+    let hold = vec!["node-1".to_owned(), "node-2".to_owned()];
+    let chosen = Placed { node: String::new(), node_uid: String::new(), hold, ..placed() };
+    let made = Made {
+        id: id(),
+        attempt: 2,
+        placement: 1,
+        spec: &spec(properties(&claim)),
+        placed: Some(&chosen),
+        queue: &QueueFacts::unknown("My-Eks-JQ1"),
+        namespace: "my-aws-batch-namespace",
+        forbids_host_network: false,
+    };
+    let pod = build(&made).unwrap();
     assert!(!judged(&pod));
-    assert_eq!(pod["spec"].get("nodeName"), None, "the API server refuses gates together with a node");
-    assert_eq!(pod["spec"]["schedulingGates"], json!([{"name": keys::GATE}]));
-    assert_eq!(pod["spec"]["schedulerName"], "bulkhead-scheduler");
-    assert_eq!(pod["metadata"]["labels"], json!({keys::JOB_ID: JOB}));
-    let annotations = json!({keys::JOB_ID_RAW: JOB, keys::ATTEMPT: "2", keys::PLACEMENT: "1"});
+    let spec = &pod["spec"];
+    assert_eq!((spec.get("nodeName"), spec.get("schedulingGates")), (None, None), "nothing keeps kube-scheduler");
+    assert_eq!(spec["schedulerName"], "bulkhead-scheduler");
+    assert_eq!(spec["nodeSelector"], json!({keys::CE_UUID: "ce-uuid"}));
+    assert_eq!(pod["metadata"]["labels"], json!({keys::JOB_ID: JOB, keys::CE_UUID: "ce-uuid"}));
+    let annotations = json!({
+        keys::JOB_ID_RAW: JOB,
+        keys::ATTEMPT: "2",
+        keys::PLACEMENT: "1",
+        keys::COMPUTE_ENVIRONMENT: "My-Eks-CE1",
+        keys::HOLD: "node-1,node-2",
+    });
     assert_eq!(pod["metadata"]["annotations"], annotations);
 }
 

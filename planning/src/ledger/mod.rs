@@ -177,6 +177,11 @@ impl Ledger {
         self.run(id, Happened::Outside(Event::Dispatched(placed)), now);
     }
 
+    /// The plan has room on other nodes for a job of which kube-scheduler has not chosen the node yet.
+    pub fn held(&mut self, id: JobId, nodes: &[String], environment_uuid: &str, now: Timestamp) {
+        self.run(id, Happened::Outside(Event::Held { nodes, environment_uuid }), now);
+    }
+
     /// The plan says why a job waits.
     pub fn explained(&mut self, id: JobId, reason: Option<&str>, now: Timestamp) {
         self.run(id, Happened::Outside(Event::Explained(reason)), now);

@@ -3,7 +3,7 @@
 //! Invariant: nothing of a pod is let go before its outcome is stored, and every pod that is nobody's goes in the end. All duties may
 //! be repeated.
 
-use model::job::{JobRecord, PodFacts, StopKind};
+use model::job::{JobRecord, Placed, PodFacts, StopKind};
 use model::status::JobState;
 
 use super::placed;
@@ -17,6 +17,8 @@ pub enum Duty {
     Create,
     /// Ask for its deletion, with the usual 30 seconds to end.
     Delete,
+    /// Tell kube-scheduler's extender among which nodes it may choose now.
+    Hold,
     /// Take our finalizer off: its outcome is stored, or nobody wants it.
     Release,
 }
@@ -30,7 +32,12 @@ pub fn duty(record: &JobRecord, pod: Option<&PodFacts>) -> Duty {
     let runs = !pod.ended() && pod.deleting.is_none();
     if is_current(record, pod) {
         let stops = record.stop.as_ref().is_some_and(|stop| stop.kind != StopKind::Cancel);
-        return if stops && runs { Duty::Delete } else { Duty::Nothing };
+        let is_held = |placed: &Placed| placed.node.is_empty() && placed.hold != pod.hold;
+        return match stops {
+            true if runs => Duty::Delete,
+            false if runs && record.placed.as_ref().is_some_and(is_held) => Duty::Hold,
+            _ => Duty::Nothing,
+        };
     }
     duty_of_stranger(pod)
 }

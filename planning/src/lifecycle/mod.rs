@@ -22,6 +22,7 @@ use model::job::{Attempt, JobRecord, Placed, PodFacts, Spec, Stop};
 use model::status::JobState;
 
 pub use duty::{Duty, duty, duty_of_stranger};
+pub use trouble::hopeless;
 
 /// What happened to a job.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +40,13 @@ pub enum Event<'a> {
     Explained(Option<&'a str>),
     /// There is room for it, here.
     Dispatched(&'a Placed),
+    /// There is room elsewhere for its pod, of which kube-scheduler has not chosen the node yet.
+    Held {
+        /// Names of all nodes among which it may choose now.
+        nodes: &'a [String],
+        /// UUID of their environment.
+        environment_uuid: &'a str,
+    },
     /// A pod that says it is of this job. If a pod is seen and its node is gone too, this comes first.
     PodSeen(&'a PodFacts),
     /// There is no pod of the name that is stored.

@@ -16,6 +16,9 @@ const OVERDUE: u32 = 120;
 pub(super) fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestamp) -> Option<Transition> {
     let placed = record.placed.as_ref()?;
     match event {
+        Event::Held { nodes, environment_uuid } if placed.node.is_empty() => {
+            Some(held(record, placed, spec, nodes, environment_uuid, now))
+        }
         Event::PodSeen(facts) if is_of(record, placed, facts) => seen(record, placed, spec, facts, now),
         Event::PodGone => gone(record, placed, spec, now),
         Event::NodeGone { instance } => {
@@ -58,12 +61,30 @@ fn seen(record: &JobRecord, placed: &Placed, spec: &Spec, facts: &PodFacts, now:
     Some(JobRecord { state, reason: trouble, started, placed: Some(placed), ..record.clone() }.into())
 }
 
+/// Other nodes to choose among. The pod's selector names its environment, so for nodes of another one it is made anew.
+fn held(
+    record: &JobRecord,
+    placed: &Placed,
+    spec: &Spec,
+    nodes: &[String],
+    environment_uuid: &str,
+    now: Timestamp,
+) -> Transition {
+    if environment_uuid != placed.environment_uuid {
+        let verdict = Verdict::Elsewhere(texts::joined(texts::NO_NODE_LEFT, Some(&placed.environment)));
+        return end(record, placed, spec, None, verdict, now);
+    }
+    let placed = Placed { hold: nodes.to_vec(), ..placed.clone() };
+    JobRecord { placed: Some(placed), ..record.clone() }.into()
+}
+
 /// What its pod tells about the place. Where kube-scheduler chose another node than the plan had in mind, that node's UID is not known.
 fn found(placed: &Placed, facts: &PodFacts) -> Placed {
     let mut placed = Placed { pod_uid: Some(facts.uid.clone()), ..placed.clone() };
     if let Some(node) = facts.node.as_ref().filter(|node| **node != placed.node) {
         placed.node.clone_from(node);
         placed.node_uid.clear();
+        placed.hold.clear();
     }
     placed
 }

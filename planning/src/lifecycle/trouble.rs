@@ -3,7 +3,8 @@
 //! Invariant: what a container normally waits for is no trouble; a kubelet that tries again and again to pull an image alternates
 //! between two reasons and gives one text.
 
-use model::job::{ContainerState, PodFacts};
+use jiff::{SignedDuration, Timestamp};
+use model::job::{ContainerState, PodFacts, Stop, StopKind};
 
 use super::texts;
 
@@ -25,11 +26,32 @@ const BACK_OFF: &str = "Back-off pulling image \"";
 
 /// Why the first container that does not start does not; `stored` is what was found before.
 pub(super) fn of_pod(facts: &PodFacts, stored: Option<&str>) -> Option<String> {
+    if let Some(message) = facts.unschedulable.as_deref().filter(|_| facts.node.is_none()) {
+        return Some(texts::joined(texts::UNSCHEDULABLE, Some(message)));
+    }
+    if let Some(unmounted) = facts.unmounted.as_ref().filter(|_| !has_begun(facts)) {
+        return Some(texts::joined(texts::NOT_MOUNTED, Some(&unmounted.message)));
+    }
     let found = facts.init_containers.iter().chain(&facts.containers).find_map(|container| of(&container.state))?;
     // The back-off of older kubelets forgets the error, which came once between two of them.
     let forgets = found.starts_with(&format!("{}: {BACK_OFF}", texts::CANNOT_PULL));
     let pull = stored.filter(|stored| forgets && stored.starts_with(texts::CANNOT_PULL));
     Some(pull.map_or(found, ToOwned::to_owned))
+}
+
+/// Whether any container, init containers included, was started: then its volumes are mounted.
+fn has_begun(facts: &PodFacts) -> bool {
+    let all = facts.init_containers.iter().chain(&facts.containers);
+    all.into_iter().any(|container| !matches!(container.state, ContainerState::Waiting { .. }))
+}
+
+/// The end of a job of which a volume cannot be mounted for `patience`. AWS Batch ends such a job, too
+/// (<https://docs.aws.amazon.com/batch/latest/userguide/batch-eks-job-stuck-in-starting.html>).
+pub fn hopeless(facts: &PodFacts, patience: SignedDuration, now: Timestamp) -> Option<Stop> {
+    let unmounted = facts.unmounted.as_ref().filter(|_| !has_begun(facts) && !facts.ended())?;
+    let is_over = now.duration_since(unmounted.since) >= patience;
+    let reason = || texts::joined(texts::NOT_MOUNTED, Some(&unmounted.message));
+    is_over.then(|| Stop { kind: StopKind::Hopeless, reason: reason() })
 }
 
 /// Why a container does not start.

@@ -18,10 +18,11 @@ use cluster::fault::{self, Point};
 use jiff::{SignedDuration, Timestamp};
 use model::job::{Door, JobId, Placed, PodFacts};
 use model::names;
-use model::plan::{Dispatch, QueueCounts};
+use model::plan::{Dispatch, Hold, QueueCounts};
 use model::snapshot::Snapshot;
 use model::status::{JobState, Reason};
-use planning::ledger::Ledger;
+use planning::ledger::{Ledger, Live};
+use planning::lifecycle;
 use records::{Request, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -39,6 +40,8 @@ pub struct Limits {
     pub finished_pod_ttl: SignedDuration,
     /// How long the record of a job stays after its end.
     pub retention: SignedDuration,
+    /// A job of which a volume cannot be mounted for this long is ended.
+    pub mount_patience: SignedDuration,
 }
 
 impl Default for Limits {
@@ -47,6 +50,7 @@ impl Default for Limits {
             window: 2_000,
             finished_pod_ttl: SignedDuration::from_mins(10),
             retention: SignedDuration::from_hours(7 * 24),
+            mount_patience: SignedDuration::from_mins(10),
         }
     }
 }
@@ -128,9 +132,9 @@ impl ApiDoor {
         }
         let Some(open) = &mut self.open else { return true };
         let read = open.take_in(context, now).await;
-        open.observe(context, now);
+        open.observe(context, self.limits.mount_patience, now);
         open.ledger.tick(now);
-        units::add(&open.ledger, &open.pods, snapshot, self.limits.window, now);
+        units::add(&open.ledger, &open.pods, &open.deeds, snapshot, self.limits.window, now);
         read
     }
 
@@ -160,6 +164,9 @@ impl ApiDoor {
         open.explain(decided.explain, now);
         for dispatch in decided.dispatch {
             open.dispatched(context, dispatch, now);
+        }
+        for hold in decided.hold {
+            open.held(context, hold, now);
         }
         if open.rests() {
             return false;
@@ -197,6 +204,8 @@ pub(crate) struct Decided<'a> {
     pub(crate) snapshot: &'a Snapshot,
     /// Those that get a node.
     pub(crate) dispatch: &'a [Dispatch],
+    /// Those for which kube-scheduler chooses one.
+    pub(crate) hold: &'a [Hold],
     /// Why others wait.
     pub(crate) explain: &'a [(JobId, Reason)],
 }
@@ -270,19 +279,22 @@ impl Open {
     }
 
     /// Takes in what the cluster shows of the pods.
-    fn observe(&mut self, context: &Context, now: Timestamp) {
+    fn observe(&mut self, context: &Context, mount_patience: SignedDuration, now: Timestamp) {
         self.pods = context.index.attempts();
         for pod in &self.pods {
             self.ledger.seen(pod, now);
+            if let Some(stop) = lifecycle::hopeless(pod, mount_patience, now) {
+                self.ledger.stop(pod.job, &stop, now);
+            }
         }
         let here: HashSet<&str> = self.pods.iter().map(|pod| pod.name.as_str()).collect();
         let placed: Vec<(JobId, Placed)> =
             self.ledger.placed().filter_map(|live| Some((live.record.id, live.record.placed.clone()?))).collect();
         for (id, placed) in placed {
             let node = context.index.node(&placed.node);
-            // Where kube-scheduler chose the node its UID is not known.
+            // Where kube-scheduler chose the node its UID is not known, and until then not even its name.
             let other = |uid: &str| !placed.node_uid.is_empty() && uid != placed.node_uid;
-            if node.is_none_or(|record| other(&record.node.uid)) {
+            if !placed.node.is_empty() && node.is_none_or(|record| other(&record.node.uid)) {
                 let instance = context.index.batch_node(&placed.node).and_then(|node| node.status?.instance_id);
                 self.ledger.node_gone(id, instance.as_deref().unwrap_or(&placed.node), now);
             } else if placed.pod_uid.is_some() && !here.contains(placed.pod_name.as_str()) {
@@ -293,18 +305,28 @@ impl Open {
 
     fn dispatched(&mut self, context: &Context, dispatch: &Dispatch, now: Timestamp) {
         let Some(live) = dispatch.record.and_then(|id| self.ledger.get(id)) else { return };
-        let record = &live.record;
         let placed = Placed {
-            pod_name: names::pod_name(record.id, record.attempt, record.placement),
-            namespace: units::namespace(context, live.spec.namespace.as_deref(), &dispatch.environment),
-            pod_uid: None,
             node: dispatch.node.clone(),
             node_uid: dispatch.node_uid.clone(),
-            environment: dispatch.environment.clone(),
             environment_uuid: dispatch.environment_uuid.clone(),
-            trouble: None,
+            ..placed_in(context, live, &dispatch.environment)
         };
-        self.ledger.dispatched(record.id, &placed, now);
+        self.ledger.dispatched(live.record.id, &placed, now);
+    }
+
+    fn held(&mut self, context: &Context, hold: &Hold, now: Timestamp) {
+        let Some(live) = hold.record.and_then(|id| self.ledger.get(id)) else { return };
+        let id = live.record.id;
+        if live.record.placed.is_some() {
+            self.ledger.held(id, &hold.nodes, &hold.environment_uuid, now);
+            return;
+        }
+        let placed = Placed {
+            hold: hold.nodes.clone(),
+            environment_uuid: hold.environment_uuid.clone(),
+            ..placed_in(context, live, &hold.environment)
+        };
+        self.ledger.dispatched(id, &placed, now);
     }
 
     /// Stores what has changed. False: the store did not take all of it, and the rest is kept.
@@ -350,6 +372,22 @@ impl Open {
         if all {
             self.explained = Some(now);
         }
+    }
+}
+
+/// A place in an environment (AWS name), on no node yet.
+fn placed_in(context: &Context, live: &Live, environment: &str) -> Placed {
+    let record = &live.record;
+    Placed {
+        pod_name: names::pod_name(record.id, record.attempt, record.placement),
+        namespace: units::namespace(context, live.spec.namespace.as_deref(), environment),
+        pod_uid: None,
+        node: String::new(),
+        node_uid: String::new(),
+        hold: Vec::new(),
+        environment: environment.to_owned(),
+        environment_uuid: String::new(),
+        trouble: None,
     }
 }
 

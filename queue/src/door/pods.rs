@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{ApiResource, Status};
-use model::job::{ContainerState, JobId, JobRecord, PodFacts, Spec};
+use model::job::{ContainerState, JobId, JobRecord, Placed, PodFacts, Spec};
 use model::keys;
 use planning::admission::policy::NamespaceFacts;
 use planning::api_pod::{self, Made};
@@ -41,6 +41,7 @@ pub(super) struct Deeds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum What {
     Made,
+    Held,
     Deleted,
     LetGo,
 }
@@ -80,6 +81,13 @@ impl Deeds {
         true
     }
 
+    /// Whether kube-scheduler was given other nodes for a pod a moment ago: longer than it takes to try them
+    /// (`podMaxBackoffSeconds` in its configuration).
+    pub(super) fn held_lately(&self, pod: &str, now: Timestamp) -> bool {
+        let last = self.done.get(&(pod.to_owned(), What::Held));
+        last.is_some_and(|last| now.duration_since(*last) < PATIENCE)
+    }
+
     fn forget(&mut self, pod: &str, what: What) {
         self.done.remove(&(pod.to_owned(), what));
     }
@@ -100,12 +108,13 @@ impl Open {
         self.deeds.clean(now);
         let Some(strangers) = self.strangers().await else { return false };
         let pods = std::mem::take(&mut self.pods);
-        let (mut unwanted, mut lets_go, mut old) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut unwanted, mut lets_go, mut old, mut held) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for pod in pods.iter().filter(|pod| !strangers.contains(&pod.job)) {
             match self.duty_of(pod) {
                 Duty::Delete if unwanted.len() < MOST && self.deeds.begin(&pod.name, What::Deleted, now) => {
                     unwanted.push(pod);
                 }
+                Duty::Hold if self.deeds.begin(&pod.name, What::Held, now) => held.push(pod),
                 Duty::Release if lets_go.len() < MOST && self.deeds.begin(&pod.name, What::LetGo, now) => {
                     lets_go.push(pod);
                 }
@@ -122,12 +131,17 @@ impl Open {
         }
         let here: HashMap<&str, &PodFacts> = pods.iter().map(|pod| (pod.name.as_str(), pod)).collect();
         let missing = self.missing(&here, now);
-        let (deleted, gone, made) = tokio::join!(
+        let held = held
+            .into_iter()
+            .filter_map(|pod| Some((pod, self.ledger.get(pod.job)?.record.placed.clone()?)))
+            .collect::<Vec<_>>();
+        let (deleted, gone, widened, made) = tokio::join!(
             together(unwanted.into_iter().chain(old).map(|pod| delete(context, pod).boxed()).collect()),
             together(lets_go.into_iter().map(|pod| let_go(context, pod).boxed()).collect()),
+            together(held.iter().map(|(pod, placed)| hold(context, pod, placed).boxed()).collect()),
             self.make(context, missing, now),
         );
-        made && deleted.into_iter().chain(gone).all(|done| done)
+        made && deleted.into_iter().chain(gone).chain(widened).all(|done| done)
     }
 
     /// Jobs of running pods that the store knows nothing of: it is the wrong one, or an old copy. They are left alone. `None`: it cannot
@@ -298,6 +312,17 @@ async fn delete(context: &Context, pod: &PodFacts) -> bool {
     let only_this = Preconditions { uid: Some(pod.uid.clone()), resource_version: None };
     let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
     settled("delete", pod, pods.delete(&pod.name, &params).await.map(drop))
+}
+
+/// Says among which nodes kube-scheduler may choose now.
+async fn hold(context: &Context, pod: &PodFacts, placed: &Placed) -> bool {
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &pod.namespace);
+    let patch = json!({"metadata": {"uid": pod.uid, "annotations": {keys::HOLD: placed.hold.join(",")}}});
+    settled(
+        "widen the choice for",
+        pod,
+        pods.patch(&pod.name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop),
+    )
 }
 
 async fn let_go(context: &Context, pod: &PodFacts) -> bool {

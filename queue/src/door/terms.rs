@@ -44,19 +44,27 @@ impl Terms {
     }
 }
 
-/// What of a job matters before its pod is made; of the pod only what it requests.
+/// What of a job matters before its pod is made; of the pod only what it requests, and that it has volumes by which its node is chosen.
 fn lean(spec: &Spec) -> Spec {
     let containers = |list: &str| -> Vec<Value> {
         let all = spec.pod.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let one = |(index, container): (usize, &Value)| json!({"name": format!("c{index}"), "image": "-", "resources": container.get("resources")});
         all.iter().enumerate().map(one).collect()
     };
+    let claim = |volume: &&Value| volume.get("persistentVolumeClaim").is_some_and(|claim| !claim.is_null());
+    let volumes = spec.pod.get("volumes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let claims: Vec<Value> = volumes
+        .iter()
+        .find(claim)
+        .map(|_| json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}))
+        .into_iter()
+        .collect();
     Spec {
         name: String::new(),
         definition: String::new(),
         parameters: BTreeMap::new(),
         tags: BTreeMap::new(),
-        pod: json!({"containers": containers("containers"), "initContainers": containers("initContainers")}),
+        pod: json!({"containers": containers("containers"), "initContainers": containers("initContainers"), "volumes": claims}),
         ..spec.clone()
     }
 }
@@ -75,11 +83,13 @@ fn shape_of(queue: &QueueFacts, spec: &Spec) -> Shape {
         namespace: "default",
         forbids_host_network: false,
     };
-    let pod = api_pod::build(&made).ok().and_then(|pod| serde_json::from_value::<Pod>(pod).ok());
+    let built = api_pod::build(&made).ok();
+    let judged = built.as_ref().is_none_or(api_pod::judged);
+    let pod = built.and_then(|pod| serde_json::from_value::<Pod>(pod).ok());
     let Some(pod) = pod else { return Shape { judged: true, ..Shape::default() } };
     let mut problems = Problems::new();
     let requests = Requests::of_pod(&pod, &mut problems).effective(&Resources::default());
-    pod.spec.as_ref().map_or_else(Shape::default, |spec| shape::shape(spec, requests, true))
+    pod.spec.as_ref().map_or_else(Shape::default, |spec| shape::shape(spec, requests, judged))
 }
 
 #[cfg(test)]
@@ -116,6 +126,17 @@ mod tests {
             assert_eq!(shape.requests, Resources::new(250, 64 << 20).with("pods", 1), "{array_size:?}");
             assert!(shape.judged && !shape.tolerations.is_empty());
         }
+    }
+
+    #[test]
+    fn only_kube_scheduler_judges_where_a_claim_can_be_had() {
+        let with = |volume: Value| {
+            let mut spec = spec(None);
+            spec.pod["volumes"] = json!([volume]);
+            shape_of(&QueueFacts::unknown("q"), &lean(&spec)).judged
+        };
+        assert!(with(json!({"name": "a", "emptyDir": {}})));
+        assert!(!with(json!({"name": "a", "persistentVolumeClaim": {"claimName": "data"}})));
     }
 
     #[test]

@@ -2,37 +2,52 @@
 //!
 //! Invariant: a pod that the watch shows already counts once. Does not decide.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use cluster::index::Index;
 use jiff::Timestamp;
-use model::job::PodFacts;
+use model::job::{Placed, PodFacts};
 use model::names;
-use model::snapshot::{ObjectKey, Place, Snapshot, Unit};
+use model::snapshot::{Node, ObjectKey, Place, Snapshot, Unit};
 use model::status::JobState;
 use planning::admission::pod::QueueFacts;
 use planning::ledger::{Ledger, Live};
 
+use super::pods::Deeds;
 use crate::cycle::Context;
 
 /// Where pods go that neither job nor environment sends anywhere.
 const NAMESPACE: &str = "default";
 
 /// Puts the API's jobs into a snapshot.
-pub(super) fn add(ledger: &Ledger, pods: &[PodFacts], snapshot: &mut Snapshot, window: usize, now: Timestamp) {
+pub(super) fn add(
+    ledger: &Ledger,
+    pods: &[PodFacts],
+    deeds: &Deeds,
+    snapshot: &mut Snapshot,
+    window: usize,
+    now: Timestamp,
+) {
     let queue_of = |aws_name: &str| {
         let known = snapshot.queues.iter().find(|queue| queue.aws_name == aws_name);
         known.map_or_else(|| names::object_name(aws_name), |queue| queue.name.clone())
     };
     let mut units: Vec<Unit> =
         ledger.waiting(window, now).map(|live| unit(live, queue_of(&live.spec.queue), Place::Waiting)).collect();
-    let seen: HashSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+    let seen: HashMap<&str, &PodFacts> = pods.iter().map(|pod| (pod.name.as_str(), pod)).collect();
     for live in ledger.placed() {
         let Some(placed) = &live.record.placed else { continue };
+        if placed.node.is_empty() {
+            let refused = seen.get(placed.pod_name.as_str()).is_some_and(|pod| is_refused(placed, pod, deeds, now));
+            keep(&mut snapshot.nodes, &placed.hold, refused);
+            let place = Place::Held { nodes: placed.hold.clone(), refused };
+            units.push(unit(live, queue_of(&live.spec.queue), place));
+            continue;
+        }
         let running = live.record.state == JobState::Running;
         let place = Place::Bound { node: placed.node.clone(), running };
         units.push(unit(live, queue_of(&live.spec.queue), place));
-        if !seen.contains(placed.pod_name.as_str())
+        if !seen.contains_key(placed.pod_name.as_str())
             && let Some(node) = snapshot.nodes.iter_mut().find(|node| node.name == placed.node)
         {
             node.used.add(&live.shape.requests);
@@ -41,6 +56,21 @@ pub(super) fn add(ledger: &Ledger, pods: &[PodFacts], snapshot: &mut Snapshot, w
         }
     }
     snapshot.units.append(&mut units);
+}
+
+/// Whether kube-scheduler has found no node for a pod among those that it may choose now. It does not say which choice it refused, so one
+/// that was widened a moment ago counts as not tried.
+fn is_refused(placed: &Placed, pod: &PodFacts, deeds: &Deeds, now: Timestamp) -> bool {
+    pod.unschedulable.is_some() && pod.hold == placed.hold && !deeds.held_lately(&pod.name, now)
+}
+
+/// Nodes on which room is held are not idle; of those that kube-scheduler refused only the first is kept.
+fn keep(nodes: &mut [Node], held: &[String], refused: bool) {
+    let kept = held.iter().filter(|name| nodes.iter().any(|node| node.name == **name));
+    let kept: Vec<&String> = kept.take(if refused { 1 } else { held.len() }).collect();
+    for node in nodes.iter_mut().filter(|node| kept.contains(&&node.name)) {
+        node.idle_since = None;
+    }
 }
 
 fn unit(live: &Live, queue: String, place: Place) -> Unit {

@@ -28,6 +28,7 @@ pub(super) async fn everything_reads_back(store: Store) {
             pod_uid: Some("u".to_owned()),
             node: "node".to_owned(),
             node_uid: "n".to_owned(),
+            hold: vec![],
             environment: "e".to_owned(),
             environment_uuid: "eu".to_owned(),
             trouble: None,

@@ -1,5 +1,5 @@
 //! What an installation in a local cluster has besides the manifest: a volume, because nothing there provides any, and arguments of the
-//! controller that open the API to the cluster's own bridge and name the local node provider.
+//! controller that open the API to the cluster's own bridge, name the local node provider, and shorten what tests wait for.
 //!
 //! Invariant: nothing else differs from what users install.
 
@@ -32,7 +32,9 @@ pub(super) fn volume(cluster: &Cluster) -> Result<String> {
 pub(super) fn arguments(manifest: &str, provider: &str) -> Result<String> {
     let plain = "args: [controller, ";
     ensure!(manifest.contains(plain), "the manifest does not start the controller with `{plain}`");
-    let more = format!("{plain}--insecure-listen, \"0.0.0.0:{PORT}\", --default-provider, \"external={provider}\", ");
+    let more = format!(
+        "{plain}--insecure-listen, \"0.0.0.0:{PORT}\", --default-provider, \"external={provider}\", --mount-patience, 20s, "
+    );
     Ok(manifest.replace(plain, &more))
 }
 

@@ -3,6 +3,7 @@
 mod children;
 mod duties;
 mod ends;
+mod given;
 mod properties;
 mod stops;
 mod table;
@@ -59,10 +60,17 @@ fn placed(record: &JobRecord) -> Placed {
         pod_uid: None,
         node: "node-1".into(),
         node_uid: "node-uid".into(),
+        hold: vec![],
         environment: "CE".into(),
         environment_uuid: "ce-uuid".into(),
         trouble: None,
     }
+}
+
+/// The place of a job of which kube-scheduler chooses the node.
+fn given(record: &JobRecord) -> Placed {
+    let hold = vec!["node-1".to_owned(), "node-2".to_owned()];
+    Placed { node: String::new(), node_uid: String::new(), hold, ..placed(record) }
 }
 
 /// A job in this state; its pod has been seen, and RUNNING began at 10 s.
@@ -89,6 +97,9 @@ fn pod(record: &JobRecord) -> PodFacts {
         namespace: "ns".into(),
         uid: "uid".into(),
         node: Some("node-1".into()),
+        hold: vec![],
+        unschedulable: None,
+        unmounted: None,
         phase: PodPhase::Pending,
         reason: None,
         message: None,

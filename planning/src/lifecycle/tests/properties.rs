@@ -13,6 +13,10 @@ enum Draft {
     DependencyFailed,
     Explained(Option<&'static str>),
     Dispatched,
+    /// kube-scheduler chooses.
+    Given,
+    /// Other nodes to choose among, in this environment or another.
+    Held(bool),
     /// What the pod shows, and whether it is of the current placement.
     PodSeen(Box<PodFacts>, bool),
     PodGone,
@@ -55,6 +59,8 @@ fn draft() -> impl Strategy<Value = Draft> {
         1 => Just(Draft::DependencyFailed),
         1 => prop::sample::select(&[None, Some("full")][..]).prop_map(Draft::Explained),
         8 => Just(Draft::Dispatched),
+        4 => Just(Draft::Given),
+        3 => any::<bool>().prop_map(Draft::Held),
         9 => (facts(), prop::bool::weighted(0.9)).prop_map(|(facts, current)| Draft::PodSeen(Box::new(facts), current)),
         1 => Just(Draft::PodGone),
         2 => Just(Draft::NodeGone),
@@ -65,7 +71,7 @@ fn draft() -> impl Strategy<Value = Draft> {
 
 /// Sends the event that a draft means for this job, twice.
 fn send(record: &JobRecord, spec: &Spec, draft: &Draft, now: Timestamp) -> Option<Transition> {
-    let (place, asked);
+    let (place, asked, nodes);
     let mut facts = pod(record);
     let event = match draft {
         Draft::Considered(waits) => Event::Considered { waits: *waits },
@@ -75,6 +81,14 @@ fn send(record: &JobRecord, spec: &Spec, draft: &Draft, now: Timestamp) -> Optio
         Draft::Dispatched => {
             place = placed(record);
             Event::Dispatched(&place)
+        }
+        Draft::Given => {
+            place = given(record);
+            Event::Dispatched(&place)
+        }
+        Draft::Held(here) => {
+            nodes = ["other".to_owned()];
+            Event::Held { nodes: &nodes, environment_uuid: if *here { "ce-uuid" } else { "other" } }
         }
         Draft::PodSeen(seen, current) => {
             facts = PodFacts { name: facts.name, attempt: facts.attempt, placement: facts.placement, ..*seen.clone() };

@@ -1,0 +1,62 @@
+//! What a kubelet reports when it cannot mount a volume of a pod.
+//!
+//! Invariant: a report that is repeated stays the same. Does not know whose pod it is, nor whether it runs by now.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event;
+use model::job::Unmounted;
+
+/// Reason of the Events in question (`FailedMountVolume` in
+/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/events/event.go>). A volume that cannot be attached is reported so, too,
+/// when the kubelet has waited for it.
+pub const REASON: &str = "FailedMount";
+
+/// UID of the pod of which an Event reports that a volume cannot be mounted, and what it says; `None`: it reports something else.
+pub fn unmounted(event: &Event) -> Option<(String, Unmounted)> {
+    let about = &event.involved_object;
+    if event.reason.as_deref() != Some(REASON) || about.kind.as_deref() != Some("Pod") {
+        return None;
+    }
+    let first = event.first_timestamp.as_ref().map(|time| time.0);
+    let once = event.event_time.as_ref().map(|time| time.0);
+    let made = event.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let since: Timestamp = [first, once, made].into_iter().flatten().min()?;
+    let message = event.message.as_deref().unwrap_or_default().trim().to_owned();
+    Some((about.uid.clone()?, Unmounted { since, message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// What an Event says after a member of it, by its path, was changed.
+    #[track_caller]
+    fn check(path: &str, value: Value, expect: Option<(&str, &str)>) {
+        let mut event = json!({
+            "metadata": {"name": "e", "namespace": "n", "creationTimestamp": "2026-11-01T12:00:05Z"},
+            "involvedObject": {"kind": "Pod", "name": "p", "namespace": "n", "uid": "u"},
+            "reason": "FailedMount", "message": "no such claim ",
+            "firstTimestamp": "2026-11-01T12:00:05Z", "lastTimestamp": "2026-11-01T12:09:00Z", "count": 9,
+        });
+        *event.pointer_mut(path).unwrap() = value;
+        let found = unmounted(&serde_json::from_value(event).unwrap());
+        let found = found.as_ref().map(|(pod, it)| (pod.as_str(), it.message.as_str(), it.since));
+        let since = "2026-11-01T12:00:05Z".parse().unwrap();
+        assert_eq!(found, expect.map(|(pod, message)| (pod, message, since)), "{path}");
+    }
+
+    #[test]
+    fn a_report_about_a_pod_says_since_when() {
+        check("/count", json!(10), Some(("u", "no such claim")));
+        check("/firstTimestamp", Value::Null, Some(("u", "no such claim")));
+        check("/message", Value::Null, Some(("u", "")));
+    }
+
+    #[test]
+    fn other_events_say_nothing() {
+        check("/reason", json!("Failed"), None);
+        check("/involvedObject/kind", json!("Node"), None);
+        check("/involvedObject/uid", Value::Null, None);
+    }
+}
