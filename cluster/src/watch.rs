@@ -10,7 +10,7 @@ use api::{BatchNode, ComputeEnvironment, JobQueue};
 use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event as CoreEvent, Node, Pod};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, Namespace, Node, Pod};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher as watch;
 use kube::runtime::watcher::{self, Config, Event};
@@ -37,6 +37,7 @@ pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks:
     watches.spawn::<ComputeEnvironment>(Config::default());
     watches.spawn::<JobQueue>(Config::default());
     watches.spawn::<BatchNode>(Config::default());
+    watches.spawn::<Namespace>(Config::default());
     let refused = format!("reason={},involvedObject.kind=Job", api::convert::refusal::REASON);
     watches.spawn::<CoreEvent>(Config::default().fields(&refused));
     let unmounted = format!("reason={},involvedObject.kind=Pod", api::convert::mount::REASON);

@@ -62,6 +62,8 @@ pub struct Environment {
     pub uuid: String,
     /// Whether it takes work.
     pub enabled: bool,
+    /// Why nothing can be placed in it, although it takes work: it is INVALID.
+    pub problem: Option<String>,
     /// How it is scaled; `None`: UNMANAGED.
     pub scaling: Option<Scaling>,
 }

@@ -63,6 +63,9 @@ pub enum Code {
     /// All of the queue's environments are disabled.
     #[serde(rename = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_DISABLED")]
     EnvironmentDisabled,
+    /// None of the queue's environments can be used as it is.
+    #[serde(rename = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_INVALID")]
+    EnvironmentInvalid,
     /// The limit of the environments is too low for one unit.
     #[serde(rename = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE")]
     MaxResource,
@@ -110,6 +113,7 @@ impl Code {
             Self::QueueDisabled => "MISCONFIGURATION:JOB_QUEUE_DISABLED",
             Self::EnvironmentNotFound => "MISCONFIGURATION:COMPUTE_ENVIRONMENT_NOT_FOUND",
             Self::EnvironmentDisabled => "MISCONFIGURATION:COMPUTE_ENVIRONMENT_DISABLED",
+            Self::EnvironmentInvalid => "MISCONFIGURATION:COMPUTE_ENVIRONMENT_INVALID",
             Self::MaxResource => "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
             Self::ResourceRequirement => "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
             Self::MaxVcpus => "LIMIT:MAX_VCPUS",

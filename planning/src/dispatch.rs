@@ -108,7 +108,10 @@ impl<'a> Cycle<'a> {
             match found {
                 None => Err(Note::not_found(name)),
                 Some((_, environment)) if !environment.enabled => Err(Note::disabled(&environment.aws_name)),
-                Some((index, _)) => Ok(index),
+                Some((index, environment)) => match &environment.problem {
+                    Some(problem) => Err(Note::invalid(&environment.aws_name, problem)),
+                    None => Ok(index),
+                },
             }
         };
         queue.environments.iter().map(find).collect()

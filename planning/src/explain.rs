@@ -33,6 +33,10 @@ impl Note {
         Self::new(Code::EnvironmentDisabled, format!("compute environment {environment} is DISABLED"))
     }
 
+    pub(crate) fn invalid(environment: &str, problem: &str) -> Self {
+        Self::new(Code::EnvironmentInvalid, format!("compute environment {environment} is INVALID: {problem}"))
+    }
+
     pub(crate) fn provider(environment: &str, message: &str) -> Self {
         Self::new(Code::ProviderError, format!("compute environment {environment}: {message}"))
     }

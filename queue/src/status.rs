@@ -106,7 +106,8 @@ fn environment_status(environment: &Environment, snapshot: &Snapshot) -> Compute
         retiring: count(Stage::Going).unwrap_or(u32::MAX).max(u32::try_from(retiring.len()).unwrap_or(u32::MAX)),
     };
     let milli: i64 = machines.iter().map(|machine| machine.milli_vcpus).sum();
-    let problem = environment.scaling.as_ref().and_then(|scaling| scaling.offers.as_ref().err().cloned());
+    let offers = environment.scaling.as_ref().and_then(|scaling| scaling.offers.as_ref().err());
+    let problem = environment.problem.as_ref().or(offers).cloned();
     let unmanaged = environment.scaling.is_none();
     ComputeEnvironmentStatus {
         uuid: Some(environment.uuid.clone()),
@@ -135,6 +136,24 @@ mod tests {
         assert_eq!(later, [now + MIN_INTERVAL]);
         assert!(shown.is_due("ce/a", now + MIN_INTERVAL, &mut later));
         assert!(shown.is_due("ce/b", now, &mut later));
+    }
+
+    #[test]
+    fn an_environment_that_cannot_be_used_is_invalid() {
+        let environment = |problem: Option<&str>| Environment {
+            name: "ce".into(),
+            aws_name: "CE".into(),
+            uuid: "u".into(),
+            enabled: true,
+            problem: problem.map(str::to_owned),
+            scaling: None,
+        };
+        let status = |problem| {
+            let status = environment_status(&environment(problem), &Snapshot::default());
+            (status.status, status.status_reason.unwrap_or_default())
+        };
+        assert_eq!(status(None), (Some(Validity::Valid), "ComputeEnvironment Healthy".to_owned()));
+        assert_eq!(status(Some("no namespace")), (Some(Validity::Invalid), "no namespace".to_owned()));
     }
 
     #[test]

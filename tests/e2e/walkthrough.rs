@@ -33,6 +33,12 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             run: |fixture| Box::pin(walk_through(fixture)),
         },
         Scenario {
+            name: "an environment whose namespace does not exist is INVALID, says what to do, and is used once that is done",
+            short: "nons",
+            local_only: true,
+            run: |fixture| Box::pin(without_namespace(fixture)),
+        },
+        Scenario {
             name: "a Job made with kubectl in a queue's namespace is listed by the AWS CLI and by `bulkhead jobs`",
             short: "both",
             local_only: true,
@@ -54,6 +60,34 @@ async fn walk_through(fixture: &Fixture) -> Result<()> {
         ("the job without image", Box::pin(without_image(fixture, &aws))),
     ])
     .await
+}
+
+async fn without_namespace(fixture: &Fixture) -> Result<()> {
+    let (aws, namespace) = (Aws::of(&fixture.world).await?, fixture.named("ns"));
+    fixture.owns_namespace(&namespace);
+    let environment = fixture.unmanaged_in("ce", &namespace).await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    fixture.ends_jobs_of(&queue);
+    fixture.label_node(&environment, "n", "1", "1Gi").await?;
+    let is = async |wanted: &str| {
+        eventually(&format!("{environment} is {wanted}"), || async {
+            let described = aws.run(&["describe-compute-environments", "--compute-environments", &environment]).await?;
+            let one = &described["computeEnvironments"][0];
+            let reason = one["statusReason"].as_str().unwrap_or_default().to_owned();
+            Ok(if one["status"] == wanted { Ok(reason) } else { Err(format!("{} {reason}", one["status"])) })
+        })
+        .await
+    };
+    let reason = is("INVALID").await?;
+    let (beginning, advice) =
+        ("CLIENT_ERROR - Unable to validate Kubernetes Namespace", format!("kubectl create namespace {namespace}"));
+    ensure!(reason.starts_with(beginning) && reason.contains(&advice), "it says {reason}");
+    let definition = aws.define(&queue, "0.25", "true", &json!({})).await?;
+    let id = aws.submit(&queue, &definition, &json!({})).await?;
+    aws.says(&id, "RUNNABLE", "MISCONFIGURATION:COMPUTE_ENVIRONMENT_INVALID").await?;
+    fixture.world.kubectl(&["create", "namespace", &namespace]).await?;
+    aws.reaches(&id, "SUCCEEDED").await?;
+    is("VALID").await.map(drop)
 }
 
 /// Step 1: the namespace and the rights that the document gives to AWS Batch. Here they are not needed, and do no harm.

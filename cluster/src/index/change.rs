@@ -5,7 +5,7 @@
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event as CoreEvent, Node, Pod};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, Namespace, Node, Pod};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 
@@ -24,6 +24,8 @@ pub enum Change {
     JobQueue(Box<Event<DeserializeGuard<JobQueue>>>),
     /// Of a `BatchNode`.
     BatchNode(Box<Event<DeserializeGuard<BatchNode>>>),
+    /// Of a namespace.
+    Namespace(Box<Event<DeserializeGuard<Namespace>>>),
     /// Of an Event that may report refused pods.
     Event(Box<Event<DeserializeGuard<CoreEvent>>>),
     /// Of an Event that may report a volume that cannot be mounted.
@@ -65,6 +67,12 @@ impl From<Event<DeserializeGuard<JobQueue>>> for Change {
 impl From<Event<DeserializeGuard<BatchNode>>> for Change {
     fn from(event: Event<DeserializeGuard<BatchNode>>) -> Self {
         Self::BatchNode(Box::new(event))
+    }
+}
+
+impl From<Event<DeserializeGuard<Namespace>>> for Change {
+    fn from(event: Event<DeserializeGuard<Namespace>>) -> Self {
+        Self::Namespace(Box::new(event))
     }
 }
 

@@ -60,6 +60,7 @@ mod tests {
             aws_name: "CE".into(),
             uuid: "u".into(),
             enabled: true,
+            problem: None,
             scaling: Some(scaling),
         }
     }

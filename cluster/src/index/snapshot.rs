@@ -45,7 +45,9 @@ impl State {
         let mut problems = Problems::new();
         let convert = |(name, object): (&String, &api::ComputeEnvironment)| {
             let (offers, setbacks) = (self.launches.offers(name), self.launches.setbacks(name, now));
-            custom::environment(object, &self.arn, offers, setbacks, &mut problems)
+            let missing = object.spec.namespace.as_deref().filter(|name| self.namespaces.get(name).is_none());
+            let environment = custom::environment(object, &self.arn, offers, setbacks, &mut problems);
+            Environment { problem: missing.map(custom::no_namespace), ..environment }
         };
         let readable = self.environments.iter().filter_map(|(name, one)| Some((name, one.as_ref().ok()?)));
         let all = readable.map(convert).collect();

@@ -15,7 +15,7 @@ use api::convert::{Problems, custom, job, node, pod};
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event as CoreEvent, Node, Pod};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, Namespace, Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
@@ -54,6 +54,8 @@ pub(super) struct State {
     pub(super) nodes: Table<NodeRecord>,
     pub(super) environments: Table<Raw<ComputeEnvironment>>,
     pub(super) queues: Table<Raw<JobQueue>>,
+    /// By name; only those in which something can be made.
+    pub(super) namespaces: Table<()>,
     pub(super) batch_nodes: Table<Raw<BatchNode>>,
     /// Refusals of pods, by UID of the Event.
     pub(super) refusals: Table<Refusal>,
@@ -84,6 +86,7 @@ impl State {
             && self.environments.listed()
             && self.queues.listed()
             && self.batch_nodes.listed()
+            && self.namespaces.listed()
     }
 
     /// Takes in an event. Returns whether something changed that matters.
@@ -95,6 +98,7 @@ impl State {
             Change::ComputeEnvironment(event) => self.feed_environment(*event),
             Change::JobQueue(event) => self.feed_queue(*event),
             Change::BatchNode(event) => self.feed_batch_node(*event),
+            Change::Namespace(event) => self.feed_namespace(*event),
             Change::Event(event) => self.feed_event(*event),
             Change::Mount(event) => self.feed_mount(*event),
             Change::Hooks(event) => self.feed_hooks(*event),
@@ -197,6 +201,11 @@ impl State {
             self.reshape();
         }
         taken.changed
+    }
+
+    fn feed_namespace(&mut self, event: Event<DeserializeGuard<Namespace>>) -> bool {
+        let stays = |object: DeserializeGuard<Namespace>| object.meta().deletion_timestamp.is_none().then_some(());
+        self.namespaces.take(keep(event, by_name, stays), PartialEq::eq).changed
     }
 
     fn feed_mount(&mut self, event: Event<DeserializeGuard<CoreEvent>>) -> bool {

@@ -62,6 +62,7 @@ impl World {
             aws_name: name.to_uppercase(),
             uuid: format!("uuid-{name}"),
             enabled: true,
+            problem: None,
             scaling: None,
         });
         self

@@ -10,6 +10,7 @@ async fn the_index_is_synced_once_every_watch_has_listed() {
     list::<Node>(&index, &[]);
     list::<ComputeEnvironment>(&index, &[]);
     list::<JobQueue>(&index, &[]);
+    list::<Namespace>(&index, &[]);
     index.feed(Event::<DeserializeGuard<BatchNode>>::Init);
     assert!(!index.synced());
     index.feed(Event::<DeserializeGuard<BatchNode>>::InitDone);

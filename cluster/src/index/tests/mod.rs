@@ -11,7 +11,7 @@ mod refusals;
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use model::keys;
@@ -66,6 +66,7 @@ fn index() -> Index {
     list::<ComputeEnvironment>(&index, &[]);
     list::<JobQueue>(&index, &[]);
     list::<BatchNode>(&index, &[]);
+    list::<Namespace>(&index, &[]);
     index
 }
 

@@ -79,6 +79,25 @@ fn the_first_report_that_a_volume_does_not_mount_is_on_its_pod_alone() {
     assert_eq!(found.collect::<Vec<_>>(), [Some(("no such secret", at(7))), None]);
 }
 
+#[test]
+fn an_environment_is_invalid_while_its_namespace_does_not_exist() {
+    let index = index();
+    let mut object = environment("ce");
+    apply::<ComputeEnvironment>(&index, &object);
+    let problem = || index.snapshot(at(0)).environments[0].problem.clone();
+    assert_eq!(problem(), None, "it names none");
+    object["spec"]["namespace"] = json!("work");
+    apply::<ComputeEnvironment>(&index, &object);
+    assert!(problem().unwrap().starts_with("CLIENT_ERROR - Unable to validate Kubernetes Namespace: work"));
+    let namespace = json!({"metadata": {"name": "work", "uid": "u"}});
+    apply::<Namespace>(&index, &namespace);
+    assert_eq!(problem(), None);
+    let mut going = namespace.clone();
+    going["metadata"]["deletionTimestamp"] = json!(at(0).to_string());
+    apply::<Namespace>(&index, &going);
+    assert!(problem().is_some(), "nothing can be made in it any more");
+}
+
 fn hooks(names: &[&str]) -> Value {
     let webhook = |name: &&str| json!({"name": name, "clientConfig": {}, "sideEffects": "None", "admissionReviewVersions": ["v1"]});
     json!({"metadata": {"name": "bulkhead", "uid": "u"}, "webhooks": names.iter().map(webhook).collect::<Vec<_>>()})
