@@ -1,4 +1,4 @@
-//! A load: so many callers, each of which calls again as soon as it has its answer.
+//! A load: so many callers, each of which calls again as soon as it has its answer, or when the next call is due.
 //!
 //! Invariant: all callers are in one task, so that the client takes one processor and no lock.
 
@@ -32,14 +32,25 @@ pub(super) enum Failure {
 pub(super) enum Extent {
     For(Duration),
     Times(usize),
+    /// So often, a call in each interval. A call is timed from when it was due, also if all callers were still waiting for answers: what
+    /// is late for its own sake counts as what it is to those who ask.
+    Every(Duration, usize),
 }
 
 impl Extent {
     fn is_over(self, number: usize, begin: Instant) -> bool {
         match self {
             Self::For(time) => begin.elapsed() >= time,
-            Self::Times(count) => number >= count,
+            Self::Times(count) | Self::Every(_, count) => number >= count,
         }
+    }
+
+    /// Waits until a call is due; the time from which it counts.
+    async fn due(self, number: usize, begin: Instant) -> Instant {
+        let Self::Every(interval, _) = self else { return Instant::now() };
+        let due = begin + interval.mul_f64(numbers::real(number));
+        tokio::time::sleep_until(due.into()).await;
+        due
     }
 }
 
@@ -129,10 +140,10 @@ pub(super) async fn run<C: Caller>(callers: &mut [C], first: usize, extent: Exte
 async fn one<C: Caller>(caller: &mut C, begin: Instant, extent: Extent, first: usize, calls: &Cell<usize>) -> Outcome {
     let mut outcome = Outcome::default();
     while !extent.is_over(calls.get(), begin) {
-        let number = first + calls.replace(calls.get() + 1);
-        let sent = Instant::now();
-        match caller.call(number).await {
-            Ok(()) => outcome.took.push(sent.elapsed()),
+        let number = calls.replace(calls.get() + 1);
+        let due = extent.due(number, begin).await;
+        match caller.call(first + number).await {
+            Ok(()) => outcome.took.push(due.elapsed()),
             Err(failure) => outcome.note(failure),
         }
     }
@@ -168,6 +179,16 @@ mod tests {
         assert_eq!((outcome.late, outcome.failed, outcome.wrong, outcome.took.len()), (4, 4, 4, 8));
         let problem = outcome.problem("x").unwrap();
         assert_eq!(problem, "x: 4 calls late, 4 failed, 4 answered wrongly; the first: no");
+    }
+
+    #[tokio::test]
+    async fn calls_in_intervals_count_from_when_they_are_due() {
+        let begin = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
+        let every = Extent::Every(Duration::from_millis(500), 20);
+        assert_eq!(every.due(3, begin).await, begin + Duration::from_millis(1_500), "late, and not from now");
+        assert!(Extent::Times(20).due(3, begin).await > begin + Duration::from_secs(30));
+        let outcome = run(&mut [Mixed(Vec::new())], 100, Extent::Every(Duration::ZERO, 20)).await;
+        assert_eq!((outcome.late, outcome.failed, outcome.wrong, outcome.took.len()), (4, 4, 4, 8));
     }
 
     #[tokio::test]

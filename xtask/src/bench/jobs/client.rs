@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use axum::body::Bytes;
@@ -52,25 +53,48 @@ impl Client {
 
     /// Asks so often, with so many in flight. Before that it asks a tenth as often, which is not counted.
     pub(super) async fn measure(&mut self, question: &Question<'_>, in_flight: usize, count: usize) -> Result<Run> {
-        self.ask(question, in_flight, count / 10).await?;
+        self.measured(question, in_flight, Extent::Times(count / 10), Extent::Times(count)).await
+    }
+
+    /// Asks so often, so many times a second, with at most so many in flight; after a tenth that is not counted.
+    pub(super) async fn offer(
+        &mut self,
+        question: &Question<'_>,
+        in_flight: usize,
+        count: usize,
+        rate: u32,
+    ) -> Result<Run> {
+        let every = |count| Extent::Every(Duration::from_secs(1) / rate, count);
+        self.measured(question, in_flight, every(count / 10), every(count)).await
+    }
+
+    async fn measured(
+        &mut self,
+        question: &Question<'_>,
+        in_flight: usize,
+        before: Extent,
+        extent: Extent,
+    ) -> Result<Run> {
+        self.ask(question, in_flight, before).await?;
         let before = machine::processor_time(self.server)?;
-        let outcome = self.ask(question, in_flight, count).await?;
+        let outcome = self.ask(question, in_flight, extent).await?;
         Run::of(outcome, machine::processor_time(self.server)?.saturating_sub(before))
     }
 
     /// Asks once; how long the answer is.
     pub(super) async fn length(&mut self, question: &Question<'_>) -> Result<usize> {
-        self.ask(question, 1, 1).await?;
+        self.ask(question, 1, Extent::Times(1)).await?;
         let answers = self.answers.borrow();
         answers.last().map(|(_, answer)| answer.len()).context("there is no answer")
     }
 
-    async fn ask(&mut self, question: &Question<'_>, in_flight: usize, count: usize) -> Result<Outcome> {
+    async fn ask(&mut self, question: &Question<'_>, in_flight: usize, extent: Extent) -> Result<Outcome> {
+        let (Extent::Times(count) | Extent::Every(_, count)) = extent else { bail!("a client asks a number of times") };
         let Self { connections, next, answers, .. } = self;
         let answers = &*answers;
         let asker = |connection| Asker { connection, question, answers };
         let mut askers: Vec<_> = connections.iter_mut().take(in_flight).map(asker).collect();
-        let outcome = load::run(&mut askers, *next, Extent::Times(count)).await;
+        let outcome = load::run(&mut askers, *next, extent).await;
         *next += count;
         if let Some(problem) = outcome.problem(&question.path) {
             bail!(problem);

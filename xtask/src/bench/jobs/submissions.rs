@@ -16,6 +16,8 @@ use super::{bare, check, sample};
 
 /// Submissions under way.
 pub(super) const IN_FLIGHT: usize = 64;
+/// Submissions a second that are offered, whatever is answered: the goal.
+pub(super) const OFFERED: u32 = 2_000;
 /// Rows of the baseline; each waits for the disk.
 const ROWS: usize = 1_000;
 /// Single jobs beside an array.
@@ -42,6 +44,7 @@ pub(super) struct Submissions {
     pub(super) empty: Vec<Run>,
     pub(super) bare: Vec<Run>,
     pub(super) submit: Vec<Run>,
+    pub(super) offered: Vec<Run>,
     pub(super) single: Vec<Run>,
     pub(super) array: Vec<Run>,
     /// Names of all jobs, arrays among them, with the ids that were answered.
@@ -84,6 +87,8 @@ pub(super) async fn measure(plan: Plan) -> Result<Submissions> {
         let rows = bare::insert(&mut inserters, run * ROWS, ROWS).await?;
         all.bare.push(Run::of(rows, Duration::ZERO)?);
         all.submit.push(client.measure(&submit, IN_FLIGHT, requests).await?);
+        all.read(&client, false)?;
+        all.offered.push(client.offer(&submit, IN_FLIGHT, requests, OFFERED).await?);
         all.read(&client, false)?;
     }
     for run in 0..runs {

@@ -7,7 +7,7 @@ use super::super::numbers::{Spread, cell, grouped, milliseconds};
 use super::descriptions::Descriptions;
 use super::place::Kind;
 use super::sample::{CHILDREN, DESCRIBED};
-use super::submissions::{IN_FLIGHT, Submissions};
+use super::submissions::{IN_FLIGHT, OFFERED, Submissions};
 
 /// What was asked for, of a median.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,8 @@ pub(super) fn submissions(kind: Kind, queued: usize, requests: usize, all: &Subm
     head(&mut text, &format!("{name}, {queued} jobs queued before; {runs} runs of {requests} submissions"));
     let goals = [(Rate, Some(Goal::AtLeast(2_000))), (P50, None), (P99, Some(Goal::AtMost(20))), (Server, None)];
     rows(&mut text, &format!("SubmitJob, {IN_FLIGHT} in flight"), &all.submit, &goals);
+    let offered = format!("SubmitJob, {} offered a second", grouped(OFFERED as usize));
+    rows(&mut text, &offered, &all.offered, &goals[1..3]);
     let plain = goals.map(|(figure, _)| (figure, None));
     rows(&mut text, "  empty handler", &all.empty, &plain);
     let writers = format!("  bare INSERTs, a transaction each, {} in flight", kind.writers());
@@ -143,6 +145,7 @@ mod tests {
             empty: vec![run(2, 20_000.0)],
             bare: vec![run(1, 900.0), run(1, 1_100.0)],
             submit: vec![run(10, 1_500.0), run(30, 2_500.0), run(21, 2_100.0)],
+            offered: vec![run(12, 2_000.0)],
             array: vec![run(500, 2.0)],
             ..Submissions::default()
         };
@@ -153,6 +156,8 @@ SQLite, 100,000 jobs queued before; 3 runs of 5,000 submissions
                                                   p50 ms               10.50 (5.00 to 15.00)
                                                   p99 ms               21.00 (10.00 to 30.00)      at most 20: MISSED
                                                   server's µs for one  250 (250 to 250)
+  SubmitJob, 2,000 offered a second               p50 ms               6.00 (6.00 to 6.00)
+                                                  p99 ms               12.00 (12.00 to 12.00)      at most 20: met
     empty handler                                 per second           20000 (20000 to 20000)
                                                   p50 ms               1.00 (1.00 to 1.00)
                                                   p99 ms               2.00 (2.00 to 2.00)
