@@ -39,7 +39,7 @@ fn drop_nulls_in(value: &mut Value) {
 
 /// Reads the members that are known.
 pub(crate) fn members<T: DeserializeOwned>(body: &Map<String, Value>) -> Result<T, Failure> {
-    serde_path_to_error::deserialize(Value::Object(body.clone())).map_err(|error| {
+    serde_path_to_error::deserialize(body).map_err(|error| {
         let (path, error) = (error.path().to_string(), error.inner());
         Failure::Malformed(if path == "." { format!("{error}") } else { format!("{path}: {error}") })
     })

@@ -69,8 +69,8 @@ pub(crate) async fn describe<R: Records, O: Objects>(
     ids.sort_unstable();
     ids.dedup();
     let kept = gateway.records()?.jobs(&ids).await?;
-    let shown: Vec<Value> = kept.iter().map(|job| show::detail(job, &gateway.config.arn)).collect();
-    Ok(json!({"jobs": shown}))
+    let shown = kept.iter().map(|job| show::detail(job, &gateway.config.arn)).collect();
+    Ok(page::answer("jobs", shown, None))
 }
 
 pub(crate) async fn list<R: Records, O: Objects>(

@@ -35,16 +35,17 @@ pub(crate) fn detail(job: &Kept, arn: &ArnBase) -> Value {
     state(&mut detail, job);
     detail.maybe("shareIdentifier", spec.share.as_ref());
     detail.maybe("schedulingPriority", spec.priority);
-    detail.put("attempts", json!([]));
+    detail.set("attempts", json!([]));
     detail.maybe("retryStrategy", spec.retry.as_ref());
-    detail.put("dependsOn", spec.depends_on.iter().map(dependency).collect::<Vec<_>>());
+    detail.set("dependsOn", spec.depends_on.iter().map(dependency).collect());
     detail.put("parameters", &spec.parameters);
     detail.maybe("timeout", spec.timeout_seconds.map(|seconds| json!({"attemptDurationSeconds": seconds})));
     detail.put("tags", &spec.tags);
-    detail.put("platformCapabilities", json!([]));
+    detail.set("platformCapabilities", json!([]));
     detail.maybe("arrayProperties", array(job, true));
-    detail.put("eksProperties", json!({"podProperties": pod_properties(job)}));
-    detail.put("eksAttempts", job.attempts.iter().map(attempt).collect::<Vec<_>>());
+    let properties = Map::from_iter([("podProperties".to_owned(), pod_properties(job))]);
+    detail.set("eksProperties", Value::Object(properties));
+    detail.set("eksAttempts", job.attempts.iter().map(attempt).collect());
     Value::Object(detail.0)
 }
 
@@ -56,6 +57,11 @@ impl Members {
     pub(crate) fn put(&mut self, name: &str, value: impl Serialize) {
         // Plain data: it has no keys that are no strings.
         self.0.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
+    }
+
+    /// What is JSON already is not copied: an answer may have a hundred pods.
+    pub(crate) fn set(&mut self, name: &str, value: Value) {
+        self.0.insert(name.to_owned(), value);
     }
 
     pub(crate) fn maybe(&mut self, name: &str, value: Option<impl Serialize>) {
@@ -155,9 +161,9 @@ fn fill(members: &mut Map<String, Value>, defaults: &[(&str, Value)]) {
 /// An element of `eksAttempts`.
 fn attempt(attempt: &Attempt) -> Value {
     let mut shown = Members::default();
-    shown.put("containers", attempt.containers.iter().map(end).collect::<Vec<_>>());
+    shown.set("containers", attempt.containers.iter().map(end).collect());
     if !attempt.init_containers.is_empty() {
-        shown.put("initContainers", attempt.init_containers.iter().map(end).collect::<Vec<_>>());
+        shown.set("initContainers", attempt.init_containers.iter().map(end).collect());
     }
     shown.put("podName", &attempt.pod_name);
     shown.put("podNamespace", &attempt.namespace);
