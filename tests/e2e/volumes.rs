@@ -84,7 +84,7 @@ async fn elsewhere(fixture: &Fixture, site: &Site) -> Result<()> {
     let (path, claims) = volume(fixture, "far", &node).await?;
     fixture.apply(&site.namespace, &claims).await?;
     let id = submit(site, "far", "echo far > /data/out", &claim("far")).await?;
-    let said = site.aws.says(&id, "STARTING", "SCHEDULING:KUBE_SCHEDULER: ").await?;
+    let said = site.aws.says(&id, "STARTING", "SCHEDULING:KUBE_SCHEDULER - ").await?;
     ensure!(said.contains("persistent volumes"), "it says {said}");
     let labelled = fixture.label_node(&site.environment, "b", "1", "1Gi").await?;
     ensure!(labelled == node, "the node is {labelled}, not {node}");
@@ -107,7 +107,7 @@ async fn elsewhere(fixture: &Fixture, site: &Site) -> Result<()> {
 async fn late(fixture: &Fixture, site: &Site) -> Result<()> {
     let (path, claims) = volume(fixture, "late", &fixture.named("n")).await?;
     let id = submit(site, "late", "test -d /data", &claim("late")).await?;
-    let said = site.aws.says(&id, "STARTING", "SCHEDULING:KUBE_SCHEDULER: ").await?;
+    let said = site.aws.says(&id, "STARTING", "SCHEDULING:KUBE_SCHEDULER - ").await?;
     ensure!(said.contains("\"late\" not found"), "it says {said}");
     fixture.apply(&site.namespace, &claims).await?;
     site.aws.reaches(&id, "SUCCEEDED").await?;

@@ -3,6 +3,8 @@
 //! Invariant: users match these texts from their start (`onStatusReason: Host EC2*`), so a beginning never changes. Where a text of AWS
 //! Batch is known, it is that one.
 
+use model::status::Code;
+
 /// A dependency has failed.
 pub const DEPENDENT_JOB_FAILED: &str = "Dependent Job failed";
 /// A child of the array job has failed.
@@ -21,8 +23,6 @@ pub const NOT_MADE: &str = "The cluster refuses the pod";
 pub const POD_FAILED: &str = "Pod failed";
 /// Begins the text of a pod for which room was held on nodes that are gone.
 pub const NO_NODE_LEFT: &str = "No node is left for the pod in the compute environment";
-/// Begins the text of a pod for which kube-scheduler finds no node.
-pub const UNSCHEDULABLE: &str = "SCHEDULING:KUBE_SCHEDULER";
 /// Begins the text of a volume that is not mounted; the kubelet's word for it.
 pub const NOT_MOUNTED: &str = "FailedMount";
 /// Begins the text of an evicted pod.
@@ -35,6 +35,11 @@ pub const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memor
 /// The node is gone.
 pub fn host_terminated(instance: &str) -> String {
     format!("Host EC2 (instance {instance}) terminated.")
+}
+
+/// kube-scheduler finds no node for the pod; the text has the form of the other reasons why a job has no node.
+pub(super) fn unschedulable(message: &str) -> String {
+    clip(&format!("{} - {message}", Code::KubeScheduler.as_str()), LONGEST)
 }
 
 /// Most characters of a text that comes from the cluster.

@@ -27,7 +27,7 @@ const BACK_OFF: &str = "Back-off pulling image \"";
 /// Why the first container that does not start does not; `stored` is what was found before.
 pub(super) fn of_pod(facts: &PodFacts, stored: Option<&str>) -> Option<String> {
     if let Some(message) = facts.unschedulable.as_deref().filter(|_| facts.node.is_none()) {
-        return Some(texts::joined(texts::UNSCHEDULABLE, Some(message)));
+        return Some(texts::unschedulable(message));
     }
     if let Some(unmounted) = facts.unmounted.as_ref().filter(|_| !has_begun(facts)) {
         return Some(texts::joined(texts::NOT_MOUNTED, Some(&unmounted.message)));

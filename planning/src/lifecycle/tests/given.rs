@@ -35,7 +35,7 @@ fn what_kube_scheduler_says_is_the_reason_until_it_has_chosen() {
     let refusal = Some("0/2 nodes are available: 2 had a volume node affinity conflict.".to_owned());
     let refused = PodFacts { unschedulable: refusal, ..unbound() };
     let record = after(&held(), &Event::PodSeen(&refused));
-    let expected = "SCHEDULING:KUBE_SCHEDULER: 0/2 nodes are available: 2 had a volume node affinity conflict.";
+    let expected = "SCHEDULING:KUBE_SCHEDULER - 0/2 nodes are available: 2 had a volume node affinity conflict.";
     assert_eq!(record.reason.as_deref(), Some(expected));
     let bound = PodFacts { node: Some("node-1".into()), unschedulable: None, ..refused };
     assert_eq!(after(&record, &Event::PodSeen(&bound)).reason, None);
