@@ -110,7 +110,11 @@ impl State {
         let event = keep(event, by_uid, |object| {
             told.about("pod", object, |object, problems| Some(pod::pod(&object, problems)))
         });
-        let attempt = self.attempts.take(attempts(&event), PartialEq::eq).changed;
+        let mut attempts = attempts(&event);
+        if let Event::Apply((key, Some(facts))) | Event::InitApply((key, Some(facts))) = &mut attempts {
+            self.keep_first_deletion(key, facts);
+        }
+        let attempt = self.attempts.take(attempts, PartialEq::eq).changed;
         let event = match event {
             Event::Apply((key, record)) => Event::Apply((key, self.keep_pod(record))),
             Event::InitApply((key, record)) => Event::InitApply((key, self.keep_pod(record))),
@@ -121,6 +125,13 @@ impl State {
             other => other,
         };
         self.pods.take(event, PartialEq::eq).changed | attempt
+    }
+
+    /// When a kubelet has ended a pod that a finalizer keeps, its confirmation moves the time of the deletion to then: what the containers
+    /// did between looks as if it had come before.
+    fn keep_first_deletion(&self, uid: &str, facts: &mut PodFacts) {
+        let known = self.attempts.get(uid).and_then(|known| known.deleting);
+        facts.deleting = known.into_iter().chain(facts.deleting).min();
     }
 
     /// What is kept of a pod; notes it if it failed.

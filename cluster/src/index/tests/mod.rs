@@ -3,6 +3,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "JSON reads better by value")]
 
 mod assumptions;
+mod attempts;
 mod lists;
 mod objects;
 mod pods_and_nodes;

@@ -1,4 +1,4 @@
-//! Refused pods, and hooks that are gone: from Events and the webhook configuration to the snapshot.
+//! Refused pods, namespaces and hooks that are gone: from Events and objects to the snapshot.
 
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Event as CoreEvent;
@@ -51,32 +51,6 @@ fn an_event_that_is_gone_is_no_refusal() {
     apply::<CoreEvent>(&index, &event);
     delete::<CoreEvent>(&index, &event);
     assert_eq!(refusal(&index, at(1)), None);
-}
-
-fn unmounted(name: &str, pod: &str, message: &str, time: Timestamp) -> Change {
-    let event = json!({
-        "metadata": {"namespace": "n", "name": name, "uid": format!("uid-{name}")},
-        "involvedObject": {"kind": "Pod", "name": pod, "uid": format!("uid-{pod}")},
-        "reason": "FailedMount", "message": message, "firstTimestamp": time.to_string(),
-    });
-    Change::Mount(Box::new(Event::Apply(read::<CoreEvent>(&event))))
-}
-
-#[test]
-fn the_first_report_that_a_volume_does_not_mount_is_on_its_pod_alone() {
-    let index = index();
-    for name in ["p", "q"] {
-        let mut made = on(pod(name, "none"), "n");
-        made["metadata"]["annotations"] =
-            json!({keys::JOB_ID_RAW: "2d044787-c663-4ce6-a6fe-f2baf7e51b04", keys::ATTEMPT: "1", keys::PLACEMENT: "0"});
-        apply::<Pod>(&index, &made);
-    }
-    index.feed(unmounted("b", "p", "timed out", at(130)));
-    index.feed(unmounted("a", "p", "no such secret", at(7)));
-    let mut found = index.attempts();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    let found = found.iter().map(|pod| pod.unmounted.as_ref().map(|it| (it.message.as_str(), it.since)));
-    assert_eq!(found.collect::<Vec<_>>(), [Some(("no such secret", at(7))), None]);
 }
 
 #[test]

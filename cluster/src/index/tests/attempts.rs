@@ -1,0 +1,50 @@
+//! Pods of the API's jobs, and what their kubelets say about them.
+
+use k8s_openapi::api::core::v1::Event as CoreEvent;
+
+use super::*;
+
+fn unmounted(name: &str, pod: &str, message: &str, time: Timestamp) -> Change {
+    let event = json!({
+        "metadata": {"namespace": "n", "name": name, "uid": format!("uid-{name}")},
+        "involvedObject": {"kind": "Pod", "name": pod, "uid": format!("uid-{pod}")},
+        "reason": "FailedMount", "message": message, "firstTimestamp": time.to_string(),
+    });
+    Change::Mount(Box::new(Event::Apply(read::<CoreEvent>(&event))))
+}
+
+fn attempt(name: &str) -> Value {
+    let mut made = on(pod(name, "none"), "n");
+    made["metadata"]["annotations"] =
+        json!({keys::JOB_ID_RAW: "2d044787-c663-4ce6-a6fe-f2baf7e51b04", keys::ATTEMPT: "1", keys::PLACEMENT: "0"});
+    made
+}
+
+#[test]
+fn a_pod_was_deleted_when_that_was_first_asked_for() {
+    let index = index();
+    let deleting = || index.attempts()[0].deleting;
+    let mut made = attempt("p");
+    apply::<Pod>(&index, &made);
+    assert_eq!(deleting(), None);
+    for (over, grace) in [(40, 30), (12, 0)] {
+        made["metadata"]["deletionTimestamp"] = json!(at(over).to_string());
+        made["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+        apply::<Pod>(&index, &made);
+        assert_eq!(deleting(), Some(at(10)), "{grace}");
+    }
+}
+
+#[test]
+fn the_first_report_that_a_volume_does_not_mount_is_on_its_pod_alone() {
+    let index = index();
+    for name in ["p", "q"] {
+        apply::<Pod>(&index, &attempt(name));
+    }
+    index.feed(unmounted("b", "p", "timed out", at(130)));
+    index.feed(unmounted("a", "p", "no such secret", at(7)));
+    let mut found = index.attempts();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    let found = found.iter().map(|pod| pod.unmounted.as_ref().map(|it| (it.message.as_str(), it.since)));
+    assert_eq!(found.collect::<Vec<_>>(), [Some(("no such secret", at(7))), None]);
+}
