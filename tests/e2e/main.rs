@@ -1,7 +1,7 @@
 //! End-to-end tests on a real cluster: real API server, real kubelets, Bulkhead installed as users install it.
 //!
-//! `cargo xtask test` brings a cluster up and runs this; arguments filter by name. Tests run one after another: several of them kill
-//! what the others need.
+//! `cargo xtask test` brings a cluster up and runs this; arguments filter by name. Tests that mind their own objects run two at a time,
+//! because they mostly wait; those that change or kill what others need, or look at everything there is, run alone.
 
 mod arrays;
 mod bad_requests;
@@ -39,6 +39,10 @@ use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::{Fixture, World};
 use tokio::runtime::Runtime;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Tests at a time. More would take the processors from the kubelets that they wait for.
+const TOGETHER: usize = 2;
 
 /// One test: its name, whether it needs nodes that it can add and kill, and what it does.
 #[derive(Clone, Copy)]
@@ -50,10 +54,25 @@ struct Scenario {
     run: for<'a> fn(&'a Fixture) -> BoxFuture<'a, Result<()>>,
 }
 
+/// Beside whom a test runs.
+#[derive(Clone, Copy)]
+enum Company {
+    /// Others of the same kind.
+    Others,
+    Nobody,
+}
+
+/// The right to use the cluster, while it is kept.
+#[expect(dead_code, reason = "it is only kept")]
+enum Turn<'a> {
+    Shared(RwLockReadGuard<'a, ()>),
+    Whole(RwLockWriteGuard<'a, ()>),
+}
+
 fn main() -> std::process::ExitCode {
     cluster::client::install_crypto();
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
+    arguments.test_threads = Some(TOGETHER);
     let runtime = match Runtime::new() {
         Ok(runtime) => Arc::new(runtime),
         Err(error) => {
@@ -73,24 +92,41 @@ fn main() -> std::process::ExitCode {
             return std::process::ExitCode::FAILURE;
         }
     };
-    // What disturbs others comes last.
-    let scenarios = [
+    let (here, elsewhere): (Vec<_>, Vec<_>) =
+        scenarios().into_iter().partition(|(scenario, _)| world.is_local() || !scenario.local_only);
+    for (scenario, _) in elsewhere {
+        println!("left out, needs the local cluster: {}", scenario.name);
+    }
+    let cluster = Arc::new(RwLock::new(()));
+    let trials = here.into_iter().map(|(scenario, company)| {
+        trial(scenario, company, cluster.clone(), world.clone(), stop.clone(), Arc::clone(&runtime))
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// All tests, in the order in which they are begun.
+fn scenarios() -> Vec<(Scenario, Company)> {
+    let beside_others = [
         lines::scenarios(),
         contract::scenarios(),
-        isolation::scenarios(),
         kinds::scenarios(),
-        jobset::scenarios(),
         policies::scenarios(),
+        walkthrough::scenarios(),
+        boto::scenarios(),
+        arrays::scenarios(),
+        endings::scenarios(),
+        volumes::scenarios(),
+    ]
+    .concat();
+    // What kills others' servers comes last.
+    let alone = [
+        isolation::scenarios(),
+        jobset::scenarios(),
         reasons::scenarios(),
         scaling::scenarios(),
         extender::scenarios(),
         refusals::scenarios(),
-        walkthrough::scenarios(),
-        boto::scenarios(),
         bad_requests::scenarios(),
-        arrays::scenarios(),
-        endings::scenarios(),
-        volumes::scenarios(),
         outage::scenarios(),
         hook_faults::scenarios(),
         faults::scenarios(),
@@ -100,18 +136,24 @@ fn main() -> std::process::ExitCode {
         clusters::scenarios(),
     ]
     .concat();
-    let (here, elsewhere): (Vec<_>, Vec<_>) =
-        scenarios.into_iter().partition(|scenario| world.is_local() || !scenario.local_only);
-    for scenario in elsewhere {
-        println!("left out, needs the local cluster: {}", scenario.name);
-    }
-    let trials = here.into_iter().map(|scenario| trial(scenario, world.clone(), stop.clone(), Arc::clone(&runtime)));
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let company = beside_others.into_iter().map(|scenario| (scenario, Company::Others));
+    company.chain(alone.into_iter().map(|scenario| (scenario, Company::Nobody))).collect()
 }
 
-fn trial(scenario: Scenario, world: World, stop: stop::Stop, runtime: Arc<Runtime>) -> Trial {
+fn trial(
+    scenario: Scenario,
+    company: Company,
+    cluster: Arc<RwLock<()>>,
+    world: World,
+    stop: stop::Stop,
+    runtime: Arc<Runtime>,
+) -> Trial {
     Trial::test(scenario.name, move || {
         runtime.block_on(async {
+            let _turn = match company {
+                Company::Others => Turn::Shared(cluster.read().await),
+                Company::Nobody => Turn::Whole(cluster.write().await),
+            };
             let fixture = Fixture::new(&world, scenario.short);
             let begun = std::time::Instant::now();
             let result = std::panic::AssertUnwindSafe(stop.unless_told((scenario.run)(&fixture))).catch_unwind().await;
