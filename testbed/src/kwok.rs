@@ -1,6 +1,6 @@
 //! Fake nodes by the thousand: KWOK plays their kubelets, so pods on them start and end without running anything.
-//! Invariant: ordinary pods never land there, as every fake node has the taint [`TAINT`]. KWOK acts under an identity of
-//! its own.
+//! Invariant: ordinary pods never land there, as every fake node has the taint [`TAINT`], or others that whoever asks for it answers for.
+//! KWOK acts under an identity of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +31,9 @@ pub struct FakeNodes {
     pub memory: String,
     /// Labels of each new one, besides `type=kwok`.
     pub labels: BTreeMap<String, String>,
-    /// Taints of each new one, besides `kwok.x-k8s.io/node=fake:NoSchedule`.
+    /// Whether each new one has the taint `kwok.x-k8s.io/node=fake:NoSchedule`. Without it, `taints` must keep ordinary pods away.
+    pub fenced: bool,
+    /// Taints of each new one, besides.
     pub taints: Vec<Taint>,
 }
 
@@ -105,7 +107,7 @@ fn node(name: &str, like: &FakeNodes) -> Value {
         labels.insert(format!("kubernetes.io/{key}"), value.to_owned());
     }
     let fake = Taint { key: TAINT.to_owned(), value: "fake".to_owned(), effect: "NoSchedule".to_owned() };
-    let taints: Vec<&Taint> = std::iter::once(&fake).chain(&like.taints).collect();
+    let taints: Vec<&Taint> = like.fenced.then_some(&fake).into_iter().chain(&like.taints).collect();
     let size = json!({"cpu": like.cpu, "memory": like.memory, "pods": "110"});
     json!({
         "apiVersion": "v1",
@@ -154,8 +156,11 @@ mod tests {
             cpu: "4".into(),
             memory: "8Gi".into(),
             labels: BTreeMap::from([("ce".into(), "x".into())]),
+            fenced: true,
             taints: vec![extra],
         };
+        let unfenced = node("kwok-8", &FakeNodes { fenced: false, ..like.clone() });
+        assert_eq!(unfenced["spec"]["taints"], json!([{"key": "a", "value": "b", "effect": "NoExecute"}]));
         let node = node("kwok-7", &like);
         assert_eq!(node["spec"]["taints"][0]["key"], TAINT);
         assert_eq!(node["spec"]["taints"][1]["key"], "a");

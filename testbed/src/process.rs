@@ -140,6 +140,17 @@ pub(crate) struct Found {
     pub(crate) cgroups: String,
 }
 
+/// Every process in a group of processes, or below it, that was started with these words first.
+pub(crate) fn started_as(group: &str, words: &[&str]) -> Vec<u32> {
+    let is_in = |found: &Found| found.cgroups.lines().any(|line| crate::cgroup::is_member(line, group));
+    let begins = |found: &Found| {
+        let line = fs::read(format!("/proc/{}/cmdline", found.pid)).unwrap_or_default();
+        line.split(|byte| *byte == 0).take(words.len()).eq(words.iter().map(|word| word.as_bytes()))
+    };
+    let found = list().into_iter().filter(|found| is_in(found) && begins(found));
+    found.filter_map(|found| u32::try_from(found.pid).ok()).collect()
+}
+
 fn list() -> Vec<Found> {
     let me = i32::try_from(std::process::id()).unwrap_or(0);
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };

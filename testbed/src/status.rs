@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::{control_plane, node, process};
+use crate::{cgroup, control_plane, node, process};
 
 /// State of a cluster; `cluster status --json` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,6 +59,11 @@ pub struct NodeStatus {
 }
 
 impl Cluster {
+    /// Ids of processes in containers of this cluster whose command lines begin with these words.
+    pub fn in_containers(&self, words: &[&str]) -> Vec<u32> {
+        process::started_as(&cgroup::cluster_group(self.name()), words)
+    }
+
     /// Looks at the cluster's processes.
     pub fn status(&self) -> Status {
         let layout = self.layout();

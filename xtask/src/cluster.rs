@@ -126,7 +126,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
             Ok(())
         }
         Command::Kwok { count, cpu, memory, label, taint } => {
-            let wanted = FakeNodes { count, cpu, memory, labels: label.into_iter().collect(), taints: taint };
+            let labels = label.into_iter().collect();
+            let wanted = FakeNodes { count, cpu, memory, labels, fenced: true, taints: taint };
             Cluster::open(&name)?.fake_nodes(&wanted)
         }
         Command::Node(command) => node(&Cluster::open(&name)?, command),
