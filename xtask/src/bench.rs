@@ -8,6 +8,7 @@ mod ground;
 mod jobs;
 mod load;
 mod machine;
+mod metrics;
 mod numbers;
 mod optimised;
 mod process;
@@ -15,6 +16,7 @@ mod processor;
 mod run;
 mod scene;
 mod timeline;
+mod units;
 mod warm;
 mod watch;
 
@@ -54,6 +56,11 @@ enum Command {
     ///
     /// Fails if a submission is lost, stored twice or answered wrongly. Needs no cluster, but PostgreSQL as Debian packages it.
     Jobs(jobs::Args),
+    /// Units started in a second on fake nodes, beside pod creation and kube-scheduler alone, and memory with a long queue.
+    ///
+    /// Fails if a unit is not on one node exactly once. Needs the local cluster with one ordinary node and Bulkhead installed; everything
+    /// else it makes and removes, and fake nodes that were there before go. The controller starts anew.
+    Units(units::Args),
     /// The server of `bench jobs`.
     #[command(hide = true)]
     JobsServer(jobs::ServerArgs),
@@ -84,6 +91,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Admission(args) => admission::run(&args),
         Command::AdmissionProcess(args) => admission::run_process(&args),
         Command::Jobs(args) => jobs::run(&args),
+        Command::Units(args) => units::run(&args),
         Command::JobsServer(args) => jobs::run_server(&args),
     }
 }

@@ -6,7 +6,6 @@ mod alone;
 mod api_server;
 mod creations;
 mod environment;
-mod metrics;
 mod place;
 mod process;
 mod reviewer;

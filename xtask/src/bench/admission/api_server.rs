@@ -6,8 +6,8 @@ use kube::{Api, Client};
 
 use super::super::load::{self, Extent, Outcome};
 use super::super::machine;
+use super::super::metrics::{self, Histogram};
 use super::creations::{Creator, Show};
-use super::metrics::{self, Histogram};
 use super::place::{PLAIN, Place};
 use super::sample::{self, NAMESPACE};
 use super::text;

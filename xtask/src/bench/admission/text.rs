@@ -105,7 +105,7 @@ fn verdict(reached: bool) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics::Histogram;
+    use super::super::super::metrics::Histogram;
     use super::*;
 
     const fn ms(value: u64) -> Duration {
