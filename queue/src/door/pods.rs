@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use cluster::fault::{self, Point};
 use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace as RawNamespace, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{ApiResource, Status};
@@ -65,6 +65,20 @@ enum Outcome {
     /// Nobody knows; it is tried again.
     Unclear,
 }
+
+/// What a namespace means for pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Namespace {
+    There {
+        forbids_host_network: bool,
+    },
+    NotThere,
+    /// It cannot be asked for now.
+    Unclear,
+}
+
+/// By name.
+type Namespaces<'a> = HashMap<&'a str, Namespace>;
 
 impl Deeds {
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
@@ -199,7 +213,8 @@ impl Open {
         };
         let makings: Vec<Making> =
             kept.into_iter().map(|kept| Making { record: kept.record, spec: kept.spec }).collect();
-        let made = together(makings.iter().map(|making| make(context, making).boxed()).collect()).await;
+        let namespaces = namespaces(context, &makings).await;
+        let made = together(makings.iter().map(|making| make(context, making, &namespaces).boxed()).collect()).await;
         fault::reach(Point::PodMade);
         let mut all = true;
         for (id, pod, outcome) in made {
@@ -225,13 +240,16 @@ fn ended_at(pod: &PodFacts) -> Timestamp {
     ends.max().unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-async fn make(context: &Context, making: &Making) -> (JobId, String, Outcome) {
+async fn make(context: &Context, making: &Making, namespaces: &Namespaces<'_>) -> (JobId, String, Outcome) {
     let id = making.record.id;
     let Some(placed) = &making.record.placed else { return (id, String::new(), Outcome::Made) };
     let name = placed.pod_name.clone();
-    let forbids = match forbids_host_network(context, &placed.namespace).await {
-        Ok(forbids) => forbids,
-        Err(outcome) => return (id, name, outcome),
+    let forbids = match namespaces.get(placed.namespace.as_str()) {
+        Some(Namespace::There { forbids_host_network }) => *forbids_host_network,
+        Some(Namespace::NotThere) => {
+            return (id, name, never(format!("namespace {} does not exist", placed.namespace)));
+        }
+        Some(Namespace::Unclear) | None => return (id, name, Outcome::Unclear),
     };
     let queue = units::queue_facts(&context.index, &making.spec.queue);
     let made = Made {
@@ -292,17 +310,25 @@ fn never(message: String) -> Outcome {
     Outcome::Refused { message, passing: false }
 }
 
-/// Whether the namespace forbids the host network.
-async fn forbids_host_network(context: &Context, namespace: &str) -> Result<bool, Outcome> {
-    let namespaces: Api<Namespace> = Api::all(context.client.clone());
-    match namespaces.get_metadata_opt(namespace).await {
+/// The namespaces of pods that are to be made, each asked for once: they are few, and the pods of a cycle may be many.
+async fn namespaces<'a>(context: &Context, makings: &'a [Making]) -> Namespaces<'a> {
+    let placed = makings.iter().filter_map(|making| making.record.placed.as_ref());
+    let names: HashSet<&str> = placed.map(|placed| placed.namespace.as_str()).collect();
+    let ask = |name: &'a str| async move { (name, namespace(context, name).await) }.boxed();
+    together(names.into_iter().map(ask).collect()).await.into_iter().collect()
+}
+
+async fn namespace(context: &Context, name: &str) -> Namespace {
+    let namespaces: Api<RawNamespace> = Api::all(context.client.clone());
+    match namespaces.get_metadata_opt(name).await {
         Ok(Some(found)) => {
-            Ok(NamespaceFacts::read(&json!({"metadata": {"labels": found.metadata.labels}})).forbids_host_network)
+            let facts = NamespaceFacts::read(&json!({"metadata": {"labels": found.metadata.labels}}));
+            Namespace::There { forbids_host_network: facts.forbids_host_network }
         }
-        Ok(None) => Err(never(format!("namespace {namespace} does not exist"))),
+        Ok(None) => Namespace::NotThere,
         Err(error) => {
-            tracing::warn!(namespace, error = cluster::telemetry::chain(&error), "cannot read a namespace");
-            Err(Outcome::Unclear)
+            tracing::warn!(namespace = name, error = cluster::telemetry::chain(&error), "cannot read a namespace");
+            Namespace::Unclear
         }
     }
 }
