@@ -288,18 +288,27 @@ impl Open {
             }
         }
         let here: HashSet<&str> = self.pods.iter().map(|pod| pod.name.as_str()).collect();
-        let placed: Vec<(JobId, Placed)> =
-            self.ledger.placed().filter_map(|live| Some((live.record.id, live.record.placed.clone()?))).collect();
-        for (id, placed) in placed {
-            let node = context.index.node(&placed.node);
+        // Many are on one node: it is looked up once.
+        let mut uids = HashMap::<&str, Option<String>>::new();
+        let (mut lost, mut gone) = (Vec::new(), Vec::new());
+        for live in self.ledger.placed() {
+            let Some(placed) = &live.record.placed else { continue };
+            let look_up = || context.index.node(&placed.node).map(|record| record.node.uid);
+            let uid = uids.entry(&placed.node).or_insert_with(look_up);
             // Where kube-scheduler chose the node its UID is not known, and until then not even its name.
-            let other = |uid: &str| !placed.node_uid.is_empty() && uid != placed.node_uid;
-            if !placed.node.is_empty() && node.is_none_or(|record| other(&record.node.uid)) {
-                let instance = context.index.batch_node(&placed.node).and_then(|node| node.status?.instance_id);
-                self.ledger.node_gone(id, instance.as_deref().unwrap_or(&placed.node), now);
+            let other = |uid: &String| !placed.node_uid.is_empty() && *uid != placed.node_uid;
+            if !placed.node.is_empty() && uid.as_ref().is_none_or(other) {
+                lost.push((live.record.id, placed.node.clone()));
             } else if placed.pod_uid.is_some() && !here.contains(placed.pod_name.as_str()) {
-                self.ledger.pod_gone(id, now);
+                gone.push(live.record.id);
             }
+        }
+        for (id, node) in lost {
+            let instance = context.index.batch_node(&node).and_then(|node| node.status?.instance_id);
+            self.ledger.node_gone(id, instance.as_deref().unwrap_or(&node), now);
+        }
+        for id in gone {
+            self.ledger.pod_gone(id, now);
         }
     }
 
