@@ -46,10 +46,10 @@ fn seen(record: &JobRecord, placed: &Placed, spec: &Spec, facts: &PodFacts, now:
         // Somebody has put another pod in the place of ours.
         return gone(record, placed, spec, now);
     }
-    let placed = found(placed, facts);
     // On a node that is dead and not deleted nobody confirms an end. Of a job whose end was asked for nothing can run twice.
     let is_overdue = record.stop.is_some() && facts.deleting.is_some_and(|asked| later(asked, OVERDUE) <= now);
     if facts.ended() || is_overdue {
+        let placed = found(placed, facts);
         let verdict = verdict(record, &placed, facts);
         return Some(end(record, &placed, spec, Some(facts), verdict, now));
     }
@@ -57,7 +57,16 @@ fn seen(record: &JobRecord, placed: &Placed, spec: &Spec, facts: &PodFacts, now:
     let ran = record.state == JobState::Running || has_run(facts);
     let state = if ran { JobState::Running } else { JobState::Starting };
     let started = record.started.or_else(|| ran.then(|| began(facts).unwrap_or(now)));
-    let placed = Placed { trouble: trouble.clone(), ..placed };
+    // Most pods are as they were, and each is looked at in every cycle: nothing is copied for those.
+    let is_known = placed.pod_uid.is_some() && facts.node.as_ref().is_none_or(|node| *node == placed.node);
+    if is_known
+        && (state, started) == (record.state, record.started)
+        && placed.trouble == trouble
+        && record.reason == trouble
+    {
+        return None;
+    }
+    let placed = Placed { trouble: trouble.clone(), ..found(placed, facts) };
     Some(JobRecord { state, reason: trouble, started, placed: Some(placed), ..record.clone() }.into())
 }
 
