@@ -1,6 +1,7 @@
 //! The loop: waits for a change, takes a snapshot, plans, carries out.
 //!
-//! Invariant: one cycle at a time, at most one every [`Config::min_interval`]; what failed is planned again a second later.
+//! Invariant: one cycle at a time, at most one every [`Config::min_interval`], and one that had to look at much is followed later; what
+//! failed is planned again a second later.
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,11 @@ use crate::{jobs, pods, report, status};
 
 /// After a failed action the plan is made again this much later, even if nothing changes.
 const RETRY: SignedDuration = SignedDuration::from_secs(1);
+/// While things change all the time, the loop looks and plans for at most one part in so many of the time, so that a long look leaves the
+/// processors to those who carry out what was planned.
+const THOUGHT: u32 = 4;
+/// But what changes is seen no later than this.
+const LONGEST_REST: Duration = Duration::from_millis(500);
 /// Something is planned at least this often: a guard against a wake-up that was computed wrongly.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -78,7 +84,7 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) {
         let started = Instant::now();
         version.borrow_and_update();
         heartbeat.beat();
-        let (wake_at, failed) = cycle(&context, &mut door, &nodes, &metrics, &mut shown).await;
+        let Done { wake_at, failed, thought } = cycle(&context, &mut door, &nodes, &metrics, &mut shown).await;
         heartbeat.beat();
         let pause = pause(wake_at, failed, Timestamp::now());
         let change = async {
@@ -87,7 +93,7 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) {
                 _ = version.changed() => {}
                 () = door.changed() => {}
             }
-            time::sleep_until((started + context.config.min_interval).into()).await;
+            time::sleep_until((started + apart(context.config.min_interval, thought)).into()).await;
         };
         tokio::select! {
             biased;
@@ -98,22 +104,33 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) {
     }
 }
 
-/// One cycle. Returns when to wake up at the latest, and whether something failed.
+/// What came of a cycle.
+struct Done {
+    /// When to wake up at the latest.
+    wake_at: Option<Timestamp>,
+    /// Something failed.
+    failed: bool,
+    /// How long looking and planning took.
+    thought: Duration,
+}
+
+/// One cycle.
 async fn cycle(
     context: &Context,
     door: &mut ApiDoor,
     nodes: &NodeOrders,
     metrics: &Metrics,
     shown: &mut status::Shown,
-) -> (Option<Timestamp>, bool) {
+) -> Done {
     // 1. what is seen
-    let now = Timestamp::now();
+    let (looked, now) = (Instant::now(), Timestamp::now());
     let mut snapshot = context.index.snapshot(now);
     let read = door.before(context, &mut snapshot, now).await;
     // 2. decide
     let began = Instant::now();
     let plan = planning::plan(&snapshot, now);
     metrics.planned(began.elapsed(), &plan);
+    let thought = looked.elapsed();
     log(&plan);
     // 3. do: what starts work first, then what explains it
     let Plan { release, dispatch, hold, launch, retire, status: changes, explain, mut queues, wake_at } = plan;
@@ -137,7 +154,13 @@ async fn cycle(
         !read || !recorded || !nodes_ok || bound.len() < dispatch.len() || !held || !released || !written || !finished;
     let next_doubt = context.index.next_doubt(now);
     let next_record = door.wake_at(now);
-    (wake_at.into_iter().chain(next_status).chain(next_doubt).chain(next_record).min(), failed)
+    let wake_at = wake_at.into_iter().chain(next_status).chain(next_doubt).chain(next_record).min();
+    Done { wake_at, failed, thought }
+}
+
+/// How long after its start a cycle is followed by another, if something changes.
+fn apart(min_interval: Duration, thought: Duration) -> Duration {
+    min_interval.max((thought * THOUGHT).min(LONGEST_REST))
 }
 
 fn pause(wake_at: Option<Timestamp>, failed: bool, now: Timestamp) -> Duration {
@@ -165,6 +188,15 @@ fn log(plan: &Plan) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cycle_that_had_to_look_at_much_is_followed_later() {
+        let ms = Duration::from_millis;
+        for (thought, expected) in [(0, 50), (12, 50), (13, 52), (40, 160), (10_000, 500)] {
+            assert_eq!(apart(ms(50), ms(thought)), ms(expected), "{thought}");
+        }
+        assert_eq!(apart(ms(700), ms(400)), ms(700));
+    }
 
     #[test]
     fn the_loop_wakes_at_the_earliest_reason() {
