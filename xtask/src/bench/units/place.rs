@@ -96,6 +96,8 @@ impl Place {
             Ok(())
         };
         self.ground.blocking(work).await?;
+        // Of a run that was killed.
+        self.end_jobs().await?;
         self.gateway().await?.call("RegisterJobDefinition", &sample::definition()).await.map(drop)
     }
 
@@ -130,16 +132,17 @@ impl Place {
         Ok(list.iter().map(Node::name_any).collect())
     }
 
+    async fn end_jobs(&self) -> Result<()> {
+        let gateway = self.gateway().await?;
+        for queue in [QUEUE, EMPTY] {
+            gateway.end_all(queue).await?;
+        }
+        Ok(())
+    }
+
     /// Removes everything. Jobs end first, as nothing ends them when their queue has gone.
     pub(super) async fn remove(&self) -> Result<()> {
-        let ended = async {
-            let gateway = self.gateway().await?;
-            for queue in [QUEUE, EMPTY] {
-                gateway.end_all(queue).await?;
-            }
-            Ok(())
-        };
-        let ended: Result<()> = ended.await;
+        let ended = self.end_jobs().await;
         let work = |cluster: &Cluster| {
             let gone = ["--ignore-not-found", "--timeout=5m"];
             let namespaces = [Kind::Created, Kind::Scheduled, Kind::Bulkhead].map(Kind::namespace);
