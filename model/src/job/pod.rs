@@ -121,3 +121,16 @@ pub enum ContainerState {
         finished: Option<Timestamp>,
     },
 }
+
+impl ContainerState {
+    /// The exit code; `None`: it has not ended, or nobody knows how. A kubelet that has nothing to say about a container, because it never
+    /// started or is gone, writes 137 and `ContainerStatusUnknown`
+    /// (<https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/status/status_manager.go>).
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Self::Ended { reason: Some(reason), .. } if reason == "ContainerStatusUnknown" => None,
+            Self::Ended { exit_code, .. } => Some(*exit_code),
+            Self::Waiting { .. } | Self::Running { .. } => None,
+        }
+    }
+}

@@ -110,7 +110,7 @@ fn attempt(
 
 fn container_end(container: &ContainerFacts) -> ContainerEnd {
     let (exit_code, reason) = match &container.state {
-        ContainerState::Ended { exit_code, reason, .. } => (Some(*exit_code), reason.clone()),
+        ended @ ContainerState::Ended { reason, .. } => (ended.exit_code(), reason.clone()),
         waiting => (None, trouble::of(waiting)),
     };
     ContainerEnd {

@@ -36,7 +36,8 @@ fn culprit(facts: &PodFacts) -> Option<(String, Vec<String>)> {
     let ended = all().find_map(|container| match &container.state {
         ContainerState::Ended { exit_code, reason, .. } if *exit_code != 0 => {
             let second = (reason.as_deref() == Some("OOMKilled")).then(|| texts::OUT_OF_MEMORY.to_owned());
-            Some((exit_code.to_string(), reason.clone().into_iter().chain(second).collect()))
+            let code = container.state.exit_code().map(|code| code.to_string()).unwrap_or_default();
+            Some((code, reason.clone().into_iter().chain(second).collect()))
         }
         _ => None,
     });

@@ -230,6 +230,23 @@ fn nothing_known_is_matched_by_a_star_alone() {
 }
 
 #[test]
+fn what_never_started_has_no_exit_code() {
+    // Its volume did not mount, and it was told to end: the kubelet has nothing to say about it, and says 137.
+    let unknown = |seen: &mut PodFacts| {
+        let reason = Some("ContainerStatusUnknown".into());
+        let state = ContainerState::Ended { exit_code: 137, reason, message: None, started: None, finished: None };
+        seen.containers = vec![container("main", state)];
+    };
+    retries(&[("code", "137")], unknown, false);
+    retries(&[("reason", "ContainerStatusUnknown")], unknown, true);
+    let starting = record(JobState::Starting);
+    let mut seen = PodFacts { phase: PodPhase::Failed, ..pod(&starting) };
+    unknown(&mut seen);
+    let ended = next(&starting, &spec(1), &Event::PodSeen(&seen), at(50)).unwrap().attempt.unwrap();
+    assert_eq!((ended.containers[0].exit_code, ended.started), (None, None));
+}
+
+#[test]
 fn no_job_has_more_attempts_than_it_asked_for() {
     let spec = spec(3);
     let mut record = record(JobState::Running);
