@@ -6,7 +6,7 @@ use std::future::Future;
 
 pub use ::records::{By, Definition, Filter, Kept, Page, Pattern, Request, Scope, Submission};
 use jiff::Timestamp;
-use model::job::JobId;
+use model::job::{JobId, Stop};
 use serde_json::Value;
 
 /// Why the store did not do what it was asked.
@@ -38,6 +38,9 @@ pub trait Records: Send + Sync + 'static {
 
     /// Notes that a job is to end.
     fn request_stop(&self, request: &Request) -> impl Future<Output = Result<(), RecordsError>> + Send;
+
+    /// Notes that every job of a queue (AWS name) that was submitted here is to end.
+    fn request_stop_of_queue(&self, queue: &str, stop: &Stop) -> impl Future<Output = Result<(), RecordsError>> + Send;
 
     /// Stores another revision and tells its number.
     fn register(

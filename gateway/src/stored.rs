@@ -4,7 +4,7 @@
 
 use ::records::{Error, Store};
 use jiff::Timestamp;
-use model::job::JobId;
+use model::job::{JobId, Stop};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -56,6 +56,10 @@ impl Records for Stored {
 
     async fn request_stop(&self, request: &Request) -> Result<(), RecordsError> {
         self.store()?.request_stop(request).await.map_err(failed)
+    }
+
+    async fn request_stop_of_queue(&self, queue: &str, stop: &Stop) -> Result<(), RecordsError> {
+        self.store()?.request_stop_of_queue(queue, stop).await.map_err(failed)
     }
 
     async fn register(&self, name: &str, body: &Value, at: Timestamp) -> Result<u32, RecordsError> {

@@ -141,7 +141,8 @@ pub(crate) fn reason(notes: &[Note]) -> Reason {
 /// The reason of something that has no queue.
 pub(crate) fn queue_not_found(name: &str) -> Reason {
     let message = format!(
-        "job queue {name} does not exist; create it, or delete the Job and create it again with another label bulkhead.dev/queue"
+        "job queue {name} does not exist; create it, or end the job and submit it to another queue (a Job: with another label \
+         bulkhead.dev/queue)"
     );
     Reason { code: Code::QueueNotFound, message }
 }

@@ -41,6 +41,11 @@ const REQUEST: &str = "INSERT INTO requests (job, child, kind, stop, asked)
     WHERE j.state NOT IN ('SUCCEEDED', 'FAILED')
     ON CONFLICT (job, child, kind) DO NOTHING";
 
+const REQUEST_OF_QUEUE: &str = "INSERT INTO requests (job, child, kind, stop, asked)
+    SELECT job, child, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM jobs
+    WHERE queue = CAST($1 AS TEXT) AND child = -1 AND door = 'api' AND state NOT IN ('SUCCEEDED', 'FAILED')
+    ON CONFLICT (job, child, kind) DO NOTHING";
+
 const TAKEN: &str = "DELETE FROM requests WHERE (job, child, kind) IN (
     SELECT CAST(value->>0 AS TEXT), CAST(value->>1 AS BIGINT), CAST(value->>2 AS TEXT) FROM {each})";
 
@@ -48,6 +53,18 @@ impl Store {
     /// Stores a wish to end a job. Nothing is stored for a job that is unknown or has ended.
     pub async fn request_stop(&self, request: &Request) -> Result<(), Error> {
         self.call("request_stop", self.writer.request(request.clone())).await
+    }
+
+    /// Stores a wish to end every job of a queue (AWS name) that was submitted through the API and has not ended; array jobs stand for their
+    /// children.
+    pub async fn request_stop_of_queue(&self, queue: &str, stop: &Stop) -> Result<(), Error> {
+        let (queue, kind, stop) = (queue.to_owned(), kind(stop.kind), written(stop)?);
+        self.call("request_stop_of_queue", async {
+            let query = sqlx::query(REQUEST_OF_QUEUE).bind(queue).bind(kind).bind(stop);
+            query.bind(Timestamp::now().as_millisecond()).execute(&self.database.writes).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// What the leader has not taken up yet: at most `limit` jobs, at most `limit` requests.

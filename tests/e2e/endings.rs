@@ -54,6 +54,7 @@ async fn endings(fixture: &Fixture) -> Result<()> {
         ("stopped while it runs", Box::pin(stopped_running(site))),
         ("stopped after its end", Box::pin(stopped_ended(site))),
         ("a pod that somebody deletes", Box::pin(deleted(fixture, site))),
+        ("a queue that is deleted", Box::pin(without_queue(fixture, site))),
     ])
     .await
 }
@@ -209,6 +210,25 @@ async fn deleted(fixture: &Fixture, site: &Site) -> Result<()> {
     ensure!(attempts(&job).len() == 2 && attempts(&job)[0]["statusReason"] == reason, "it is {}", brief(&job));
     let job = site.aws.reaches(&last, "FAILED").await?;
     ensure!(attempts(&job).len() == 1 && job["statusReason"] == reason, "it is {}", brief(&job));
+    Ok(())
+}
+
+/// One job that runs and one that waits, in a queue that goes.
+async fn without_queue(fixture: &Fixture, site: &Site) -> Result<()> {
+    let queue = fixture.queue("gone", 1, &[&site.environment]).await?;
+    fixture.ends_jobs_of(&queue);
+    let runs = site.aws.submit(&queue, &site.definition("waits"), &json!({})).await?;
+    let waits = site.aws.submit(&queue, &site.definition("large"), &json!({})).await?;
+    site.aws.reaches(&runs, "RUNNING").await?;
+    let refused = site.aws.refused(&["delete-job-queue", "--job-queue", &queue]).await?;
+    ensure!(refused.contains("must be DISABLED first"), "an ENABLED queue: {refused}");
+    site.aws.run(&["update-job-queue", "--job-queue", &queue, "--state", "DISABLED"]).await?;
+    site.aws.run(&["delete-job-queue", "--job-queue", &queue]).await?;
+    for id in [&runs, &waits] {
+        let job = site.aws.reaches(id, "FAILED").await?;
+        let reason = job["statusReason"].as_str().unwrap_or_default();
+        ensure!(reason == format!("JobQueue {queue} was deleted"), "it is {}", brief(&job));
+    }
     Ok(())
 }
 

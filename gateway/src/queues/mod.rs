@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use api::JobQueue;
+use model::job::{Stop, StopKind};
 use serde_json::{Map, Value, json};
 
 use crate::decode;
@@ -98,18 +99,28 @@ pub(crate) async fn delete<R: Records, O: Objects>(
     let given = name_of(Resource::JobQueue, &request.job_queue)?;
     for _ in 0..TRIES {
         let all: Vec<JobQueue> = gateway.objects.list().await?;
-        // What is gone is deleted.
-        let Some(stored) = find(&all, given) else { return Ok(json!({})) };
+        // What is gone is deleted; who died before its jobs were told asks again.
+        let Some(stored) = find(&all, given) else { return end_jobs(gateway, given).await };
         decide::may_delete(stored)?;
         let deleted = gateway.objects.delete(stored).await;
         gateway.queues.forget();
         match deleted {
-            Ok(()) | Err(ObjectError::Gone) => return Ok(json!({})),
+            Ok(()) | Err(ObjectError::Gone) => return end_jobs(gateway, given).await,
             Err(ObjectError::Changed) => {}
             Err(error) => return Err(error.into()),
         }
     }
     Err(Invalid::new("Cannot delete, resource is being modified").into())
+}
+
+/// The jobs of a queue that is deleted end with it
+/// (<https://docs.aws.amazon.com/batch/latest/APIReference/API_DeleteJobQueue.html>). Without records there are none.
+async fn end_jobs<R: Records, O: Objects>(gateway: &Gateway<R, O>, name: &str) -> Result<Value, Failure> {
+    if let Ok(records) = gateway.records() {
+        let stop = Stop { kind: StopKind::Terminate, reason: format!("JobQueue {name} was deleted") };
+        records.request_stop_of_queue(name, &stop).await?;
+    }
+    Ok(json!({}))
 }
 
 /// The queue of an AWS name, as it was at most two seconds ago.

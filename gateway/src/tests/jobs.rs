@@ -36,6 +36,18 @@ async fn a_job_is_stored_with_its_overrides_and_shown() {
 }
 
 #[tokio::test]
+async fn the_jobs_of_a_queue_end_when_it_is_deleted() {
+    let world = World::ready().await;
+    world.ok("SubmitJob", submission(json!({}))).await;
+    let refused = world.call("DeleteJobQueue", json!({"jobQueue": "Q"})).await;
+    assert!(refused.is_err() && world.records.first().requested.is_none(), "it is ENABLED");
+    world.ok("UpdateJobQueue", json!({"jobQueue": "Q", "state": "DISABLED"})).await;
+    world.ok("DeleteJobQueue", json!({"jobQueue": "Q"})).await;
+    let asked = world.records.first().requested.unwrap();
+    assert_eq!((asked.kind, asked.reason.as_str()), (StopKind::Terminate, "JobQueue Q was deleted"));
+}
+
+#[tokio::test]
 async fn what_a_job_needs_must_be_there() {
     let world = World::ready().await;
     let arn = "arn:aws:batch:eu-west-1:1:job-definition/X:1";

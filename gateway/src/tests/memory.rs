@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use model::job::{JobId, JobRecord};
+use model::job::{JobId, JobRecord, Stop};
 use serde_json::{Value, json};
 
 use crate::*;
@@ -127,6 +127,14 @@ impl Records for MemoryRecords {
         let mut stored = self.0.lock().unwrap();
         let job = stored.jobs.iter_mut().find(|job| job.record.id == request.id).unwrap();
         job.requested = Some(request.stop.clone());
+        Ok(())
+    }
+
+    async fn request_stop_of_queue(&self, queue: &str, stop: &Stop) -> Result<(), RecordsError> {
+        let mut stored = self.0.lock().unwrap();
+        for job in stored.jobs.iter_mut().filter(|job| job.spec.queue == queue) {
+            job.requested = Some(stop.clone());
+        }
         Ok(())
     }
 

@@ -25,7 +25,7 @@ fn an_attempt_that_waits_has_a_reason_of_its_own() {
     );
     check(
         &world().attempt("nowhere", 3, 500, 10, 1),
-        "job-3 MISCONFIGURATION:JOB_QUEUE_NOT_FOUND: job queue nowhere does not exist; create it, or delete the Job and create it again with another label bulkhead.dev/queue",
+        "job-3 MISCONFIGURATION:JOB_QUEUE_NOT_FOUND: job queue nowhere does not exist; create it, or end the job and submit it to another queue (a Job: with another label bulkhead.dev/queue)",
     );
 }
 

@@ -20,7 +20,7 @@ fn a_job_that_fits_is_released_and_its_pods_are_dispatched_to_the_fullest_node()
 fn a_queue_or_environment_that_is_missing_is_named() {
     check(
         &world().job("q", "j", 1, 500, 10),
-        "j Runnable MISCONFIGURATION:JOB_QUEUE_NOT_FOUND: job queue q does not exist; create it, or delete the Job and create it again with another label bulkhead.dev/queue",
+        "j Runnable MISCONFIGURATION:JOB_QUEUE_NOT_FOUND: job queue q does not exist; create it, or end the job and submit it to another queue (a Job: with another label bulkhead.dev/queue)",
     );
     check(
         &world().queue("q", 1, &["x", "y"]).job("q", "j", 1, 500, 10),

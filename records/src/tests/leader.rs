@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::job::{Change, JobId, Stop, StopKind};
+use model::job::{Change, JobId, Spec, Stop, StopKind};
 use model::status::JobState;
 
 use super::{array, at, change, job, spec, submission};
@@ -68,6 +68,24 @@ pub(super) async fn a_request_is_for_a_job_that_lives(store: Store) {
     store.request_stop(&end).await.unwrap();
     assert!(store.inbox(10).await.unwrap().requests.is_empty(), "nothing is stored for a job that has ended");
     assert_eq!(store.jobs(&[job(1)]).await.unwrap()[0].requested, None);
+}
+
+pub(super) async fn all_jobs_of_a_queue_that_live_can_be_told_to_end(store: Store) {
+    let elsewhere = Spec { queue: "other".into(), ..spec("c") };
+    for it in [array(1, 3), submission(2, spec("a")), submission(3, spec("b")), submission(4, elsewhere)] {
+        store.submit(it).await.unwrap();
+    }
+    store.write(&[change(job(2), JobState::Succeeded, None, 5)], &[]).await.unwrap();
+    let cancel = request(job(3), StopKind::Cancel, "1");
+    store.request_stop(&cancel).await.unwrap();
+    let stop = Stop { kind: StopKind::Terminate, reason: "the queue goes".into() };
+    for _twice in 0..2 {
+        store.request_stop_of_queue(&spec("a").queue, &stop).await.unwrap();
+    }
+    let mut told = store.inbox(10).await.unwrap().requests;
+    told.sort_by_key(|it| (it.id, it.stop.kind));
+    let ends = |id| Request { id, stop: stop.clone() };
+    assert_eq!(told, [ends(job(1)), cancel, ends(job(3))], "not what has ended, nor what is elsewhere");
 }
 
 pub(super) async fn what_lives_is_read_with_shared_specs(store: Store) {

@@ -38,6 +38,7 @@ const CASES: &[(&str, Case)] = cases! {
     writer: who_submits_at_the_same_time_shares_transactions, one_that_cannot_be_stored_fails_alone,
         what_was_handed_over_is_stored_before_it_closes, texts_that_cannot_be_stored_are_refused;
     leader: what_was_written_twice_is_written_once, an_inbox_has_new_jobs_and_requests, a_request_is_for_a_job_that_lives,
+        all_jobs_of_a_queue_that_live_can_be_told_to_end,
         what_lives_is_read_with_shared_specs, old_jobs_go_with_everything, ten_thousand_changes_are_one_write;
     lists: pages_are_stable_while_jobs_come, filters_select, children_are_listed_by_index, a_foreign_cursor_is_refused;
     definitions: revisions_are_given_out_once, a_definition_is_found_until_it_is_purged, pages_of_definitions;
