@@ -153,14 +153,17 @@ async fn every_kind(fixture: &Fixture) -> Result<()> {
     Ok(())
 }
 
+/// Seconds; enough for a pod to start and end on a machine that has much else to do.
+const DEADLINE: u64 = 20;
+
 /// The Job waits longer than its deadline allows it to run.
 async fn deadline(fixture: &Fixture) -> Result<()> {
     let (namespace, environment) = queue_without_node(fixture).await?;
-    let text = manifest("deadline", "sleep 1", json!({"activeDeadlineSeconds": 6}));
+    let text = manifest("deadline", "sleep 1", json!({"activeDeadlineSeconds": DEADLINE}));
     fixture.apply(&namespace, &text.to_string()).await?;
     fixture.waits_with(&namespace, "deadline", "CAPACITY:NO_ROOM").await?;
     let jobs = fixture.jobs(&namespace);
-    steadily(Duration::from_secs(7), "the deadline does not count while the Job waits", || async {
+    steadily(Duration::from_secs(DEADLINE + 1), "the deadline does not count while the Job waits", || async {
         let status = jobs.get("deadline").await?.status.unwrap_or_default();
         let untouched = status.start_time.is_none() && status.failed.is_none();
         Ok(if untouched { Ok(()) } else { Err(format!("{status:?}")) })
