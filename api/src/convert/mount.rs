@@ -1,6 +1,6 @@
 //! What a kubelet reports when it cannot mount a volume of a pod.
 //!
-//! Invariant: a report that is repeated stays the same. Does not know whose pod it is, nor whether it runs by now.
+//! Invariant: a report that is repeated stays the same but for its last time. Does not know whose pod it is, nor whether it runs by now.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
@@ -20,9 +20,12 @@ pub fn unmounted(event: &Event) -> Option<(String, Unmounted)> {
     let first = event.first_timestamp.as_ref().map(|time| time.0);
     let once = event.event_time.as_ref().map(|time| time.0);
     let made = event.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let repeated = event.last_timestamp.as_ref().map(|time| time.0);
+    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
     let since: Timestamp = [first, once, made].into_iter().flatten().min()?;
+    let last = [repeated, series].into_iter().flatten().max().unwrap_or(since);
     let message = event.message.as_deref().unwrap_or_default().trim().to_owned();
-    Some((about.uid.clone()?, Unmounted { since, message }))
+    Some((about.uid.clone()?, Unmounted { since, last, message }))
 }
 
 #[cfg(test)]
@@ -51,6 +54,16 @@ mod tests {
         check("/count", json!(10), Some(("u", "no such claim")));
         check("/firstTimestamp", Value::Null, Some(("u", "no such claim")));
         check("/message", Value::Null, Some(("u", "")));
+    }
+
+    #[test]
+    fn a_report_says_when_it_was_repeated_last() {
+        let event = json!({
+            "metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "uid": "u"}, "reason": "FailedMount",
+            "firstTimestamp": "2026-11-01T12:00:05Z", "lastTimestamp": "2026-11-01T12:09:00Z",
+        });
+        let found = unmounted(&serde_json::from_value(event).unwrap()).unwrap().1;
+        assert_eq!(found.last, "2026-11-01T12:09:00Z".parse().unwrap());
     }
 
     #[test]

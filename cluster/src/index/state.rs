@@ -226,18 +226,17 @@ impl State {
 
     /// Pods made for the API, with what their kubelets say about their volumes.
     pub(super) fn attempts_now(&self) -> Vec<PodFacts> {
-        let mut first: HashMap<&str, &Unmounted> = HashMap::new();
+        let mut all: HashMap<&str, Unmounted> = HashMap::new();
         for (pod, unmounted) in self.mounts.values() {
-            let known = first.entry(pod.as_str()).or_insert(unmounted);
+            let known = all.entry(pod.as_str()).or_insert_with(|| unmounted.clone());
+            let last = known.last.max(unmounted.last);
             // The first report stays the first, whatever else is said later: a reason that stays the same.
             if (unmounted.since, &unmounted.message) < (known.since, &known.message) {
-                *known = unmounted;
+                known.clone_from(unmounted);
             }
+            known.last = last;
         }
-        let with = |pod: &PodFacts| PodFacts {
-            unmounted: first.get(pod.uid.as_str()).map(|unmounted| (*unmounted).clone()),
-            ..pod.clone()
-        };
+        let with = |pod: &PodFacts| PodFacts { unmounted: all.get(pod.uid.as_str()).cloned(), ..pod.clone() };
         self.attempts.values().map(with).collect()
     }
 

@@ -61,6 +61,8 @@ impl PodFacts {
 pub struct Unmounted {
     /// When it told first.
     pub since: Timestamp,
+    /// When it told last.
+    pub last: Timestamp,
     /// Its words.
     pub message: String,
 }

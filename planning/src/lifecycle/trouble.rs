@@ -1,4 +1,4 @@
-//! Why a container does not start, in words that stay the same while the cause does.
+//! Why a pod does not start, in words that stay the same while the cause does.
 //!
 //! Invariant: what a container normally waits for is no trouble; a kubelet that tries again and again to pull an image alternates
 //! between two reasons and gives one text.
@@ -29,7 +29,7 @@ pub(super) fn of_pod(facts: &PodFacts, stored: Option<&str>) -> Option<String> {
     if let Some(message) = facts.unschedulable.as_deref().filter(|_| facts.node.is_none()) {
         return Some(texts::unschedulable(message));
     }
-    if let Some(unmounted) = facts.unmounted.as_ref().filter(|_| !has_begun(facts)) {
+    if let Some(unmounted) = facts.unmounted.as_ref().filter(|_| !is_mounted(facts)) {
         return Some(texts::joined(texts::NOT_MOUNTED, Some(&unmounted.message)));
     }
     let found = facts.init_containers.iter().chain(&facts.containers).find_map(|container| of(&container.state))?;
@@ -39,17 +39,21 @@ pub(super) fn of_pod(facts: &PodFacts, stored: Option<&str>) -> Option<String> {
     Some(pull.map_or(found, ToOwned::to_owned))
 }
 
-/// Whether any container, init containers included, was started: then its volumes are mounted.
-fn has_begun(facts: &PodFacts) -> bool {
-    let all = facts.init_containers.iter().chain(&facts.containers);
-    all.into_iter().any(|container| !matches!(container.state, ContainerState::Waiting { .. }))
+/// Whether its volumes are mounted: a kubelet pulls images and starts containers, init containers included, only then.
+fn is_mounted(facts: &PodFacts) -> bool {
+    let mut all = facts.init_containers.iter().chain(&facts.containers);
+    all.any(|container| !matches!(container.state, ContainerState::Waiting { .. }) || of(&container.state).is_some())
 }
+
+/// A kubelet that still fails says so again within this time; one that mounted in the end may pull an image for longer than that.
+const REPEATED_WITHIN: SignedDuration = SignedDuration::from_mins(6);
 
 /// The end of a job of which a volume cannot be mounted for `patience`. AWS Batch ends such a job, too
 /// (<https://docs.aws.amazon.com/batch/latest/userguide/batch-eks-job-stuck-in-starting.html>).
 pub fn hopeless(facts: &PodFacts, patience: SignedDuration, now: Timestamp) -> Option<Stop> {
-    let unmounted = facts.unmounted.as_ref().filter(|_| !has_begun(facts) && !facts.ended())?;
-    let is_over = now.duration_since(unmounted.since) >= patience;
+    let unmounted = facts.unmounted.as_ref().filter(|_| !is_mounted(facts) && !facts.ended())?;
+    let is_over =
+        now.duration_since(unmounted.since) >= patience && now.duration_since(unmounted.last) < REPEATED_WITHIN;
     let reason = || texts::joined(texts::NOT_MOUNTED, Some(&unmounted.message));
     is_over.then(|| Stop { kind: StopKind::Hopeless, reason: reason() })
 }

@@ -1,4 +1,4 @@
-//! What is done to the pods of the API's jobs: made on their node, deleted when their job is to end, let go when their outcome is stored,
+//! What is done to the pods of the API's jobs: made on their node or for kube-scheduler to place, deleted when their job is to end, let go when their outcome is stored,
 //! deleted for good some time after their end.
 //!
 //! Invariant: every deed follows from what is stored and what is seen, so that it may be done twice, or again after a restart: a pod's name

@@ -74,7 +74,7 @@ fn a_place_that_is_chosen_is_not_changed_any_more() {
 #[track_caller]
 fn unmounted(change: impl FnOnce(&mut PodFacts), now: i64, reason: Option<&str>, ends: bool) {
     let mut facts = pod(&record(JobState::Starting));
-    facts.unmounted = Some(Unmounted { since: at(10), message: "secret \"s\" not found".into() });
+    facts.unmounted = Some(Unmounted { since: at(10), last: at(60), message: "secret \"s\" not found".into() });
     change(&mut facts);
     assert_eq!(trouble::of_pod(&facts, None).as_deref(), reason);
     let stop = hopeless(&facts, SignedDuration::from_secs(60), at(now));
@@ -89,7 +89,11 @@ fn a_job_ends_if_its_volume_does_not_mount_for_too_long() {
     unmounted(|_| (), 69, reason, false);
     unmounted(|_| (), 70, reason, true);
     unmounted(|facts| facts.containers = vec![waits("main", Some("ContainerCreating"))], 70, reason, true);
+    let long = |facts: &mut PodFacts| facts.unmounted.as_mut().unwrap().last = at(10);
+    unmounted(long, 400, reason, false);
     // It was mounted after all.
+    let pull = |facts: &mut PodFacts| facts.containers = vec![waits("main", Some("ErrImagePull"))];
+    unmounted(pull, 70, Some("CannotPullContainerError: ErrImagePull"), false);
     unmounted(|facts| facts.containers = vec![runs("main")], 70, None, false);
     unmounted(|facts| facts.init_containers = vec![exits("init", 0, "Completed")], 70, None, false);
     unmounted(|facts| facts.unmounted = None, 70, None, false);
