@@ -4,6 +4,7 @@
 //! objects: whoever builds it has decoded and judged them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -228,8 +229,8 @@ pub struct Unit {
     pub index: u32,
     /// Number of its attempt, from 1.
     pub attempt: u32,
-    /// What it needs.
-    pub shape: Shape,
+    /// What it needs; units of one job share it.
+    pub shape: Arc<Shape>,
     /// Where it is.
     pub place: Place,
 }

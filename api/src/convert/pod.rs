@@ -2,6 +2,8 @@
 //!
 //! Invariant: a pod that ended takes nothing; one that nobody may dispatch has no place. Does not know nodes or Jobs.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use k8s_openapi::jiff::Timestamp;
@@ -41,7 +43,7 @@ pub struct PodRecord {
     /// Its part in a queue, if it has the label of one.
     pub queued: Option<Box<Queued>>,
     /// What is seen of it, if it was made for the API.
-    pub attempt: Option<Box<PodFacts>>,
+    pub attempt: Option<Arc<PodFacts>>,
 }
 
 /// Whose a pod is.
@@ -78,7 +80,7 @@ pub struct Queued {
     /// Number of its attempt, where the pod says.
     pub attempt: Option<u32>,
     /// What it needs.
-    pub shape: Shape,
+    pub shape: Arc<Shape>,
     /// Where it is; `None`: nobody may dispatch it: it is being deleted, waits for somebody else's gate, or is another
     /// scheduler's.
     pub place: Option<Place>,
@@ -103,7 +105,7 @@ pub fn pod(pod: &Pod, problems: &mut Problems) -> PodRecord {
         origin: origin(pod),
         queued: queued(pod, &requests).map(Box::new),
         requests,
-        attempt: facts(pod).map(Box::new),
+        attempt: facts(pod).map(Arc::new),
     }
 }
 
@@ -137,7 +139,7 @@ fn queued(pod: &Pod, requests: &Resources) -> Option<Queued> {
         job: job.map(|owner| owner.uid.clone()),
         index: either(keys::K8S_COMPLETION_INDEX).and_then(|text| text.parse().ok()),
         attempt: said.or(failures.map(|failures| failures.saturating_add(1))),
-        shape: shape(spec, requests.clone(), judged),
+        shape: Arc::new(shape(spec, requests.clone(), judged)),
         place: place(pod),
     })
 }

@@ -215,7 +215,7 @@ impl Index {
     }
 
     /// Pods made for the API, also those that have ended, until they are gone.
-    pub fn attempts(&self) -> Vec<PodFacts> {
+    pub fn attempts(&self) -> Vec<Arc<PodFacts>> {
         self.state().attempts_now()
     }
 

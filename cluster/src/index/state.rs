@@ -5,6 +5,7 @@
 mod batch_nodes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use api::convert::job::JobRecord;
 use api::convert::mount::unmounted;
@@ -46,7 +47,7 @@ pub(super) struct State {
     /// By UID; only pods that have not ended, and are on a node or in a queue.
     pub(super) pods: Table<PodRecord>,
     /// By UID; pods made for the API, also those that have ended, until they are gone.
-    pub(super) attempts: Table<PodFacts>,
+    pub(super) attempts: Table<Arc<PodFacts>>,
     /// By UID; only those in a queue.
     pub(super) jobs: Table<JobRecord>,
     /// Jobs that went after they had ended, until somebody takes them; at most [`MOST_DEPARTED`].
@@ -129,9 +130,12 @@ impl State {
 
     /// When a kubelet has ended a pod that a finalizer keeps, its confirmation moves the time of the deletion to then: what the containers
     /// did between looks as if it had come before.
-    fn keep_first_deletion(&self, uid: &str, facts: &mut PodFacts) {
-        let known = self.attempts.get(uid).and_then(|known| known.deleting);
-        facts.deleting = known.into_iter().chain(facts.deleting).min();
+    fn keep_first_deletion(&self, uid: &str, facts: &mut Arc<PodFacts>) {
+        if let Some(known) = self.attempts.get(uid).and_then(|known| known.deleting)
+            && facts.deleting.is_none_or(|said| known < said)
+        {
+            Arc::make_mut(facts).deleting = Some(known);
+        }
     }
 
     /// What is kept of a pod; notes it if it failed.
@@ -225,7 +229,7 @@ impl State {
     }
 
     /// Pods made for the API, with what their kubelets say about their volumes.
-    pub(super) fn attempts_now(&self) -> Vec<PodFacts> {
+    pub(super) fn attempts_now(&self) -> Vec<Arc<PodFacts>> {
         let mut all: HashMap<&str, Unmounted> = HashMap::new();
         for (pod, unmounted) in self.mounts.values() {
             let known = all.entry(pod.as_str()).or_insert_with(|| unmounted.clone());
@@ -236,7 +240,10 @@ impl State {
             }
             known.last = last;
         }
-        let with = |pod: &PodFacts| PodFacts { unmounted: all.get(pod.uid.as_str()).cloned(), ..pod.clone() };
+        let with = |pod: &Arc<PodFacts>| match all.get(pod.uid.as_str()) {
+            Some(unmounted) => Arc::new(PodFacts { unmounted: Some(unmounted.clone()), ..PodFacts::clone(pod) }),
+            None => pod.clone(),
+        };
         self.attempts.values().map(with).collect()
     }
 
@@ -274,8 +281,8 @@ impl State {
 }
 
 /// What an event about a pod says about an attempt.
-fn attempts(event: &Event<(String, Option<PodRecord>)>) -> Event<(String, Option<PodFacts>)> {
-    let facts = |record: &Option<PodRecord>| record.as_ref().and_then(|record| record.attempt.as_deref().cloned());
+fn attempts(event: &Event<(String, Option<PodRecord>)>) -> Event<(String, Option<Arc<PodFacts>>)> {
+    let facts = |record: &Option<PodRecord>| record.as_ref().and_then(|record| record.attempt.clone());
     match event {
         Event::Apply((key, record)) => Event::Apply((key.clone(), facts(record))),
         Event::InitApply((key, record)) => Event::InitApply((key.clone(), facts(record))),

@@ -1,6 +1,7 @@
 //! Builders of snapshots, and plans as text.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use model::job::JobId;
@@ -175,7 +176,7 @@ impl World {
                 created: before(50),
                 index,
                 attempt: 1,
-                shape: job.shape.clone(),
+                shape: Arc::new(job.shape.clone()),
                 place: place.clone(),
             };
             self.0.units.push(unit);
@@ -202,7 +203,7 @@ impl World {
             created: before(age),
             index: 0,
             attempt,
-            shape: shape(milli),
+            shape: Arc::new(shape(milli)),
             place: Place::Waiting,
         });
         self

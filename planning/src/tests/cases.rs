@@ -1,5 +1,7 @@
 //! Cases: what the plan is in a given world.
 
+use std::sync::Arc;
+
 use model::snapshot::Stage;
 
 use super::build::{bound, check, waiting, world};
@@ -277,7 +279,7 @@ fn units_go_only_where_selectors_and_taints_allow() {
         world.nodes[1].labels.insert("disk".into(), "ssd".into());
     });
     let wants_ssd = base.clone().with(|world| {
-        world.units[0].shape.node_selector.insert("disk".into(), "ssd".into());
+        Arc::make_mut(&mut world.units[0].shape).node_selector.insert("disk".into(), "ssd".into());
     });
     check(&base, "dispatch j-0 to a of CE\nj Starting");
     check(&wants_ssd, "dispatch j-0 to b of CE\nj Starting");

@@ -12,6 +12,7 @@ mod terms;
 mod units;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster::fault::{self, Point};
@@ -91,7 +92,7 @@ struct Open {
     /// When all reasons were last stored.
     explained: Option<Timestamp>,
     /// Pods as the last look showed them.
-    pods: Vec<PodFacts>,
+    pods: Vec<Arc<PodFacts>>,
     /// Running pods that the store knows nothing of, as far as it was said.
     strange: HashSet<JobId>,
     _retention: AbortOnDrop,

@@ -143,7 +143,7 @@ impl Open {
                 _ => {}
             }
         }
-        let here: HashMap<&str, &PodFacts> = pods.iter().map(|pod| (pod.name.as_str(), pod)).collect();
+        let here: HashMap<&str, &PodFacts> = pods.iter().map(|pod| (pod.name.as_str(), &**pod)).collect();
         let missing = self.missing(&here, now);
         let held = held
             .into_iter()

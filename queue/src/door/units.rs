@@ -3,6 +3,7 @@
 //! Invariant: a pod that the watch shows already counts once. Does not decide.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use cluster::index::Index;
 use jiff::Timestamp;
@@ -22,7 +23,7 @@ const NAMESPACE: &str = "default";
 /// Puts the API's jobs into a snapshot.
 pub(super) fn add(
     ledger: &Ledger,
-    pods: &[PodFacts],
+    pods: &[Arc<PodFacts>],
     deeds: &Deeds,
     snapshot: &mut Snapshot,
     window: usize,
@@ -34,7 +35,9 @@ pub(super) fn add(
     };
     let mut units: Vec<Unit> =
         ledger.waiting(window, now).map(|live| unit(live, queue_of(&live.spec.queue), Place::Waiting)).collect();
-    let seen: HashMap<&str, &PodFacts> = pods.iter().map(|pod| (pod.name.as_str(), pod)).collect();
+    let seen: HashMap<&str, &PodFacts> = pods.iter().map(|pod| (pod.name.as_str(), &**pod)).collect();
+    let place_of: HashMap<String, usize> =
+        snapshot.nodes.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
     for live in ledger.placed() {
         let Some(placed) = &live.record.placed else { continue };
         if placed.node.is_empty() {
@@ -48,8 +51,9 @@ pub(super) fn add(
         let place = Place::Bound { node: placed.node.clone(), running };
         units.push(unit(live, queue_of(&live.spec.queue), place));
         if !seen.contains_key(placed.pod_name.as_str())
-            && let Some(node) = snapshot.nodes.iter_mut().find(|node| node.name == placed.node)
+            && let Some(index) = place_of.get(&placed.node)
         {
+            let node = &mut snapshot.nodes[*index];
             node.used.add(&live.shape.requests);
             node.units += 1;
             node.idle_since = None;
@@ -85,7 +89,7 @@ fn unit(live: &Live, queue: String, place: Place) -> Unit {
         created: record.created,
         index: record.id.child.unwrap_or(0),
         attempt: record.attempt,
-        shape: (*live.shape).clone(),
+        shape: live.shape.clone(),
         place,
     }
 }
