@@ -46,6 +46,8 @@ pub struct Ledger {
     dependents: HashMap<JobId, Vec<JobId>>,
     /// SUBMITTED or PENDING, and not looked at yet.
     fresh: BTreeSet<JobId>,
+    /// Jobs that somebody waits for, that have not ended and are not in here: made with kubectl, or not taken in yet.
+    outside: BTreeSet<JobId>,
     /// When time alone changes something.
     timers: BTreeSet<(Timestamp, JobId)>,
     changes: Vec<Change>,
@@ -60,18 +62,23 @@ enum Happened<'a> {
 }
 
 impl Ledger {
-    /// Takes in a job that is stored and not known yet. An array job's children that were never stored apart come with it.
-    pub fn take_in(&mut self, record: JobRecord, spec: &Arc<Spec>, shape: &Arc<Shape>) {
+    /// Takes in a job that was submitted a moment ago; an array job with all its children.
+    pub fn submitted(&mut self, record: JobRecord, spec: &Arc<Spec>, shape: &Arc<Shape>) {
         let id = record.id;
-        if record.state.is_terminal() || self.jobs.contains_key(&id) {
+        if self.jobs.contains_key(&id) {
             return;
         }
-        if let (None, Some(size), JobState::Submitted) = (id.child, spec.array_size, record.state) {
-            for child in (0..size).map(|index| id.with_child(index)) {
-                self.insert(JobRecord::submitted(child, record.created), spec, shape);
-            }
+        for child in (0..spec.array_size.unwrap_or(0)).map(|index| id.with_child(index)) {
+            self.insert(JobRecord::submitted(child, record.created), spec, shape);
         }
         self.insert(record, spec, shape);
+    }
+
+    /// Takes in a job as it is stored; the children of an array job come by themselves, and some may have ended.
+    pub fn take_in(&mut self, record: JobRecord, spec: &Arc<Spec>, shape: &Arc<Shape>) {
+        if !record.state.is_terminal() && !self.jobs.contains_key(&record.id) {
+            self.insert(record, spec, shape);
+        }
     }
 
     fn insert(&mut self, record: JobRecord, spec: &Arc<Spec>, shape: &Arc<Shape>) {
@@ -82,6 +89,7 @@ impl Ledger {
         if record.state <= JobState::Pending {
             self.fresh.insert(record.id);
         }
+        self.outside.remove(&record.id);
         let live = Live { record, spec: spec.clone(), shape: shape.clone(), open: 0 };
         self.jobs.insert(live.record.id, live);
     }
@@ -94,37 +102,46 @@ impl Ledger {
         }
     }
 
-    /// Jobs for which those wait that [`consider`](Self::consider) looks at next, and that are not in here: whoever calls looks up how
-    /// they ended.
+    /// Jobs that are not in here and for which those wait that [`consider`](Self::consider) looks at next, or has looked at: whoever
+    /// calls looks up how they are.
     pub fn unknown(&self) -> Vec<JobId> {
         let fresh = self.fresh.iter().filter_map(|id| self.jobs.get(id));
         let waited = fresh.flat_map(|live| dependencies::of(live.record.id, &live.spec));
-        waited.filter(|id| !self.jobs.contains_key(id)).collect::<BTreeSet<_>>().into_iter().collect()
+        let unknown = waited.filter(|id| !self.jobs.contains_key(id));
+        unknown.chain(self.outside.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Looks at what was taken in since the last time and is SUBMITTED or PENDING. `outcomes` says how jobs ended that are not in here;
-    /// one that is missing there does not exist any more and counts as failed.
+    /// Looks at what was taken in since the last time and is SUBMITTED or PENDING, and at what waits for jobs that are not in here.
+    /// `outcomes` says how those are; one that is missing there does not exist any more and counts as failed.
     pub fn consider(&mut self, outcomes: &HashMap<JobId, JobState>, now: Timestamp) {
+        for id in self.outside.clone() {
+            let state = outcomes.get(&id).copied().unwrap_or(JobState::Failed);
+            if state.is_terminal() {
+                self.outside.remove(&id);
+                for (dependent, what) in self.waiting_for(id, state) {
+                    self.run(dependent, what, now);
+                }
+            }
+        }
         // In order, so that an array job comes before its children and never lags behind them.
         let fresh = std::mem::take(&mut self.fresh);
         for id in &fresh {
             let Some(live) = self.jobs.get(id) else { continue };
             let pending = live.record.state == JobState::Pending;
-            let (mut open, mut failed, mut later) = (Vec::new(), false, false);
+            let (mut open, mut failed) = (Vec::new(), false);
             for dependency in dependencies::of(*id, &live.spec) {
                 match outcomes.get(&dependency) {
                     _ if self.jobs.contains_key(&dependency) => open.push(dependency),
                     Some(JobState::Succeeded) => {}
                     // Not taken in yet, or a Job that was made with kubectl.
-                    Some(state) if !state.is_terminal() => later = true,
+                    Some(state) if !state.is_terminal() => {
+                        self.outside.insert(dependency);
+                        open.push(dependency);
+                    }
                     // It was there when this was looked at first. Had it failed, this had failed with it: only its record is gone.
                     None if pending => {}
                     Some(_) | None => failed = true,
                 }
-            }
-            if later && !failed {
-                self.fresh.insert(*id);
-                continue;
             }
             let count = open.len();
             for dependency in open {
@@ -309,19 +326,19 @@ impl Ledger {
             return Vec::new();
         }
         self.jobs.remove(&id);
-        let mut others: Vec<(JobId, Happened<'a>)> = self
-            .dependents
-            .remove(&id)
-            .into_iter()
-            .flatten()
-            .map(|dependent| (dependent, Happened::DependencyEnded(record.state)))
-            .collect();
+        let mut others = self.waiting_for(id, record.state);
         match id.parent() {
             Some(parent) => others.push((parent, Happened::ChildrenEnded)),
             None if spec.array_size.is_some() => drop(self.arrays.remove(&id.job)),
             None => {}
         }
         others
+    }
+
+    /// Those that waited for a job, which ended in this state.
+    fn waiting_for<'a>(&mut self, id: JobId, state: JobState) -> Vec<(JobId, Happened<'a>)> {
+        let all = self.dependents.remove(&id).into_iter().flatten();
+        all.map(|dependent| (dependent, Happened::DependencyEnded(state))).collect()
     }
 
     fn index(&mut self, record: &JobRecord, spec: &Spec) {

@@ -69,7 +69,7 @@ impl Story {
         for index in 0..spec.array_size.unwrap_or(0) {
             self.stored.insert(job.with_child(index), JobRecord::submitted(job.with_child(index), now()));
         }
-        self.ledger.take_in(record, &Arc::new(spec), &Arc::new(Shape::default()));
+        self.ledger.submitted(record, &Arc::new(spec), &Arc::new(Shape::default()));
         let outcomes = self.stored.iter().map(|(id, record)| (*id, record.state)).collect();
         self.ledger.consider(&outcomes, now());
         self.store();
@@ -365,12 +365,48 @@ fn a_dependency_that_is_still_to_be_taken_in_is_waited_for() {
     let mut story = Story::default();
     let waits = spec(None, vec![on(first)]);
     story.stored.insert(second, JobRecord::submitted(second, now()));
-    story.ledger.take_in(JobRecord::submitted(second, now()), &Arc::new(waits), &Arc::new(Shape::default()));
+    story.ledger.submitted(JobRecord::submitted(second, now()), &Arc::new(waits), &Arc::new(Shape::default()));
     story.ledger.consider(&HashMap::from([(first, JobState::Submitted)]), now());
     story.store();
-    let story = story.check(&[(second, JobState::Submitted)]);
+    let story = story.check(&[(second, JobState::Pending)]);
     let story = story.submit(first, spec(None, vec![])).check(&[(second, JobState::Pending)]);
+    assert_eq!(story.ledger.unknown(), []);
     story.run(first, 0).check(&[(second, JobState::Runnable)]);
+}
+
+/// A job and an array wait for a job that never comes into the ledger, and another that does.
+#[test]
+fn a_job_that_kubernetes_runs_is_waited_for_until_it_ends() {
+    use JobState::{Failed, Pending, Runnable, Running, Succeeded};
+    let (other, inside, after, array) = (id(1), id(2), id(3), id(4));
+    let states = [(after, Pending), (array, Pending), (array.with_child(0), Pending)];
+    for (end, state) in [(Some(Succeeded), Runnable), (Some(Failed), Failed), (None, Failed)] {
+        let mut story = Story::default().submit(inside, spec(None, vec![]));
+        story.stored.insert(other, JobRecord { state: Running, ..JobRecord::submitted(other, now()) });
+        let story = story.submit(after, spec(None, vec![on(other), on(inside)]));
+        let story = story.submit(array, spec(Some(2), vec![on(other)])).check(&states);
+        let mut story = story.run(inside, 0).check(&states);
+        assert_eq!(story.ledger.unknown(), [other]);
+        story.ledger.consider(&HashMap::from([(other, Running)]), now());
+        story.store();
+        let mut story = story.check(&states);
+        story.ledger.consider(&end.map(|state| (other, state)).into_iter().collect(), now());
+        story.store();
+        assert_eq!(story.ledger.unknown(), []);
+        story.check(&[(after, state), (array.with_child(0), state), (array.with_child(1), state)]);
+    }
+}
+
+#[test]
+fn a_child_that_has_ended_stays_ended_when_a_ledger_starts_anew() {
+    let array = id(1);
+    let mut ledger = Ledger::default();
+    let child = |index, state| JobRecord { state, ..JobRecord::submitted(array.with_child(index), now()) };
+    let terms = Arc::new(spec(Some(2), vec![]));
+    for record in [JobRecord::submitted(array, now()), child(0, JobState::Submitted), child(1, JobState::Failed)] {
+        ledger.take_in(record, &terms, &Arc::new(Shape::default()));
+    }
+    assert!(ledger.get(array.with_child(0)).is_some() && ledger.get(array.with_child(1)).is_none());
 }
 
 #[test]

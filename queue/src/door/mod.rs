@@ -259,7 +259,7 @@ impl Open {
             }
             taken += 1 + spec.array_size.unwrap_or(0);
             let (spec, shape) = self.terms.of(&context.index, &spec);
-            self.ledger.take_in(record, &spec, &shape);
+            self.ledger.submitted(record, &spec, &shape);
         }
         let outcomes = match self.ledger.unknown() {
             unknown if unknown.is_empty() => HashMap::new(),
