@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use api::convert::mount;
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -40,8 +41,10 @@ pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks:
     watches.spawn::<Namespace>(Config::default());
     let refused = format!("reason={},involvedObject.kind=Job", api::convert::refusal::REASON);
     watches.spawn::<CoreEvent>(Config::default().fields(&refused));
-    let unmounted = format!("reason={},involvedObject.kind=Pod", api::convert::mount::REASON);
-    watches.spawn_as::<CoreEvent>(Config::default().fields(&unmounted), |event| Change::Mount(Box::new(event)));
+    // A field selector knows no "or".
+    let about_pods = |reason| Config::default().fields(&format!("reason={reason},involvedObject.kind=Pod"));
+    watches.spawn_as::<CoreEvent>(about_pods(mount::MOUNT), |event| Change::Mount(Box::new(event)));
+    watches.spawn_as::<CoreEvent>(about_pods(mount::ATTACH), |event| Change::Attach(Box::new(event)));
     let ours = format!("metadata.name={}", keys::WEBHOOK_CONFIGURATION);
     watches.spawn::<MutatingWebhookConfiguration>(Config::default().fields(&ours));
 }
@@ -62,7 +65,7 @@ impl Watches<'_> {
         self.spawn_as::<K>(config, Change::from);
     }
 
-    /// Of a kind that is watched twice.
+    /// Of a kind that is watched more than once.
     fn spawn_as<K>(&mut self, config: Config, change: fn(Event<DeserializeGuard<K>>) -> Change)
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,

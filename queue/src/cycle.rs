@@ -87,19 +87,20 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) {
         let Done { wake_at, failed, thought } = cycle(&context, &mut door, &nodes, &metrics, &mut shown).await;
         heartbeat.beat();
         let pause = pause(wake_at, failed, Timestamp::now());
-        let change = async {
+        // However early something is due: what it asks for may be impossible just now.
+        let next = async {
             // The index outlives the loop, so the channel cannot close.
             tokio::select! {
                 _ = version.changed() => {}
                 () = door.changed() => {}
+                () = time::sleep(pause) => {}
             }
             time::sleep_until((started + apart(context.config.min_interval, thought)).into()).await;
         };
         tokio::select! {
             biased;
             () = &mut stopped => return,
-            () = change => {}
-            () = time::sleep(pause) => {}
+            () = next => {}
         }
     }
 }
@@ -123,9 +124,11 @@ async fn cycle(
     shown: &mut status::Shown,
 ) -> Done {
     // 1. what is seen
+    let read = door.read(context, Timestamp::now()).await;
+    // Pods and what they leave free are of one moment, or a pod that appears in between takes no room anywhere.
     let (looked, now) = (Instant::now(), Timestamp::now());
-    let mut snapshot = context.index.snapshot(now);
-    let read = door.before(context, &mut snapshot, now).await;
+    let (mut snapshot, attempts) = context.index.look(now);
+    door.observe(context, attempts, &mut snapshot, now);
     // 2. decide
     let began = Instant::now();
     let plan = planning::plan(&snapshot, now);

@@ -3,7 +3,7 @@
 //! Invariant: only pods that say which placement they are give facts; a pod of the Job door never does. Judges nothing.
 
 use k8s_openapi::api::core::v1::{ContainerState as RawState, ContainerStatus, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use model::job::{ContainerFacts, ContainerState, PodFacts, PodPhase};
 use model::keys;
@@ -16,11 +16,9 @@ pub fn facts(pod: &Pod) -> Option<PodFacts> {
     let meta = &pod.metadata;
     let number = |key| annotation(meta, key).and_then(|text| text.parse::<u32>().ok());
     let status = pod.status.as_ref();
-    let disruption = status
-        .and_then(|status| status.conditions.as_ref())
-        .into_iter()
-        .flatten()
-        .find(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True");
+    let conditions = || status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+    let condition = |name| conditions().find(move |condition| condition.type_ == name);
+    let disruption = condition("DisruptionTarget").filter(|condition| condition.status == "True");
     let words = |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned();
     Some(PodFacts {
         job: annotation(meta, keys::JOB_ID_RAW)?.parse().ok()?,
@@ -33,22 +31,27 @@ pub fn facts(pod: &Pod) -> Option<PodFacts> {
         hold: hold(pod),
         unschedulable: unschedulable(pod),
         unmounted: None,
+        ready_to_start: condition("PodReadyToStartContainers").map(|condition| condition.status == "True"),
         phase: phase(status.and_then(|status| status.phase.as_deref())),
         reason: words(status.and_then(|status| status.reason.as_ref())),
         message: words(status.and_then(|status| status.message.as_ref())),
         disruption: disruption.map(|condition| condition.reason.clone().unwrap_or_default()),
         containers: containers(status.and_then(|status| status.container_statuses.as_deref())),
         init_containers: containers(status.and_then(|status| status.init_container_statuses.as_deref())),
-        deleting: asked_to_go(meta),
+        deleting: asked_to_go(pod),
         confirmed: meta.deletion_timestamp.is_some() && meta.deletion_grace_period_seconds == Some(0),
         kept: meta.finalizers.iter().flatten().any(|finalizer| finalizer == keys::RECORD_FINALIZER),
     })
 }
 
-/// Kubernetes writes when the grace period is over, not when the deletion was asked for.
-fn asked_to_go(meta: &ObjectMeta) -> Option<Timestamp> {
-    let over = time(meta.deletion_timestamp.as_ref())?;
-    let grace = SignedDuration::from_secs(meta.deletion_grace_period_seconds.unwrap_or(0));
+/// Kubernetes writes when the grace period is over, not when the deletion was asked for; and when a kubelet confirms the end of a pod that a
+/// finalizer keeps, it writes that moment and a grace period of 0. That was at most the pod's own grace period later: whoever did not see the
+/// pod before takes what ended in between for ended by force, because work that was cut off must not count as done.
+fn asked_to_go(pod: &Pod) -> Option<Timestamp> {
+    let over = time(pod.metadata.deletion_timestamp.as_ref())?;
+    let said = pod.metadata.deletion_grace_period_seconds.filter(|grace| *grace > 0);
+    let own = || pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(0);
+    let grace = SignedDuration::from_secs(said.unwrap_or_else(own));
     Some(over.checked_sub(grace).unwrap_or(over))
 }
 

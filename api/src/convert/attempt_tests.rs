@@ -51,7 +51,14 @@ fn a_deletion_is_confirmed_when_its_grace_period_is_zero() {
     };
     let asked = seen(deleted(30)).unwrap();
     assert_eq!((asked.confirmed, asked.deleting), (false, Some("2026-01-02T03:03:35Z".parse().unwrap())));
-    assert!(seen(deleted(0)).unwrap().confirmed);
+    let confirmed = seen(deleted(0)).unwrap();
+    assert_eq!((confirmed.confirmed, confirmed.deleting), (true, Some("2026-01-02T03:04:05Z".parse().unwrap())));
+    // Nobody saw when it was asked for: at most its own grace period before.
+    let late = seen(|pod| {
+        deleted(0)(pod);
+        pod["spec"]["terminationGracePeriodSeconds"] = json!(20);
+    });
+    assert_eq!(late.unwrap().deleting, Some("2026-01-02T03:03:45Z".parse().unwrap()));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a kubelet reports when it cannot mount a volume of a pod.
+//! What the cluster reports when a volume of a pod cannot be attached or mounted.
 //!
 //! Invariant: a report that is repeated stays the same but for its last time. Does not know whose pod it is, nor whether it runs by now.
 
@@ -6,15 +6,17 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use model::job::Unmounted;
 
-/// Reason of the Events in question (`FailedMountVolume` in
-/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/events/event.go>). A volume that cannot be attached is reported so, too,
-/// when the kubelet has waited for it.
-pub const REASON: &str = "FailedMount";
+/// Reason of a kubelet's Events (`FailedMountVolume` in
+/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/events/event.go>). It says nothing about a volume that is not attached.
+pub const MOUNT: &str = "FailedMount";
+/// Reason of Events of the controller that attaches volumes to nodes (`FailedAttachVolume`, there, too).
+pub const ATTACH: &str = "FailedAttachVolume";
 
-/// UID of the pod of which an Event reports that a volume cannot be mounted, and what it says; `None`: it reports something else.
+/// UID of the pod of which an Event reports that a volume cannot be attached or mounted, and what it says; `None`: it reports something else.
 pub fn unmounted(event: &Event) -> Option<(String, Unmounted)> {
     let about = &event.involved_object;
-    if event.reason.as_deref() != Some(REASON) || about.kind.as_deref() != Some("Pod") {
+    let reason = event.reason.clone().filter(|reason| [MOUNT, ATTACH].contains(&reason.as_str()))?;
+    if about.kind.as_deref() != Some("Pod") {
         return None;
     }
     let first = event.first_timestamp.as_ref().map(|time| time.0);
@@ -25,7 +27,7 @@ pub fn unmounted(event: &Event) -> Option<(String, Unmounted)> {
     let since: Timestamp = [first, once, made].into_iter().flatten().min()?;
     let last = [repeated, series].into_iter().flatten().max().unwrap_or(since);
     let message = event.message.as_deref().unwrap_or_default().trim().to_owned();
-    Some((about.uid.clone()?, Unmounted { since, last, message }))
+    Some((about.uid.clone()?, Unmounted { reason, since, last, message }))
 }
 
 #[cfg(test)]
@@ -54,6 +56,7 @@ mod tests {
         check("/count", json!(10), Some(("u", "no such claim")));
         check("/firstTimestamp", Value::Null, Some(("u", "no such claim")));
         check("/message", Value::Null, Some(("u", "")));
+        check("/reason", json!("FailedAttachVolume"), Some(("u", "no such claim")));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub enum Change {
     Event(Box<Event<DeserializeGuard<CoreEvent>>>),
     /// Of an Event that may report a volume that cannot be mounted.
     Mount(Box<Event<DeserializeGuard<CoreEvent>>>),
+    /// Of an Event that may report a volume that cannot be attached.
+    Attach(Box<Event<DeserializeGuard<CoreEvent>>>),
     /// Of a webhook configuration.
     Hooks(Box<Event<DeserializeGuard<MutatingWebhookConfiguration>>>),
 }
@@ -76,7 +78,7 @@ impl From<Event<DeserializeGuard<Namespace>>> for Change {
     }
 }
 
-/// Of an Event on a Job. Those on pods come from a watch of their own: [`Change::Mount`].
+/// Of an Event on a Job. Those on pods come from watches of their own: [`Change::Mount`], [`Change::Attach`].
 impl From<Event<DeserializeGuard<CoreEvent>>> for Change {
     fn from(event: Event<DeserializeGuard<CoreEvent>>) -> Self {
         Self::Event(Box::new(event))

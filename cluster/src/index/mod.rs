@@ -73,6 +73,12 @@ impl Index {
         self.state().snapshot(now)
     }
 
+    /// The [`snapshot`](Self::snapshot), and of the same moment the pods made for the API, also those that have ended, until they are gone.
+    pub fn look(&self, now: Timestamp) -> (Snapshot, Vec<Arc<PodFacts>>) {
+        let mut state = self.state();
+        (state.snapshot(now), state.attempts_now())
+    }
+
     /// Changes whenever something changed that a plan may depend on, and when a custom resource of ours changed. Heartbeats of
     /// nodes, status of environments and queues, and assumptions do not count.
     pub fn version(&self) -> watch::Receiver<u64> {
@@ -212,11 +218,6 @@ impl Index {
     /// Jobs that were deleted after they had ended, since this was asked last.
     pub fn take_departed(&self) -> Vec<JobRecord> {
         std::mem::take(&mut self.state().departed)
-    }
-
-    /// Pods made for the API, also those that have ended, until they are gone.
-    pub fn attempts(&self) -> Vec<Arc<PodFacts>> {
-        self.state().attempts_now()
     }
 
     /// What an Event about a Job refers to.

@@ -62,6 +62,8 @@ pub(super) struct State {
     pub(super) refusals: Table<Refusal>,
     /// By UID of the Event.
     pub(super) mounts: Table<(String, Unmounted)>,
+    /// By UID of the Event. A table of its own, because a watch's new list replaces all that is in its table.
+    pub(super) attaches: Table<(String, Unmounted)>,
     /// Webhook configurations of ours by name, and whether they have the hook for pods.
     hooks: Table<bool>,
     /// UIDs by name of batch nodes that are gone before the watch says so.
@@ -101,7 +103,8 @@ impl State {
             Change::BatchNode(event) => self.feed_batch_node(*event),
             Change::Namespace(event) => self.feed_namespace(*event),
             Change::Event(event) => self.feed_event(*event),
-            Change::Mount(event) => self.feed_mount(*event),
+            Change::Mount(event) => feed_unmounted(&mut self.mounts, *event),
+            Change::Attach(event) => feed_unmounted(&mut self.attaches, *event),
             Change::Hooks(event) => self.feed_hooks(*event),
         }
     }
@@ -131,9 +134,7 @@ impl State {
     /// When a kubelet has ended a pod that a finalizer keeps, its confirmation moves the time of the deletion to then: what the containers
     /// did between looks as if it had come before.
     fn keep_first_deletion(&self, uid: &str, facts: &mut Arc<PodFacts>) {
-        if let Some(known) = self.attempts.get(uid).and_then(|known| known.deleting)
-            && facts.deleting.is_none_or(|said| known < said)
-        {
+        if let Some(known) = self.attempts.get(uid).and_then(|known| known.deleting) {
             Arc::make_mut(facts).deleting = Some(known);
         }
     }
@@ -223,15 +224,10 @@ impl State {
         self.namespaces.take(keep(event, by_name, stays), PartialEq::eq).changed
     }
 
-    fn feed_mount(&mut self, event: Event<DeserializeGuard<CoreEvent>>) -> bool {
-        let event = keep(event, by_uid, |object| object.0.ok().as_ref().and_then(unmounted));
-        self.mounts.take(event, PartialEq::eq).changed
-    }
-
-    /// Pods made for the API, with what their kubelets say about their volumes.
+    /// Pods made for the API, with what is said about their volumes.
     pub(super) fn attempts_now(&self) -> Vec<Arc<PodFacts>> {
         let mut all: HashMap<&str, Unmounted> = HashMap::new();
-        for (pod, unmounted) in self.mounts.values() {
+        for (pod, unmounted) in self.mounts.values().chain(self.attaches.values()) {
             let known = all.entry(pod.as_str()).or_insert_with(|| unmounted.clone());
             let last = known.last.max(unmounted.last);
             // The first report stays the first, whatever else is said later: a reason that stays the same.
@@ -278,6 +274,11 @@ impl State {
     pub(super) fn tell(&mut self, about: &str, problems: Problems) {
         self.told.once(about, problems);
     }
+}
+
+fn feed_unmounted(table: &mut Table<(String, Unmounted)>, event: Event<DeserializeGuard<CoreEvent>>) -> bool {
+    let event = keep(event, by_uid, |object| object.0.ok().as_ref().and_then(unmounted));
+    table.take(event, PartialEq::eq).changed
 }
 
 /// What an event about a pod says about an attempt.

@@ -29,6 +29,8 @@ pub struct PodFacts {
     pub unschedulable: Option<String>,
     /// A volume of it could not be mounted, if so.
     pub unmounted: Option<Unmounted>,
+    /// Its volumes are mounted and its sandbox is there (condition `PodReadyToStartContainers`); `None`: the kubelet does not say.
+    pub ready_to_start: Option<bool>,
     /// Phase.
     pub phase: PodPhase,
     /// `status.reason`: `Evicted`, `OutOfcpu`, `NodeLost`.
@@ -56,9 +58,11 @@ impl PodFacts {
     }
 }
 
-/// That a volume could not be mounted, as the kubelet tells it. It goes on trying, so that this may be over.
+/// That a volume could not be attached or mounted, as the cluster tells it. It goes on trying, so that this may be over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmounted {
+    /// `FailedMount`, in the kubelet's words; `FailedAttachVolume`, in those of the controller that attaches.
+    pub reason: String,
     /// When it told first.
     pub since: Timestamp,
     /// When it told last.

@@ -118,6 +118,7 @@ impl Story {
             hold: Vec::new(),
             unschedulable: None,
             unmounted: None,
+            ready_to_start: None,
             phase,
             reason: None,
             message: None,

@@ -23,8 +23,6 @@ pub const NOT_MADE: &str = "The cluster refuses the pod";
 pub const POD_FAILED: &str = "Pod failed";
 /// Begins the text of a pod for which room was held on nodes that are gone.
 pub const NO_NODE_LEFT: &str = "No node is left for the pod in the compute environment";
-/// Begins the text of a volume that is not mounted; the kubelet's word for it.
-pub const NOT_MOUNTED: &str = "FailedMount";
 /// Begins the text of an evicted pod.
 pub const EVICTED: &str = "Evicted";
 /// Begins the text of an image that cannot be pulled; the word that Amazon ECS has for it.

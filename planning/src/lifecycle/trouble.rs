@@ -4,9 +4,9 @@
 //! between two reasons and gives one text.
 
 use jiff::{SignedDuration, Timestamp};
-use model::job::{ContainerState, PodFacts, Stop, StopKind};
+use model::job::{ContainerState, JobRecord, PodFacts, Stop, StopKind, Unmounted};
 
-use super::texts;
+use super::{duty, texts};
 
 /// What a container waits for that starts as it should.
 const NORMAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
@@ -30,7 +30,7 @@ pub(super) fn of_pod(facts: &PodFacts, stored: Option<&str>) -> Option<String> {
         return Some(texts::unschedulable(message));
     }
     if let Some(unmounted) = facts.unmounted.as_ref().filter(|_| !is_mounted(facts)) {
-        return Some(texts::joined(texts::NOT_MOUNTED, Some(&unmounted.message)));
+        return Some(not_mounted(unmounted));
     }
     let found = facts.init_containers.iter().chain(&facts.containers).find_map(|container| of(&container.state))?;
     // The back-off of older kubelets forgets the error, which came once between two of them.
@@ -39,23 +39,32 @@ pub(super) fn of_pod(facts: &PodFacts, stored: Option<&str>) -> Option<String> {
     Some(pull.map_or(found, ToOwned::to_owned))
 }
 
-/// Whether its volumes are mounted: a kubelet pulls images and starts containers, init containers included, only then.
-fn is_mounted(facts: &PodFacts) -> bool {
-    let mut all = facts.init_containers.iter().chain(&facts.containers);
-    all.any(|container| !matches!(container.state, ContainerState::Waiting { .. }) || of(&container.state).is_some())
+fn not_mounted(unmounted: &Unmounted) -> String {
+    texts::joined(&unmounted.reason, Some(&unmounted.message))
 }
 
-/// A kubelet that still fails says so again within this time; one that mounted in the end may pull an image for longer than that.
+/// Whether its volumes are mounted: a kubelet makes the sandbox, pulls images and starts containers, init containers included, only then.
+fn is_mounted(facts: &PodFacts) -> bool {
+    let mut all = facts.init_containers.iter().chain(&facts.containers);
+    facts.ready_to_start == Some(true)
+        || all.any(|container| {
+            !matches!(container.state, ContainerState::Waiting { .. }) || of(&container.state).is_some()
+        })
+}
+
+/// A kubelet that still fails says so again within this time. What counts where it does not say that it is ready to start containers: one
+/// that mounted in the end may pull an image for longer than that.
 const REPEATED_WITHIN: SignedDuration = SignedDuration::from_mins(6);
 
 /// The end of a job of which a volume cannot be mounted for `patience`. AWS Batch ends such a job, too
-/// (<https://docs.aws.amazon.com/batch/latest/userguide/batch-eks-job-stuck-in-starting.html>).
-pub fn hopeless(facts: &PodFacts, patience: SignedDuration, now: Timestamp) -> Option<Stop> {
-    let unmounted = facts.unmounted.as_ref().filter(|_| !is_mounted(facts) && !facts.ended())?;
-    let is_over =
-        now.duration_since(unmounted.since) >= patience && now.duration_since(unmounted.last) < REPEATED_WITHIN;
-    let reason = || texts::joined(texts::NOT_MOUNTED, Some(&unmounted.message));
-    is_over.then(|| Stop { kind: StopKind::Hopeless, reason: reason() })
+/// (<https://docs.aws.amazon.com/batch/latest/userguide/batch-eks-job-stuck-in-starting.html>). A pod that the job has left behind says
+/// nothing about it.
+pub fn hopeless(record: &JobRecord, facts: &PodFacts, patience: SignedDuration, now: Timestamp) -> Option<Stop> {
+    let waits = duty::is_current(record, facts) && !facts.ended() && !is_mounted(facts);
+    let unmounted = facts.unmounted.as_ref().filter(|_| waits)?;
+    let goes_on = facts.ready_to_start == Some(false) || now.duration_since(unmounted.last) < REPEATED_WITHIN;
+    let is_over = now.duration_since(unmounted.since) >= patience && goes_on;
+    is_over.then(|| Stop { kind: StopKind::Hopeless, reason: not_mounted(unmounted) })
 }
 
 /// Why a container does not start.

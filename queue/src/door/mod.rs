@@ -125,18 +125,28 @@ impl ApiDoor {
         }
     }
 
-    /// Before a plan: takes in what is new in the store and in the cluster, and puts into the snapshot what waits and what was placed a
-    /// moment ago. False: the store did not answer.
-    pub(crate) async fn before(&mut self, context: &Context, snapshot: &mut Snapshot, now: Timestamp) -> bool {
+    /// Takes in what is new in the store. False: it did not answer.
+    pub(crate) async fn read(&mut self, context: &Context, now: Timestamp) -> bool {
         if self.open.is_none() && !self.load(context, now).await {
             return false;
         }
         let Some(open) = &mut self.open else { return true };
-        let read = open.take_in(context, now).await;
-        open.observe(context, self.limits.mount_patience, now);
+        open.take_in(context, now).await
+    }
+
+    /// Before a plan: takes in what the cluster shows, and puts into the snapshot what waits and what was placed a moment ago. `pods` are of
+    /// the same moment as the snapshot, which counts their room.
+    pub(crate) fn observe(
+        &mut self,
+        context: &Context,
+        pods: Vec<Arc<PodFacts>>,
+        snapshot: &mut Snapshot,
+        now: Timestamp,
+    ) {
+        let Some(open) = &mut self.open else { return };
+        open.observe(context, pods, self.limits.mount_patience, now);
         open.ledger.tick(now);
         units::add(&open.ledger, &open.pods, &open.deeds, snapshot, self.limits.window, now);
-        read
     }
 
     /// Has the store read, once there is one. False: it could not be.
@@ -195,7 +205,9 @@ impl ApiDoor {
         let Some(open) = &self.open else { return self.loading.is_some().then_some(poll) };
         // More is waiting than the last cycle took in.
         let poll = if open.polled.is_none() && !open.rests() { now } else { poll };
-        open.ledger.wake_at().into_iter().chain(open.deeds.wake_at()).chain([poll]).min()
+        // What is due of the pods waits for the store, too.
+        let deeds = open.deeds.wake_at().filter(|_| !open.rests());
+        open.ledger.wake_at().into_iter().chain(deeds).chain([poll]).min()
     }
 }
 
@@ -280,11 +292,12 @@ impl Open {
     }
 
     /// Takes in what the cluster shows of the pods.
-    fn observe(&mut self, context: &Context, mount_patience: SignedDuration, now: Timestamp) {
-        self.pods = context.index.attempts();
+    fn observe(&mut self, context: &Context, pods: Vec<Arc<PodFacts>>, mount_patience: SignedDuration, now: Timestamp) {
+        self.pods = pods;
         for pod in &self.pods {
             self.ledger.seen(pod, now);
-            if let Some(stop) = lifecycle::hopeless(pod, mount_patience, now) {
+            let live = self.ledger.get(pod.job);
+            if let Some(stop) = live.and_then(|live| lifecycle::hopeless(&live.record, pod, mount_patience, now)) {
                 self.ledger.stop(pod.job, &stop, now);
             }
         }

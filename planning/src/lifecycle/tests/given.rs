@@ -73,11 +73,17 @@ fn a_place_that_is_chosen_is_not_changed_any_more() {
 /// A volume does not mount since 10 s, as seen at `now`: the reason, and whether the job ends.
 #[track_caller]
 fn unmounted(change: impl FnOnce(&mut PodFacts), now: i64, reason: Option<&str>, ends: bool) {
-    let mut facts = pod(&record(JobState::Starting));
-    facts.unmounted = Some(Unmounted { since: at(10), last: at(60), message: "secret \"s\" not found".into() });
+    let record = record(JobState::Starting);
+    let mut facts = pod(&record);
+    facts.unmounted = Some(Unmounted {
+        reason: "FailedMount".into(),
+        since: at(10),
+        last: at(60),
+        message: "secret \"s\" not found".into(),
+    });
     change(&mut facts);
     assert_eq!(trouble::of_pod(&facts, None).as_deref(), reason);
-    let stop = hopeless(&facts, SignedDuration::from_secs(60), at(now));
+    let stop = hopeless(&record, &facts, SignedDuration::from_secs(60), at(now));
     assert_eq!(stop.as_ref().map(|stop| stop.kind), ends.then_some(StopKind::Hopeless));
     assert!(stop.is_none_or(|stop| Some(stop.reason.as_str()) == reason));
 }
@@ -96,7 +102,18 @@ fn a_job_ends_if_its_volume_does_not_mount_for_too_long() {
     unmounted(pull, 70, Some("CannotPullContainerError: ErrImagePull"), false);
     unmounted(|facts| facts.containers = vec![runs("main")], 70, None, false);
     unmounted(|facts| facts.init_containers = vec![exits("init", 0, "Completed")], 70, None, false);
+    unmounted(|facts| facts.ready_to_start = Some(true), 70, None, false);
     unmounted(|facts| facts.unmounted = None, 70, None, false);
+    // The kubelet says that it is not, however long ago it was reported: some reports come only once.
+    let once = |facts: &mut PodFacts| {
+        long(facts);
+        facts.ready_to_start = Some(false);
+    };
+    unmounted(once, 400, reason, true);
+    let attached = |facts: &mut PodFacts| facts.unmounted.as_mut().unwrap().reason = "FailedAttachVolume".into();
+    unmounted(attached, 70, Some("FailedAttachVolume: secret \"s\" not found"), true);
+    // The job has left this pod behind.
+    unmounted(|facts| facts.placement = 7, 70, reason, false);
     unmounted(|facts| facts.phase = PodPhase::Failed, 70, reason, false);
 }
 

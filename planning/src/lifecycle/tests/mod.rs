@@ -100,6 +100,7 @@ fn pod(record: &JobRecord) -> PodFacts {
         hold: vec![],
         unschedulable: None,
         unmounted: None,
+        ready_to_start: None,
         phase: PodPhase::Pending,
         reason: None,
         message: None,
