@@ -99,8 +99,10 @@ fn rank<'a>(demand: &Demand<'a>) -> Rank<'a> {
     match demand.wanted {
         Wanted::Unit(unit) => {
             let first = unit.attempt <= 1;
+            // The children of an array job go by their index, and what stands in front of it is the same for all.
+            let own = || unit.record.and(unit.uid.split_once(':')).map_or(unit.uid.as_str(), |(array, _)| array);
             let (created, job) =
-                unit.job.as_ref().map_or((unit.created, unit.uid.as_str()), |job| (job.created, job.uid.as_str()));
+                unit.job.as_ref().map_or_else(|| (unit.created, own()), |job| (job.created, job.uid.as_str()));
             (first, created, job, false, unit.index, unit.created, unit.uid.as_str())
         }
         Wanted::Future(_) => {

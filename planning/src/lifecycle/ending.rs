@@ -17,6 +17,8 @@ const MOST_PLACEMENTS: u32 = 5;
 const BACK_OFF: u32 = 10;
 /// Then it stays at about five minutes.
 const MOST_DOUBLED: u32 = 5;
+/// Seconds before something that passes, such as a full quota, is tried again.
+const PAUSE: u32 = 30;
 /// Most characters of a container's reason.
 const LONGEST_REASON: usize = 255;
 
@@ -33,7 +35,7 @@ pub(super) fn end(
     let reason = match (verdict, &record.stop) {
         (Verdict::Succeeded, _) => None,
         (_, Some(stop)) => Some(stop.reason.clone()),
-        (Verdict::Later(reason), None) if !ran => return elsewhere(record, reason, now).into(),
+        (Verdict::Later(reason), None) if !ran => return later_on(record, reason, now).into(),
         (Verdict::Elsewhere(reason), None) if !ran && record.placement < MOST_PLACEMENTS - 1 => {
             return elsewhere(record, reason, now).into();
         }
@@ -66,6 +68,17 @@ fn another(record: &JobRecord, reason: &str) -> JobRecord {
         started: None,
         attempt: record.attempt + 1,
         placement: 0,
+        placed: None,
+        ..record.clone()
+    }
+}
+
+/// Back into the queue with the same placement: there was no pod, and waiting uses nothing up.
+fn later_on(record: &JobRecord, reason: String, now: Timestamp) -> JobRecord {
+    JobRecord {
+        state: JobState::Runnable,
+        reason: Some(reason),
+        not_before: Some(later(now, PAUSE)),
         placed: None,
         ..record.clone()
     }

@@ -36,6 +36,8 @@ const MOST_MADE: usize = 128;
 pub(super) struct Deeds {
     done: HashMap<(String, What), Timestamp>,
     next: Option<Timestamp>,
+    /// The last job whose pod was tried to be made.
+    tried: Option<JobId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -191,8 +193,11 @@ impl Open {
     fn missing(&mut self, here: &HashMap<&str, &PodFacts>, now: Timestamp) -> Vec<(JobId, String)> {
         let absent = self.ledger.placed().filter(|live| lifecycle::duty(&live.record, None) == Duty::Create);
         let absent = absent.filter_map(|live| Some((live.record.id, live.record.placed.as_ref()?.pod_name.clone())));
-        let absent = absent.filter(|(_, name)| !here.contains_key(name.as_str()));
-        absent.filter(|(_, name)| self.deeds.begin(name, What::Made, now)).take(MOST_MADE).collect()
+        let absent = in_turn(absent.filter(|(_, name)| !here.contains_key(name.as_str())).collect(), self.deeds.tried);
+        let due = absent.into_iter().filter(|(_, name)| self.deeds.begin(name, What::Made, now));
+        let due: Vec<_> = due.take(MOST_MADE).collect();
+        self.deeds.tried = due.last().map(|(id, _)| *id).or(self.deeds.tried);
+        due
     }
 
     /// Makes pods. False: one could not be made, for now.
@@ -229,6 +234,13 @@ impl Open {
         }
         all
     }
+}
+
+/// Those after the last one first: jobs whose pods cannot be made, and are tried again and again, must not keep all others back.
+fn in_turn<T>(mut all: Vec<(JobId, T)>, last: Option<JobId>) -> Vec<(JobId, T)> {
+    let behind = all.partition_point(|(id, _)| Some(*id) <= last);
+    all.rotate_left(behind);
+    all
 }
 
 /// When a pod ended, as far as its containers say; one without any is not kept.
@@ -283,9 +295,9 @@ async fn make(context: &Context, making: &Making, namespaces: &Namespaces<'_>) -
     (id, name, outcome)
 }
 
-/// Whether the API server will answer the same again: the pod is wrong, forbidden, or its namespace is not there.
+/// Whether the API server will answer the same again: the pod is wrong, too large, forbidden, or its namespace is not there.
 fn is_final(answer: &Status) -> bool {
-    matches!(answer.code, 400 | 403 | 404 | 422)
+    matches!(answer.code, 400 | 403 | 404 | 413 | 422)
 }
 
 /// What a refusal means. A pod that exists may be this very attempt, made when nobody saw it: a full quota, which it fills itself, is told
@@ -369,6 +381,27 @@ fn settled(what: &str, pod: &PodFacts, answer: Result<(), kube::Error>) -> bool 
         Err(error) => {
             tracing::warn!(pod = pod.name, error = cluster::telemetry::chain(&error), "cannot {what} a pod");
             false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_was_not_tried_goes_first() {
+        let job = |number| JobId::new(uuid::Uuid::from_u128(number));
+        for (all, last, expect) in [
+            (vec![1, 2, 3], None, vec![1, 2, 3]),
+            (vec![1, 2, 3], Some(2), vec![3, 1, 2]),
+            (vec![1, 4], Some(2), vec![4, 1]),
+            (vec![1, 2], Some(2), vec![1, 2]),
+            (vec![], Some(2), vec![]),
+        ] {
+            let all = all.into_iter().map(|number| (job(number), number)).collect();
+            let found: Vec<u128> = in_turn(all, last.map(job)).into_iter().map(|(_, number)| number).collect();
+            assert_eq!(found, expect, "{last:?}");
         }
     }
 }
