@@ -54,6 +54,25 @@ fn a_retry_goes_first_whatever_its_age() {
 }
 
 #[test]
+fn the_children_of_an_array_go_by_their_index() {
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 1000);
+    let base = base.attempt("q", 7, 500, 20, 1).attempt("q", 7, 500, 20, 1).attempt("q", 7, 500, 20, 1);
+    let base = base.with(|world| {
+        for (unit, index) in world.units.iter_mut().zip([10, 2, 1]) {
+            let child = unit.record.unwrap().with_child(index);
+            (unit.uid, unit.record, unit.index) = (child.to_string(), Some(child), index);
+            unit.key.name = format!("child-{index}");
+        }
+    });
+    check(
+        &base,
+        "dispatch child-1 to a of CE
+         dispatch child-2 to a of CE
+         job-7 CAPACITY:NO_ROOM: compute environment CE: none of its 1 nodes has room for 500m cpu, 500Mi memory now",
+    );
+}
+
+#[test]
 fn a_dispatch_says_which_job_it_is_of() {
     let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 500).attempt("q", 7, 500, 20, 3);
     let plan = crate::plan(&base.0, noon());

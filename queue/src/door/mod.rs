@@ -131,6 +131,11 @@ impl ApiDoor {
             return false;
         }
         let Some(open) = &mut self.open else { return true };
+        if open.is_stored() && open.terms.outdated(&context.index) {
+            tracing::info!("a queue has other default requests: jobs are read again");
+            self.open = None;
+            return self.load(context, now).await;
+        }
         open.take_in(context, now).await
     }
 
@@ -245,6 +250,11 @@ impl Open {
         }
     }
 
+    /// Whether nothing is left to be stored, so that all of it can be read again.
+    fn is_stored(&self) -> bool {
+        self.ledger.changes().is_empty() && self.taken.is_empty()
+    }
+
     fn rests(&self) -> bool {
         self.rests_until.is_some_and(|end| end > Instant::now())
     }
@@ -354,7 +364,7 @@ impl Open {
 
     /// Stores what has changed. False: the store did not take all of it, and the rest is kept.
     async fn store(&mut self) -> bool {
-        while !self.ledger.changes().is_empty() || !self.taken.is_empty() {
+        while !self.is_stored() {
             if self.rests() {
                 return false;
             }

@@ -22,25 +22,37 @@ use super::units;
 /// Entries kept; beyond, they are made anew, so that jobs that all differ cannot fill the memory.
 const MOST: usize = 10_000;
 
-/// Terms and shapes, by what they are made from.
+/// Terms and shapes.
 #[derive(Debug, Default)]
-pub(super) struct Terms(HashMap<String, (Arc<Spec>, Arc<Shape>)>);
+pub(super) struct Terms {
+    /// By what they are made from.
+    known: HashMap<String, (Arc<Spec>, Arc<Shape>)>,
+    /// Requests by default of each queue (AWS name) with which they were made.
+    defaults: HashMap<String, BTreeMap<String, String>>,
+}
 
 impl Terms {
     /// The terms of a job, and what its pod needs of a node.
     pub(super) fn of(&mut self, index: &Index, spec: &Spec) -> (Arc<Spec>, Arc<Shape>) {
         let lean = lean(spec);
         let key = serde_json::to_string(&lean).unwrap_or_default();
-        if let Some(known) = self.0.get(&key) {
+        if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
-        let shape = shape_of(&units::queue_facts(index, &spec.queue), &lean);
+        let queue = units::queue_facts(index, &spec.queue);
+        let shape = shape_of(&queue, &lean);
+        self.defaults.entry(queue.name).or_insert(queue.default_requests);
         let entry = (Arc::new(Spec { pod: Value::Null, ..lean }), Arc::new(shape));
-        if self.0.len() >= MOST {
-            self.0.clear();
+        if self.known.len() >= MOST {
+            self.known.clear();
         }
-        self.0.insert(key, entry.clone());
+        self.known.insert(key, entry.clone());
         entry
+    }
+
+    /// Whether a queue has other requests by default now: pods will be made with them, so what was remembered is wrong.
+    pub(super) fn outdated(&self, index: &Index) -> bool {
+        self.defaults.iter().any(|(queue, used)| units::queue_facts(index, queue).default_requests != *used)
     }
 }
 
@@ -94,7 +106,11 @@ fn shape_of(queue: &QueueFacts, spec: &Spec) -> Shape {
 
 #[cfg(test)]
 mod tests {
+    use api::JobQueue;
+    use kube::core::DeserializeGuard;
+    use kube::runtime::watcher::Event;
     use model::job::Door;
+    use model::names::ArnBase;
 
     use super::*;
 
@@ -126,6 +142,30 @@ mod tests {
             assert_eq!(shape.requests, Resources::new(250, 64 << 20).with("pods", 1), "{array_size:?}");
             assert!(shape.judged && !shape.tolerations.is_empty());
         }
+    }
+
+    #[test]
+    fn terms_are_outdated_when_their_queue_has_other_default_requests() {
+        let index = Index::new(ArnBase::default());
+        let say = |memory: &str| {
+            let queue: JobQueue = serde_json::from_value(json!({
+                "metadata": {"name": "q"},
+                "spec": {"priority": 1, "computeEnvironments": [], "defaultRequests": {"memory": memory}},
+            }))
+            .unwrap();
+            index.feed(Event::Apply(DeserializeGuard(Ok(queue))));
+        };
+        say("64Mi");
+        let mut terms = Terms::default();
+        assert!(!terms.outdated(&index));
+        let mut needy = spec(None);
+        needy.pod["initContainers"] = json!([{"image": "i"}]);
+        let memory = |terms: &mut Terms| terms.of(&index, &needy).1.requests.memory;
+        assert_eq!(memory(&mut terms), 64 << 20);
+        assert!(!terms.outdated(&index));
+        say("128Mi");
+        assert!(terms.outdated(&index));
+        assert_eq!(memory(&mut Terms::default()), 128 << 20);
     }
 
     #[test]
