@@ -107,6 +107,8 @@ fn main() -> std::process::ExitCode {
 /// All tests, in the order in which they are begun.
 fn scenarios() -> Vec<(Scenario, Company)> {
     let beside_others = [
+        // What waits longest comes first.
+        volumes::scenarios(),
         lines::scenarios(),
         contract::scenarios(),
         kinds::scenarios(),
@@ -115,7 +117,6 @@ fn scenarios() -> Vec<(Scenario, Company)> {
         boto::scenarios(),
         arrays::scenarios(),
         endings::scenarios(),
-        volumes::scenarios(),
     ]
     .concat();
     // What kills others' servers comes last.

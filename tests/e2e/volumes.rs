@@ -22,6 +22,7 @@ async fn volumes(fixture: &Fixture) -> Result<()> {
         ("a claim on another node", Box::pin(elsewhere(fixture, &site))),
         ("a claim that does not exist yet", Box::pin(late(fixture, &site))),
         ("a volume that does not mount", Box::pin(unmounted(&site))),
+        ("a volume that cannot be attached", Box::pin(unattached(fixture, &site))),
     ])
     .await
 }
@@ -122,6 +123,34 @@ async fn unmounted(site: &Site) -> Result<()> {
     ensure!(said.contains("\"none\" not found"), "it says {said}");
     let job = site.aws.reaches(&id, "FAILED").await?;
     ensure!(job["statusReason"] == said.as_str(), "it said {said}; now it is {}", brief(&job));
+    ensure!(attempts(&job).len() <= 1 && job.get("startedAt").is_none(), "it never ran: {job:#}");
+    Ok(())
+}
+
+/// Its driver is nowhere, which takes Kubernetes two minutes to say; not the kubelet, but the controller that attaches volumes says it.
+async fn unattached(fixture: &Fixture, site: &Site) -> Result<()> {
+    let name = fixture.named("csi");
+    fixture.owns("persistentvolume", &name);
+    let volume = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "",
+            "persistentVolumeReclaimPolicy": "Retain", "csi": {"driver": "nowhere.example.com", "volumeHandle": name},
+        },
+    });
+    let claims = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "csi"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": "", "volumeName": name,
+            "resources": {"requests": {"storage": "1Mi"}},
+        },
+    });
+    fixture.apply("default", &volume.to_string()).await?;
+    fixture.apply(&site.namespace, &claims.to_string()).await?;
+    let id = submit(site, "csi", "true", &claim("csi")).await?;
+    let job = site.aws.reaches(&id, "FAILED").await?;
+    let said = job["statusReason"].as_str().unwrap_or_default();
+    ensure!(said.starts_with("FailedAttachVolume: ") && said.contains(&name), "it is {}", brief(&job));
     ensure!(attempts(&job).len() <= 1 && job.get("startedAt").is_none(), "it never ran: {job:#}");
     Ok(())
 }

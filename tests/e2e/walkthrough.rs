@@ -39,7 +39,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             run: |fixture| Box::pin(without_namespace(fixture)),
         },
         Scenario {
-            name: "a Job made with kubectl in a queue's namespace is listed by the AWS CLI and by `bulkhead jobs`",
+            name: "a Job made with kubectl in a queue's namespace is listed by the AWS CLI and by `bulkhead jobs`, and can be waited for",
             short: "both",
             local_only: true,
             run: |fixture| Box::pin(kubectl_job_is_listed(fixture)),
@@ -324,21 +324,30 @@ async fn described(aws: &Aws, id: &str, state: &str) -> Result<Value> {
 }
 
 async fn kubectl_job_is_listed(fixture: &Fixture) -> Result<()> {
-    let environment = fixture.unmanaged("ce").await?;
+    let own = fixture.namespace("api", None).await?;
+    let environment = fixture.unmanaged_in("ce", &own).await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     fixture.label_node(&environment, "n", "1", "1Gi").await?;
     let namespace = fixture.namespace("ns", Some(&queue)).await?;
-    fixture.apply(&namespace, &job("by-kubectl", 1, "50m", "16Mi", "true")).await?;
-    let done = fixture.completed(&namespace, "by-kubectl").await?;
-    let id = done.labels().get(keys::JOB_ID).context("the Job has no job id")?;
+    let script = "until test -e /tmp/end; do sleep 0.2; done";
+    fixture.apply(&namespace, &job("by-kubectl", 1, "50m", "16Mi", script)).await?;
+    let made = fixture.jobs(&namespace).get("by-kubectl").await?;
+    let id = made.labels().get(keys::JOB_ID).context("the Job has no job id")?;
     let aws = Aws::of(&fixture.world).await?;
-    eventually("list-jobs shows the Job", || async {
-        let listed = aws.run(&["list-jobs", "--job-queue", &queue, "--job-status", "SUCCEEDED"]).await?;
-        let jobs = listed["jobSummaryList"].as_array().cloned().unwrap_or_default();
-        let shown = jobs.iter().any(|job| job["jobId"] == id.as_str() && job["jobName"] == "by-kubectl");
-        Ok(if shown { Ok(()) } else { Err(listed.to_string()) })
-    })
-    .await?;
+    is_listed(&aws, &queue, id, "RUNNING").await?;
+
+    // A job of the API waits for it.
+    let definition = format!("{queue}-after");
+    aws.define(&definition, "0.25", "true", &json!({})).await?;
+    let after = aws.submit(&queue, &definition, &json!({"dependsOn": [{"jobId": id}]})).await?;
+    aws.reaches(&after, "PENDING").await?;
+    let pods = fixture.pods_of(&namespace, "by-kubectl").await?;
+    let pod = pods.first().context("the Job has no pod")?.name_any();
+    fixture.world.kubectl(&["exec", "-n", &namespace, &pod, "--", "touch", "/tmp/end"]).await?;
+    fixture.completed(&namespace, "by-kubectl").await?;
+    is_listed(&aws, &queue, id, "SUCCEEDED").await?;
+    aws.reaches(&after, "SUCCEEDED").await?;
+
     let table = fixture.world.bulkhead(&["jobs", "list", "--queue", &queue]).await?;
     let line = table.lines().find(|line| line.starts_with(id.as_str())).unwrap_or_default();
     ensure!(line.contains("by-kubectl") && line.contains("SUCCEEDED"), "`bulkhead jobs list` shows\n{table}");
@@ -348,4 +357,15 @@ async fn kubectl_job_is_listed(fixture: &Fixture) -> Result<()> {
     let refused = unknown.err().map(|error| error.to_string()).unwrap_or_default();
     ensure!(refused.contains("there is no job no-such-job"), "of an unknown job it says {refused:?}");
     Ok(())
+}
+
+/// Waits until `list-jobs` shows the Job `by-kubectl` in this state.
+async fn is_listed(aws: &Aws, queue: &str, id: &str, state: &str) -> Result<()> {
+    eventually(&format!("list-jobs shows the Job as {state}"), || async {
+        let listed = aws.run(&["list-jobs", "--job-queue", queue, "--job-status", state]).await?;
+        let jobs = listed["jobSummaryList"].as_array().cloned().unwrap_or_default();
+        let shown = jobs.iter().any(|job| job["jobId"] == id && job["jobName"] == "by-kubectl");
+        Ok(if shown { Ok(()) } else { Err(listed.to_string()) })
+    })
+    .await
 }
