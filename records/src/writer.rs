@@ -1,7 +1,7 @@
 //! The one task that stores submissions and requests: who calls at the same time shares a transaction, and so a sync of the disk.
 //!
-//! Invariant: an entry is answered after its transaction, and exactly once. An entry that cannot be stored fails alone. The queue is
-//! bounded: who comes when it is full waits.
+//! Invariant: an entry is answered after its transaction, and exactly once. An entry that cannot be stored fails alone. One whose caller
+//! has gone before its transaction begins is not stored. The queue is bounded: who comes when it is full waits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,6 +56,12 @@ impl Writer {
         answered.await.map_err(|_| closed())?
     }
 
+    /// How many wait for the task to take them.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.entries.max_capacity() - self.entries.capacity()
+    }
+
     pub(crate) fn changed(&self) -> watch::Receiver<u64> {
         self.changed.clone()
     }
@@ -103,6 +109,11 @@ impl Task {
     async fn settle(&self, batch: Vec<Entry>) {
         let mut parts = vec![batch];
         while let Some(mut part) = parts.pop() {
+            // Who has gone was told that it failed and comes again: storing it would make two of it.
+            part.retain(|entry| !entry.answer.is_closed());
+            if part.is_empty() {
+                continue;
+            }
             self.metrics.batch(part.len());
             let begin = Instant::now();
             let result = tokio::time::timeout(self.patience, self.commit(&part)).await;

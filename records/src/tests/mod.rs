@@ -36,7 +36,8 @@ macro_rules! cases {
 const CASES: &[(&str, Case)] = cases! {
     jobs: everything_reads_back, a_job_comes_with_all_its_children, unknown_jobs_are_left_out, a_mirrored_job_is_one_job;
     writer: who_submits_at_the_same_time_shares_transactions, one_that_cannot_be_stored_fails_alone,
-        what_was_handed_over_is_stored_before_it_closes, texts_that_cannot_be_stored_are_refused;
+        what_was_handed_over_is_stored_before_it_closes, what_nobody_waits_for_any_more_is_not_stored,
+        texts_that_cannot_be_stored_are_refused;
     leader: what_was_written_twice_is_written_once, an_inbox_has_new_jobs_and_requests, a_request_is_for_a_job_that_lives,
         all_jobs_of_a_queue_that_live_can_be_told_to_end,
         what_lives_is_read_with_shared_specs, old_jobs_go_with_everything, ten_thousand_changes_are_one_write;

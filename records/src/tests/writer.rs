@@ -1,5 +1,8 @@
 //! Submissions share transactions, and each stands for itself.
 
+use std::pin::pin;
+
+use futures::FutureExt as _;
 use model::job::{JobRecord, Spec};
 
 use super::{job, spec, submission};
@@ -46,6 +49,30 @@ pub(super) async fn what_was_handed_over_is_stored_before_it_closes(store: Store
         }
     }
     assert!(matches!(store.jobs(&[job(1)]).await, Err(Error::Unavailable(_))));
+}
+
+pub(super) async fn what_nobody_waits_for_any_more_is_not_stored(store: Store) {
+    let writes = &store.database.writes;
+    let mut held = Vec::new();
+    for _ in 0..writes.options().get_max_connections() {
+        held.push(writes.acquire().await.unwrap());
+    }
+    // The writer takes the first and waits for a connection; the others wait for the writer.
+    let mut first = pin!(store.submit(submission(1, spec("a"))));
+    assert!(futures::poll!(&mut first).is_pending());
+    while store.writer.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(store.submit(submission(2, spec("a"))).now_or_never().is_none(), "its caller gives up");
+    let mut third = pin!(store.submit(submission(3, spec("a"))));
+    assert!(futures::poll!(&mut third).is_pending());
+    drop(held);
+    first.await.unwrap();
+    third.await.unwrap();
+    // The caller of the second asks again.
+    assert!(store.jobs(&[job(2)]).await.unwrap().is_empty());
+    store.submit(submission(2, spec("a"))).await.unwrap();
+    assert_eq!(store.size().await.unwrap().jobs, 3);
 }
 
 pub(super) async fn texts_that_cannot_be_stored_are_refused(store: Store) {
