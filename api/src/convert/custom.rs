@@ -14,6 +14,9 @@ use crate::crd::{BatchNode, ComputeEnvironment, EnvironmentType, JobQueue, Phase
 /// Stands in for a `scaleDownDelay` that is no duration: the default of the field.
 const SCALE_DOWN_DELAY: SignedDuration = SignedDuration::from_mins(1);
 
+/// Instance types that stand for whatever there is.
+const ANY: [&str; 2] = ["optimal", "default_x86_64"];
+
 /// Why a MANAGED environment without provider launches nothing.
 const NO_PROVIDER: &str = "no node provider is named: set spec.provider, for example {external: {url: \"http://…\"}}; compute \
     environments made through the AWS API get the one that the controller's --default-provider names";
@@ -42,7 +45,7 @@ pub fn environment(
     problems: &mut Problems,
 ) -> Environment {
     let spec = &object.spec;
-    let any = spec.instance_types.iter().any(|name| name == "optimal");
+    let any = spec.instance_types.iter().any(|name| ANY.contains(&name.as_str()));
     let delay = go_duration(&spec.scale_down_delay).unwrap_or_else(|| {
         problems.push(format!(
             "scaleDownDelay {:?} is no duration such as 90s or 1h30m; 1m is used",

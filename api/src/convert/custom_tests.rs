@@ -40,7 +40,9 @@ fn limits_and_choices_are_read() {
     assert_eq!((other.min_milli, other.max_milli, other.spot), (2000, 4000, true));
     assert_eq!(other.scale_down_delay, SignedDuration::from_mins(90));
     assert_eq!(other.instance_types, ["m5", "c5.large"]);
-    assert_eq!(managed(json!({"instanceTypes": ["optimal"]})).instance_types, Vec::<String>::new());
+    for any in ["optimal", "default_x86_64"] {
+        assert_eq!(managed(json!({"instanceTypes": [any]})).instance_types, Vec::<String>::new(), "{any}");
+    }
     assert_eq!(managed(json!({"scaleDownDelay": "soon"})).scale_down_delay, SignedDuration::from_mins(1));
 }
 

@@ -50,6 +50,12 @@ fn every_rule_has_awss_words() {
             json!(["m6g", "m5"]),
             "arm-based instance type cannot be used with other instance types.",
         ),
+        (
+            "/computeResources/instanceTypes",
+            json!(["default_arm64"]),
+            "instanceTypes default_arm64 is not supported by Bulkhead: name instance types or families that the node \
+             provider offers.",
+        ),
         ("/unmanagedvCpus", json!(1), "unmanagedvCpus is not applicable for managed Compute Environment."),
         (
             "/computeResources/allocationStrategy",
@@ -139,6 +145,7 @@ fn strategies_go_with_spot_or_not() {
     };
     for (kind, strategy, types, expected) in [
         ("EC2", "BEST_FIT_PROGRESSIVE", json!(["optimal"]), Ok(BestFitProgressive)),
+        ("EC2", "BEST_FIT_PROGRESSIVE", json!(["default_x86_64"]), Ok(BestFitProgressive)),
         ("EC2", "BEST_FIT_PROGRESSIVE_ORDERED", json!(["m5"]), Ok(BestFitProgressiveOrdered)),
         ("EC2", "BEST_FIT_PROGRESSIVE_ORDERED", json!(["optimal"]), bundle("BEST_FIT_PROGRESSIVE_ORDERED")),
         ("SPOT", "SPOT_CAPACITY_OPTIMIZED", json!(["m5"]), Ok(SpotCapacityOptimized)),

@@ -21,7 +21,8 @@ const STRATEGIES: [(&str, AllocationStrategy); 5] = [
 ];
 
 /// Names that stand for many instance types.
-const BUNDLES: [&str; 3] = ["optimal", "default_x86_64", "default_arm64"];
+const BUNDLES: [&str; 3] = ["optimal", "default_x86_64", ARM];
+const ARM: &str = "default_arm64";
 
 /// What of `computeResources` has a meaning here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,12 @@ fn instance_types(resources: &Resources) -> Result<Vec<String>, Invalid> {
     if arm > 0 && arm < types.len() {
         return Invalid::err("arm-based instance type cannot be used with other instance types.");
     }
+    // Offers do not say which processors their machines have, so nothing would ever be launched, or the wrong machines.
+    if types.iter().any(|name| name == ARM) {
+        return Invalid::err(format!(
+            "instanceTypes {ARM} is not supported by Bulkhead: name instance types or families that the node provider offers."
+        ));
+    }
     Ok(types)
 }
 
@@ -104,7 +111,7 @@ fn is_arm(name: &str) -> bool {
     let family = name.split('.').next().unwrap_or_default();
     let generation = family.trim_start_matches(|c: char| c.is_ascii_lowercase());
     let options = generation.trim_start_matches(|c: char| c.is_ascii_digit());
-    name == "default_arm64" || family == "a1" || (options != generation && options.starts_with('g'))
+    name == ARM || family == "a1" || (options != generation && options.starts_with('g'))
 }
 
 fn strategy(resources: &Resources, types: &[String]) -> Result<AllocationStrategy, Invalid> {
