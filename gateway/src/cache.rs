@@ -8,27 +8,43 @@ use std::time::{Duration, Instant};
 use api::JobQueue;
 
 /// How long another replica's or kubectl's change of a queue may go unseen by submissions.
-const AGE: Duration = Duration::from_secs(2);
+pub(crate) const AGE: Duration = Duration::from_secs(2);
 
 /// Job queues that were read a moment ago.
 #[derive(Debug, Default)]
-pub(crate) struct Queues(RwLock<Option<(Instant, Arc<Vec<JobQueue>>)>>);
+pub(crate) struct Queues(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// How many changes there were.
+    generation: u64,
+    read: Option<(Instant, Arc<Vec<JobQueue>>)>,
+}
+
+/// Between which changes something was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation(u64);
 
 impl Queues {
-    /// What is known, unless it is too old.
-    pub(crate) fn get(&self, now: Instant) -> Option<Arc<Vec<JobQueue>>> {
+    /// What is known, unless it is too old; and for [`put`](Self::put) the generation of what is read from now on.
+    pub(crate) fn get(&self, now: Instant) -> (Option<Arc<Vec<JobQueue>>>, Generation) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(read, _)| now.duration_since(*read) < AGE).map(|(_, queues)| queues.clone())
+        let fresh = known.read.as_ref().filter(|(read, _)| now.duration_since(*read) < AGE);
+        (fresh.map(|(_, queues)| queues.clone()), Generation(known.generation))
     }
 
-    /// What was read, by a request that began at this time.
-    pub(crate) fn put(&self, begun: Instant, queues: Arc<Vec<JobQueue>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((begun, queues));
+    /// What was read, by a request that began at this time. What was changed while it was read may not be in it: then it is dropped.
+    pub(crate) fn put(&self, begun: Instant, generation: Generation, queues: Arc<Vec<JobQueue>>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if generation == Generation(known.generation) {
+            known.read = Some((begun, queues));
+        }
     }
 
     /// Something was changed.
     pub(crate) fn forget(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Known { generation: known.generation.wrapping_add(1), read: None };
     }
 }
 
@@ -39,10 +55,22 @@ mod tests {
     #[test]
     fn what_is_old_or_changed_is_not_known() {
         let (queues, now) = (Queues::default(), Instant::now());
-        assert!(queues.get(now).is_none());
-        queues.put(now, Arc::default());
-        assert!(queues.get(now + AGE / 2).is_some() && queues.get(now + AGE).is_none());
+        let knows = |at: Instant| queues.get(at).0.is_some();
+        assert!(!knows(now));
+        queues.put(now, queues.get(now).1, Arc::default());
+        assert!(knows(now + AGE / 2) && !knows(now + AGE));
         queues.forget();
-        assert!(queues.get(now).is_none());
+        assert!(!knows(now));
+    }
+
+    #[test]
+    fn what_was_read_while_something_changed_is_dropped() {
+        let (queues, now) = (Queues::default(), Instant::now());
+        let (_, before) = queues.get(now);
+        queues.forget();
+        queues.put(now, before, Arc::default());
+        assert!(queues.get(now).0.is_none());
+        queues.put(now, queues.get(now).1, Arc::default());
+        assert!(queues.get(now).0.is_some());
     }
 }

@@ -129,13 +129,13 @@ pub(crate) async fn recent<R: Records, O: Objects>(
     name: &str,
 ) -> Result<Option<JobQueue>, Failure> {
     let begun = Instant::now();
-    let known = gateway.queues.get(begun).and_then(|queues| find(&queues, name).cloned());
-    if known.is_some() {
-        return Ok(known);
+    let (known, generation) = gateway.queues.get(begun);
+    if let Some(found) = known.and_then(|queues| find(&queues, name).cloned()) {
+        return Ok(Some(found));
     }
     let read: Arc<Vec<JobQueue>> = Arc::new(gateway.objects.list().await?);
     let found = find(&read, name).cloned();
-    gateway.queues.put(begun, read);
+    gateway.queues.put(begun, generation, read);
     Ok(found)
 }
 
