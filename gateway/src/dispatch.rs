@@ -2,6 +2,8 @@
 //!
 //! Invariant: one line per operation.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -12,7 +14,7 @@ use crate::routes::Gateway;
 use crate::{definitions, environments, jobs, queues};
 
 pub(crate) async fn perform<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
+    gateway: &Arc<Gateway<R, O>>,
     operation: Operation,
     body: &Map<String, Value>,
 ) -> Result<Value, Failure> {

@@ -37,7 +37,7 @@ const DEFINITION_LIMIT: usize = 24 << 10;
 /// Requests under way. Each holds at most one body and its answer.
 const CONCURRENCY: usize = 256;
 /// Below the 60 seconds that AWS's clients wait.
-const TIME_LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// How the gateway answers.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ async fn serve<R: Records, O: Objects>(State(gateway): State<Arc<Gateway<R, O>>>
 
 /// Decode → decide → act, within limits.
 async fn limited<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
+    gateway: &Arc<Gateway<R, O>>,
     operation: Operation,
     headers: &HeaderMap,
     body: Body,

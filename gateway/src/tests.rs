@@ -49,15 +49,19 @@ impl World {
         self.call(operation, body).await.unwrap()
     }
 
+    /// Makes a queue of the environment `CE`.
+    async fn create_queue(&self, name: &str) {
+        let order = json!([{"order": 1, "computeEnvironment": "CE"}]);
+        let body = json!({"jobQueueName": name, "priority": 10, "computeEnvironmentOrder": order});
+        self.ok("CreateJobQueue", body).await;
+    }
+
     /// With the environment `CE`, valid, and the queue `Q` and the definition `D`.
     async fn ready() -> Self {
         let world = Self::new();
         world.ok("CreateComputeEnvironment", environment("CE")).await;
         world.objects.validate();
-        let order = json!([{"order": 1, "computeEnvironment": "CE"}]);
-        world
-            .ok("CreateJobQueue", json!({"jobQueueName": "Q", "priority": 10, "computeEnvironmentOrder": order}))
-            .await;
+        world.create_queue("Q").await;
         world.ok("RegisterJobDefinition", definition("D")).await;
         world
     }

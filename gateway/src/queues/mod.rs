@@ -13,13 +13,14 @@ use api::JobQueue;
 use model::job::{Stop, StopKind};
 use serde_json::{Map, Value, json};
 
+use crate::cache::AGE;
 use crate::decode;
 use crate::failure::{Failure, Invalid};
 use crate::names::{Resource, name_of};
 use crate::objects::{ObjectError, Objects};
 use crate::page;
 use crate::records::Records;
-use crate::routes::Gateway;
+use crate::routes::{Gateway, TIME_LIMIT};
 
 /// How often a change is decided anew because somebody else was faster.
 const TRIES: usize = 4;
@@ -92,7 +93,7 @@ pub(crate) async fn update<R: Records, O: Objects>(
 }
 
 pub(crate) async fn delete<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
+    gateway: &Arc<Gateway<R, O>>,
     body: &Map<String, Value>,
 ) -> Result<Value, Failure> {
     let request: request::Delete = decode::members(body)?;
@@ -105,7 +106,10 @@ pub(crate) async fn delete<R: Records, O: Objects>(
         let deleted = gateway.objects.delete(stored).await;
         gateway.queues.forget();
         match deleted {
-            Ok(()) | Err(ObjectError::Gone) => return end_jobs(gateway, given).await,
+            Ok(()) | Err(ObjectError::Gone) => {
+                tokio::spawn(end_late_jobs(gateway.clone(), given.to_owned()));
+                return end_jobs(gateway, given).await;
+            }
             Err(ObjectError::Changed) => {}
             Err(error) => return Err(error.into()),
         }
@@ -121,6 +125,26 @@ async fn end_jobs<R: Records, O: Objects>(gateway: &Gateway<R, O>, name: &str) -
         records.request_stop_of_queue(name, &stop).await?;
     }
     Ok(json!({}))
+}
+
+/// A submission that found the queue before it went, here or on another replica, may be stored after its jobs were told. They are told
+/// again when no cache has the queue any more, and when no request that found it can still be under way; the answer does not wait for that.
+async fn end_late_jobs<R: Records, O: Objects>(gateway: Arc<Gateway<R, O>>, name: String) {
+    for wait in [AGE, TIME_LIMIT] {
+        tokio::time::sleep(wait).await;
+        if let Err(failure) = end_jobs_if_gone(&gateway, &name).await {
+            tracing::warn!(queue = name, ?failure, "jobs that came late into a deleted queue may be left");
+        }
+    }
+}
+
+/// The jobs of another queue that was made under the same name are its own.
+async fn end_jobs_if_gone<R: Records, O: Objects>(gateway: &Gateway<R, O>, name: &str) -> Result<(), Failure> {
+    let all: Vec<JobQueue> = gateway.objects.list().await?;
+    if find(&all, name).is_none() {
+        end_jobs(gateway, name).await?;
+    }
+    Ok(())
 }
 
 /// The queue of an AWS name, as it was at most two seconds ago.

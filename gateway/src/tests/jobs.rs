@@ -2,10 +2,15 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "tables of JSON read better by value")]
 
-use model::job::StopKind;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use model::job::{JobId, JobRecord, StopKind};
 use model::status::JobState;
+use uuid::Uuid;
 
 use super::*;
+use crate::records::{Records as _, Submission};
 
 fn submission(change: Value) -> Value {
     let mut body = json!({"jobName": "J", "jobQueue": "Q", "jobDefinition": "D"});
@@ -45,6 +50,30 @@ async fn the_jobs_of_a_queue_end_when_it_is_deleted() {
     world.ok("DeleteJobQueue", json!({"jobQueue": "Q"})).await;
     let asked = world.records.first().requested.unwrap();
     assert_eq!((asked.kind, asked.reason.as_str()), (StopKind::Terminate, "JobQueue Q was deleted"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_come_late_into_a_deleted_queue_end_too() {
+    for (again, expect) in [(false, true), (true, false)] {
+        let world = World::ready().await;
+        world.ok("SubmitJob", submission(json!({}))).await;
+        let spec = world.records.first().spec;
+        world.ok("UpdateJobQueue", json!({"jobQueue": "Q", "state": "DISABLED"})).await;
+        world.ok("DeleteJobQueue", json!({"jobQueue": "Q"})).await;
+        if again {
+            world.create_queue("Q").await;
+        }
+        // The check of the first was just before the deletion; the second is of a request that took as long as one may.
+        let mut told = Vec::new();
+        for wait in [3, 25] {
+            let record = JobRecord::submitted(JobId::new(Uuid::new_v4()), Timestamp::UNIX_EPOCH);
+            let id = record.id;
+            world.records.submit(Submission { record, spec: spec.clone() }).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            told.push(world.records.jobs(&[id]).await.unwrap()[0].requested.is_some());
+        }
+        assert_eq!(told, [expect; 2], "a queue of this name was made again: {again}");
+    }
 }
 
 #[tokio::test]
