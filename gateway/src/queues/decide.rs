@@ -15,7 +15,7 @@ use crate::failure::Invalid;
 use crate::limits::{one_of, tags};
 use crate::names::{Resource, in_arn, is_name, name_of};
 
-/// What is kept only to be echoed. Time-limit actions have no effect yet.
+/// What is kept only to be echoed.
 const ECHOED: [&str; 3] = ["tags", "jobStateTimeLimitActions", "computeEnvironmentOrder"];
 
 /// The object that a request asks for.
@@ -145,7 +145,8 @@ fn actions(actions: &[TimeLimit]) -> Result<(), Invalid> {
             return Invalid::err("Duplicate job state limit actions are not allowed.");
         }
     }
-    Ok(())
+    // Jobs that are never cancelled although their queue says so would be worse than none.
+    if actions.is_empty() { Ok(()) } else { Invalid::err("jobStateTimeLimitActions is not supported by Bulkhead yet.") }
 }
 
 fn echoed(body: &Map<String, Value>) -> Map<String, Value> {

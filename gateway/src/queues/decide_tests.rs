@@ -57,6 +57,11 @@ fn every_rule_has_awss_words() {
             json!([limit("CANCEL"), limit("CANCEL")]),
             "Duplicate job state limit actions are not allowed.",
         ),
+        (
+            "jobStateTimeLimitActions",
+            json!([limit("CANCEL")]),
+            "jobStateTimeLimitActions is not supported by Bulkhead yet.",
+        ),
         ("priority", json!(null), "priority is required."),
         ("priority", json!(-1), "priority must be between 0 and 10000, got -1."),
         ("jobQueueType", json!("ECS"), "jobQueueType must be EKS: Bulkhead's compute environments run on Kubernetes."),
@@ -94,4 +99,8 @@ fn only_what_is_sent_changes() {
     assert_eq!((after.spec.priority, after.spec.compute_environments), (5, vec!["b".to_owned(), "c".to_owned()]));
     assert_eq!(after.spec.aws.unwrap()["tags"], json!({"a": "b"}));
     assert!(change(json!({"jobQueue": "Q", "computeEnvironmentOrder": []})).is_err());
+    let actions = |list: Value| change(json!({"jobQueue": "Q", "jobStateTimeLimitActions": list}));
+    let limit = json!({"reason": "r", "state": "RUNNABLE", "maxTimeSeconds": 600, "action": "CANCEL"});
+    assert!(actions(json!([limit])).unwrap_err().contains("not supported"));
+    assert_eq!(actions(json!([])).unwrap().spec.aws.unwrap()["jobStateTimeLimitActions"], json!([]));
 }
