@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::database::Dialect;
 use crate::error::Error;
 use crate::inbox::stop;
-use crate::rows::{IDS, RECORD, child, id, ids, list, number, read, record, state, time};
+use crate::rows::{IDS, RECORD, child, ended, id, ids, list, number, read, record, state, time};
 use crate::store::Store;
 
 /// A job as the store shows it.
@@ -26,7 +26,7 @@ pub struct Kept {
     pub record: JobRecord,
     /// What was asked for; a child has its parent's.
     pub spec: Arc<Spec>,
-    /// Its attempts that have ended, in order. Lists leave them out.
+    /// Its attempts that have ended, in order. Lists have only the last one, and only of jobs that have ended.
     pub attempts: Vec<Attempt>,
     /// Of an array job: how many of its children are in which state. The sum is its size.
     pub children: Option<BTreeMap<JobState, u32>>,
@@ -44,7 +44,7 @@ impl Store {
                 format!("{IDS} SELECT {RECORD} FROM v CROSS JOIN jobs j WHERE j.job = v.job AND j.child = v.child");
             let rows = sqlx::query(dialect.sql(&text)).bind(ids(wanted)).fetch_all(&mut *transaction).await?;
             let records: Vec<JobRecord> = rows.iter().map(record).collect::<Result<_, _>>()?;
-            let mut attempts = attempts(&mut transaction, dialect, wanted).await?;
+            let mut attempts = attempts(&mut transaction, dialect, ATTEMPTS, wanted).await?;
             let mut kept = HashMap::new();
             for mut it in assemble(&mut transaction, dialect, records).await? {
                 it.attempts = attempts.remove(&it.record.id).unwrap_or_default();
@@ -158,15 +158,37 @@ pub(crate) async fn specs(
     Ok(Specs(specs))
 }
 
+const ATTEMPTS: &str = "SELECT a.job, a.child, a.number, a.body FROM v CROSS JOIN attempts a
+    WHERE a.job = v.job AND a.child = v.child ORDER BY a.number";
+
+const LAST_ATTEMPTS: &str = "SELECT a.job, a.child, a.number, a.body FROM v CROSS JOIN attempts a
+    WHERE a.job = v.job AND a.child = v.child
+        AND a.number = (SELECT MAX(l.number) FROM attempts l WHERE l.job = v.job AND l.child = v.child)";
+
+/// Gives those of these jobs that have ended their last attempt.
+pub(crate) async fn add_last_attempts(
+    transaction: &mut Transaction<'static, Any>,
+    dialect: Dialect,
+    jobs: &mut [Kept],
+) -> Result<(), Error> {
+    let of: Vec<JobId> = jobs.iter().map(|it| &it.record).filter(|it| ended(it.state)).map(|it| it.id).collect();
+    if !of.is_empty() {
+        let mut last = attempts(transaction, dialect, LAST_ATTEMPTS, &of).await?;
+        for it in jobs {
+            it.attempts = last.remove(&it.record.id).unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+/// Those that `text` selects of these jobs.
 async fn attempts(
     transaction: &mut Transaction<'static, Any>,
     dialect: Dialect,
+    text: &str,
     of: &[JobId],
 ) -> Result<HashMap<JobId, Vec<Attempt>>, Error> {
-    let text = format!(
-        "{IDS} SELECT a.job, a.child, a.number, a.body FROM v CROSS JOIN attempts a
-         WHERE a.job = v.job AND a.child = v.child ORDER BY a.number"
-    );
+    let text = format!("{IDS} {text}");
     let rows = sqlx::query(dialect.sql(&text)).bind(ids(of)).fetch_all(&mut **transaction).await?;
     let mut found = HashMap::<_, Vec<_>>::new();
     for row in rows {

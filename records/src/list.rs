@@ -11,7 +11,7 @@ use sqlx::any::AnyArguments;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::jobs::{Kept, assemble};
+use crate::jobs::{Kept, add_last_attempts, assemble};
 use crate::rows::{RECORD, record, state_name};
 use crate::store::Store;
 use crate::submit::definition_name;
@@ -147,7 +147,8 @@ impl Conditions {
 }
 
 impl Store {
-    /// A page of at most `limit` jobs, newest first; `after` is the [`Page::next`] of the page before. Attempts are left out.
+    /// A page of at most `limit` jobs, newest first; `after` is the [`Page::next`] of the page before. Of attempts only
+    /// the last one of a job that has ended is there.
     pub async fn list(&self, filter: &Filter, after: Option<&str>, limit: u32) -> Result<Page<Kept>, Error> {
         let (mut conditions, order) = conditions(filter, after)?;
         self.call("list", async {
@@ -159,7 +160,8 @@ impl Store {
             let rows = query.fetch_all(&mut *transaction).await?;
             let records = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
             let page = Page::new(records, limit, |it| cursor(&filter.scope, it.id, it.created));
-            let items = assemble(&mut transaction, dialect, page.items).await?;
+            let mut items = assemble(&mut transaction, dialect, page.items).await?;
+            add_last_attempts(&mut transaction, dialect, &mut items).await?;
             Ok(Page { items, next: page.next })
         })
         .await

@@ -1,5 +1,8 @@
 //! Tests of what `ListJobs` asks for.
 
+use std::sync::Arc;
+
+use model::job::{Attempt, ContainerEnd, JobId, JobRecord};
 use serde_json::json;
 
 use super::*;
@@ -52,4 +55,34 @@ fn a_list_is_of_one_thing() {
     ] {
         assert!(scope(wrong.clone()).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_job_that_has_ended_says_how_its_last_attempt_did() {
+    let end = ContainerEnd { name: "default".into(), exit_code: Some(3), ..ContainerEnd::default() };
+    let attempt = Attempt {
+        number: 2,
+        containers: vec![ContainerEnd { reason: Some("Error".into()), ..end }],
+        init_containers: vec![],
+        pod_name: "p".into(),
+        namespace: "ns".into(),
+        node: "n".into(),
+        started: None,
+        stopped: Timestamp::UNIX_EPOCH,
+        reason: None,
+    };
+    let spec = json!({"name": "n", "door": "api", "queue": "Q", "definition": "d", "pod": {}});
+    let mut job = Kept {
+        record: JobRecord::submitted(JobId::new(Uuid::nil()), Timestamp::UNIX_EPOCH),
+        spec: Arc::new(serde_json::from_value(spec).unwrap()),
+        attempts: vec![attempt],
+        children: None,
+        requested: None,
+    };
+    let shown = |job: &Kept| summary(job, &ArnBase::default()).get("container").cloned();
+    assert_eq!(shown(&job), None, "it is tried again");
+    job.record.stopped = Some(Timestamp::UNIX_EPOCH);
+    assert_eq!(shown(&job), Some(json!({"exitCode": 3, "reason": "Error"})));
+    job.attempts.clear();
+    assert_eq!(shown(&job), None, "it never ran");
 }

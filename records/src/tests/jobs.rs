@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::job::{Attempt, Change, ContainerEnd, Door, JobRecord, Placed, Spec, Stop, StopKind};
+use model::job::{Change, Door, JobRecord, Placed, Spec, Stop, StopKind};
 use model::status::JobState;
 
-use super::{array, at, change, job, spec, submission};
+use super::{array, at, attempt, change, job, spec, submission};
 use crate::{Request, Store};
 
 pub(super) async fn everything_reads_back(store: Store) {
@@ -35,17 +35,6 @@ pub(super) async fn everything_reads_back(store: Store) {
         }),
         stop: Some(Stop { kind: StopKind::Terminate, reason: "enough".to_owned() }),
         ..submitted.record.clone()
-    };
-    let attempt = |number| Attempt {
-        number,
-        containers: vec![ContainerEnd { name: "main".to_owned(), exit_code: Some(1), ..ContainerEnd::default() }],
-        init_containers: vec![],
-        pod_name: "pod".to_owned(),
-        namespace: "here".to_owned(),
-        node: "node".to_owned(),
-        started: None,
-        stopped: at(6),
-        reason: Some("bad\u{0}".to_owned()),
     };
     let step =
         |number| Change { record: record.clone(), from: JobState::Starting, at: at(6), attempt: Some(attempt(number)) };

@@ -1,9 +1,9 @@
 //! Lists: order, pages, filters.
 
-use model::job::{JobId, Spec};
+use model::job::{Change, JobId, Spec};
 use model::status::JobState;
 
-use super::{array, at, change, job, spec, submission};
+use super::{array, at, attempt, change, job, spec, submission};
 use crate::{By, Error, Filter, Pattern, Scope, Store};
 
 fn queue(state: Option<JobState>, by: Option<By>) -> Filter {
@@ -102,6 +102,34 @@ pub(super) async fn children_are_listed_by_index(store: Store) {
     assert_eq!(count(By::Name(exact("other"))).await, 0);
     assert_eq!(count(By::Definition(prefix("Hel"))).await, 25);
     assert_eq!(count(By::CreatedAfter(at(0))).await, 24, "one was written with another time");
+}
+
+pub(super) async fn a_list_has_the_last_attempt_of_what_has_ended(store: Store) {
+    for it in [submission(1, spec("a")), submission(2, spec("b")), submission(3, spec("c")), array(4, 2)] {
+        store.submit(it).await.unwrap();
+    }
+    let with = |id, state, number| Change { attempt: Some(attempt(number)), ..change(id, state, None, 5) };
+    let child = job(4).with_child(1);
+    let changes = [
+        with(job(1), JobState::Runnable, 1),
+        with(job(1), JobState::Failed, 2),
+        with(job(2), JobState::Runnable, 1),
+        change(job(3), JobState::Failed, None, 5),
+        with(child, JobState::Succeeded, 1),
+    ];
+    store.write(&changes, &[]).await.unwrap();
+    let check = async |scope: Scope, expect: &[(JobId, &[u32])]| {
+        let filter = Filter { scope, state: None, by: None };
+        let mut found: Vec<_> = store.list(&filter, None, 10).await.unwrap().items;
+        found.sort_by_key(|it| expect.iter().position(|(id, _)| *id == it.record.id));
+        let numbers: Vec<(JobId, Vec<u32>)> =
+            found.iter().map(|it| (it.record.id, it.attempts.iter().map(|it| it.number).collect())).collect();
+        assert_eq!(numbers, expect.iter().map(|(id, all)| (*id, all.to_vec())).collect::<Vec<_>>());
+    };
+    let queue = Scope::Queue("queue".to_owned());
+    // The second runs again; the third ended before it began; a parent has none.
+    check(queue, &[(job(1), &[2]), (job(2), &[]), (job(3), &[]), (job(4), &[])]).await;
+    check(Scope::Children(job(4).job), &[(job(4).with_child(0), &[]), (child, &[1])]).await;
 }
 
 pub(super) async fn a_foreign_cursor_is_refused(store: Store) {

@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use model::job::{Change, Door, JobId, JobRecord, Spec};
+use model::job::{Attempt, Change, ContainerEnd, Door, JobId, JobRecord, Spec};
 use model::status::JobState;
 use serde_json::json;
 use uuid::Uuid;
@@ -41,7 +41,8 @@ const CASES: &[(&str, Case)] = cases! {
     leader: what_was_written_twice_is_written_once, an_inbox_has_new_jobs_and_requests, a_request_is_for_a_job_that_lives,
         all_jobs_of_a_queue_that_live_can_be_told_to_end,
         what_lives_is_read_with_shared_specs, old_jobs_go_with_everything, ten_thousand_changes_are_one_write;
-    lists: pages_are_stable_while_jobs_come, filters_select, children_are_listed_by_index, a_foreign_cursor_is_refused;
+    lists: pages_are_stable_while_jobs_come, filters_select, children_are_listed_by_index, a_list_has_the_last_attempt_of_what_has_ended,
+        a_foreign_cursor_is_refused;
     definitions: revisions_are_given_out_once, a_definition_is_found_until_it_is_purged, pages_of_definitions;
 };
 
@@ -115,4 +116,19 @@ fn change(id: JobId, state: JobState, reason: Option<&str>, millisecond: i64) ->
     record.reason = reason.map(ToOwned::to_owned);
     record.stopped = crate::rows::ended(state).then(|| at(millisecond));
     Change { record, from: JobState::Submitted, at: at(millisecond), attempt: None }
+}
+
+/// An attempt that failed.
+fn attempt(number: u32) -> Attempt {
+    Attempt {
+        number,
+        containers: vec![ContainerEnd { name: "main".to_owned(), exit_code: Some(1), ..ContainerEnd::default() }],
+        init_containers: vec![],
+        pod_name: "pod".to_owned(),
+        namespace: "here".to_owned(),
+        node: "node".to_owned(),
+        started: None,
+        stopped: at(6),
+        reason: Some("bad\u{0}".to_owned()),
+    }
 }
