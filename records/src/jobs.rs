@@ -112,15 +112,19 @@ pub(crate) async fn assemble(
     let specs = specs(transaction, dialect, records.iter().map(|it| it.id.job)).await?;
     let all: Vec<JobId> = records.iter().map(|it| it.id).collect();
     let mut requested = requested(transaction, dialect, &all).await?;
-    let is_array = |id: &JobId| id.child.is_none() && specs.of(*id).is_ok_and(|spec| spec.array_size.is_some());
-    let arrays: Vec<JobId> = all.iter().copied().filter(is_array).collect();
-    let mut children = children(transaction, dialect, &arrays).await?;
+    let size = |id: JobId| specs.of(id).ok().and_then(|spec| spec.array_size).filter(|_| id.child.is_none());
+    // An array job succeeds when all its children have: those of thousands need not be counted on every page.
+    let (done, open): (Vec<&JobRecord>, Vec<&JobRecord>) =
+        records.iter().filter(|it| size(it.id).is_some()).partition(|it| it.state == JobState::Succeeded);
+    let open: Vec<JobId> = open.into_iter().map(|it| it.id).collect();
+    let mut children = children(transaction, dialect, &open).await?;
+    children.extend(done.into_iter().filter_map(|it| Some((it.id, [(JobState::Succeeded, size(it.id)?)].into()))));
     let kept = |record: JobRecord| {
         let id = record.id;
         Ok(Kept {
             spec: specs.of(id)?,
             attempts: Vec::new(),
-            children: is_array(&id).then(|| children.remove(&id).unwrap_or_default()),
+            children: size(id).map(|_| children.remove(&id).unwrap_or_default()),
             requested: requested.remove(&id),
             record,
         })

@@ -61,6 +61,11 @@ pub(super) async fn a_job_comes_with_all_its_children(store: Store) {
     let kept = store.jobs(&[job(1)]).await.unwrap();
     let expect = BTreeMap::from([(JobState::Submitted, 9_999), (JobState::Failed, 1)]);
     assert_eq!(kept[0].children, Some(expect));
+    // Children of an array job that succeeded are not counted: they are taken to have done so.
+    store.write(&[change(job(1), JobState::Succeeded, None, 3)], &[]).await.unwrap();
+    let kept = store.jobs(&[job(1), child]).await.unwrap();
+    assert_eq!(kept[0].children, Some(BTreeMap::from([(JobState::Succeeded, 10_000)])));
+    assert_eq!((kept[1].record.state, kept[1].children.clone()), (JobState::Failed, None));
 }
 
 pub(super) async fn unknown_jobs_are_left_out(store: Store) {
