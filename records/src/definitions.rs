@@ -2,10 +2,12 @@
 //!
 //! Invariant: a revision never changes but for being deregistered, and its number is never given out again.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
 
 use crate::error::Error;
 use crate::list::{Bind, Conditions, Page, invalid};
@@ -79,32 +81,9 @@ impl Store {
         limit: u32,
     ) -> Result<Page<Definition>, Error> {
         let after = after.map(after_definition).transpose()?;
+        let (text, arguments) = page(ids, name, active, after, limit)?;
         self.call("definitions", async {
-            let mut conditions = Conditions::default();
-            if let Some(ids) = ids {
-                conditions = Conditions::each(list(ids.iter().map(|(name, revision)| json!([name, revision]))))?;
-                let given = "EXISTS (SELECT 1 FROM {each} AS v WHERE d.name = CAST(v.value->>0 AS TEXT)
-                    AND d.revision = COALESCE(CAST(v.value->>1 AS BIGINT), d.revision))";
-                conditions.add(given, [])?;
-            }
-            if let Some(name) = name {
-                conditions.add("d.name = ?", [Bind::Text(name.to_owned())])?;
-            }
-            match active {
-                Some(true) => conditions.add("d.deregistered IS NULL", [])?,
-                Some(false) => conditions.add("d.deregistered IS NOT NULL", [])?,
-                None => {}
-            }
-            if let Some((revision, name)) = after {
-                let revision = Bind::Number(i64::from(revision));
-                conditions.add("d.name >= ?", [Bind::Text(name.clone())])?;
-                conditions.add("(d.name > ? OR d.revision < ?)", [Bind::Text(name), revision])?;
-            }
-            let at = conditions.bind(Bind::Number(i64::from(limit) + 1))?;
-            let clause = &conditions.text;
-            let text =
-                format!("SELECT {COLUMNS} FROM definitions d{clause} ORDER BY d.name, d.revision DESC LIMIT {at}");
-            let query = sqlx::query_with(self.database.dialect.sql(&text), conditions.into_arguments());
+            let query = sqlx::query_with(self.database.dialect.sql(&text), arguments);
             let rows = query.fetch_all(&self.database.reads).await?;
             let items = rows.iter().map(definition).collect::<Result<_, _>>()?;
             Ok(Page::new(items, limit, |it: &Definition| format!("{}.{}", it.revision, it.name)))
@@ -123,6 +102,52 @@ impl Store {
         })
         .await
     }
+}
+
+/// The statement of a page, which has one row more if there is another, and its parameters.
+pub(crate) fn page(
+    ids: Option<&[(String, Option<u32>)]>,
+    name: Option<&str>,
+    active: Option<bool>,
+    after: Option<(u32, String)>,
+    limit: u32,
+) -> Result<(String, AnyArguments), Error> {
+    let (mut conditions, mut from) = (Conditions::default(), "definitions d");
+    if let Some(ids) = ids {
+        // Each id is looked up in the index; the other way round every definition would be compared with the ids.
+        from = "{each} AS v CROSS JOIN definitions d";
+        conditions = Conditions::each(list(distinct(ids).into_iter().map(|(name, revision)| json!([name, revision]))))?;
+        let revision = "CAST(v.value->>1 AS BIGINT)";
+        let given = format!(
+            "d.name = CAST(v.value->>0 AS TEXT)
+             AND d.revision BETWEEN COALESCE({revision}, 0) AND COALESCE({revision}, {})",
+            u32::MAX
+        );
+        conditions.add(&given, [])?;
+    }
+    if let Some(name) = name {
+        conditions.add("d.name = ?", [Bind::Text(name.to_owned())])?;
+    }
+    match active {
+        Some(true) => conditions.add("d.deregistered IS NULL", [])?,
+        Some(false) => conditions.add("d.deregistered IS NOT NULL", [])?,
+        None => {}
+    }
+    if let Some((revision, name)) = after {
+        let revision = Bind::Number(i64::from(revision));
+        conditions.add("d.name >= ?", [Bind::Text(name.clone())])?;
+        conditions.add("(d.name > ? OR d.revision < ?)", [Bind::Text(name), revision])?;
+    }
+    let at = conditions.bind(Bind::Number(i64::from(limit) + 1))?;
+    let clause = &conditions.text;
+    let text = format!("SELECT {COLUMNS} FROM {from}{clause} ORDER BY d.name, d.revision DESC LIMIT {at}");
+    Ok((text, conditions.into_arguments()))
+}
+
+/// Ids of which no two are of one revision, so that none is found twice.
+fn distinct(ids: &[(String, Option<u32>)]) -> BTreeSet<(&str, Option<u32>)> {
+    let all: BTreeSet<(&str, Option<u32>)> = ids.iter().map(|(name, revision)| (name.as_str(), *revision)).collect();
+    all.iter().copied().filter(|(name, revision)| revision.is_none() || !all.contains(&(*name, None))).collect()
 }
 
 fn definition(row: &AnyRow) -> Result<Definition, Error> {

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use sqlx::Row as _;
 
 use super::at;
+use crate::definitions::page;
 use crate::{Definition, Store};
 
 pub(super) async fn revisions_are_given_out_once(store: Store) {
@@ -67,5 +69,24 @@ pub(super) async fn pages_of_definitions(store: Store) {
     let ids = [("b".to_owned(), Some(2)), ("a".to_owned(), None), ("x".to_owned(), Some(1))];
     check(Some(&ids), None, None, "a:3 a:2 a:1 b:2").await;
     check(Some(&ids), None, Some(true), "a:3 a:1 b:2").await;
+    // One that is named twice is there once.
+    let twice = [&ids[..], &[("a".to_owned(), Some(3)), ("b".to_owned(), Some(2))]].concat();
+    check(Some(&twice), None, None, "a:3 a:2 a:1 b:2").await;
     check(Some(&[]), None, None, "").await;
+}
+
+#[tokio::test]
+async fn definitions_that_are_named_are_looked_up_and_not_searched_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&format!("sqlite://{}/records.db", directory.path().display())).await.unwrap();
+    let ids = [("a".to_owned(), Some(3)), ("b".to_owned(), None)];
+    let (text, arguments) = page(Some(&ids), None, Some(true), None, 100).unwrap();
+    let text = store.database.dialect.sql(&format!("EXPLAIN QUERY PLAN {text}"));
+    let rows = sqlx::query_with(text, arguments).fetch_all(&store.database.reads).await.unwrap();
+    let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    let of_definitions: Vec<&String> = plan.iter().filter(|line| line.contains(" d ")).collect();
+    assert_eq!(of_definitions.len(), 1, "{plan:#?}");
+    let index = "(name=? AND revision>? AND revision<?)";
+    assert!(of_definitions[0].starts_with("SEARCH d USING INDEX") && of_definitions[0].ends_with(index), "{plan:#?}");
+    store.close().await;
 }
