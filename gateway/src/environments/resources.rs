@@ -1,7 +1,8 @@
 //! The rules of `computeResources` for environments on Kubernetes
 //! (<https://docs.aws.amazon.com/batch/latest/APIReference/API_ComputeResource.html>).
 //!
-//! Invariant: pure; AWS's words where they are recorded. What is checked is the whole: for a change, what is stored with the change.
+//! Invariant: pure; AWS's words where they are recorded. What is checked is the whole: for a change, what is stored with the change,
+//! where the change touches it.
 
 use api::crd::AllocationStrategy;
 
@@ -39,11 +40,23 @@ pub(crate) fn strategy_name(strategy: AllocationStrategy) -> &'static str {
     STRATEGIES.iter().find(|(_, it)| *it == strategy).map_or("BEST_FIT_PROGRESSIVE", |(name, _)| name)
 }
 
-/// Checks `computeResources` of a MANAGED environment.
+/// Checks `computeResources` of a new MANAGED environment.
 pub(crate) fn validate(resources: &Resources) -> Result<Checked, Invalid> {
     let (min_vcpus, max_vcpus) = vcpus(resources)?;
-    let instance_types = instance_types(resources)?;
-    let strategy = strategy(resources, &instance_types)?;
+    let (instance_types, strategy) = machines(resources)?;
+    surroundings(resources)?;
+    Ok(Checked { strategy, min_vcpus, max_vcpus, instance_types, scale_down_minutes: scale_down_minutes(resources)? })
+}
+
+/// Which machines are chosen, and how.
+pub(crate) fn machines(resources: &Resources) -> Result<(Vec<String>, AllocationStrategy), Invalid> {
+    let types = instance_types(resources)?;
+    let strategy = strategy(resources, &types)?;
+    Ok((types, strategy))
+}
+
+/// What machines have around them on AWS: it has no meaning here.
+pub(crate) fn surroundings(resources: &Resources) -> Result<(), Invalid> {
     let given = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     if !given(&resources.security_group_ids) {
         return Invalid::err("Security group ids are required.");
@@ -55,8 +68,7 @@ pub(crate) fn validate(resources: &Resources) -> Result<Checked, Invalid> {
         return Invalid::err("Instance role is required.");
     }
     images(resources)?;
-    tags(&resources.tags)?;
-    Ok(Checked { strategy, min_vcpus, max_vcpus, instance_types, scale_down_minutes: scale_down_minutes(resources)? })
+    tags(&resources.tags)
 }
 
 /// How long an idle machine stays, if that is said; 0 says nothing.
@@ -70,7 +82,8 @@ pub(crate) fn scale_down_minutes(resources: &Resources) -> Result<Option<u32>, I
     }
 }
 
-fn vcpus(resources: &Resources) -> Result<(u32, u32), Invalid> {
+/// The least and the most.
+pub(crate) fn vcpus(resources: &Resources) -> Result<(u32, u32), Invalid> {
     let Some(min) = resources.min_vcpus else { return Invalid::err("Resource minvCpus is required.") };
     let Some(max) = resources.max_vcpus else { return Invalid::err("Resource maxvCpus is required.") };
     if min < 0 {

@@ -1,6 +1,6 @@
 //! `UpdateComputeEnvironment` and `DeleteComputeEnvironment`: what becomes of the stored object.
 //!
-//! Invariant: pure. Only members that are sent change; what results obeys the same rules as a new environment.
+//! Invariant: pure. Only members that are sent change; what a change touches obeys the same rules as a new environment.
 
 use api::crd::{EnvironmentType, State};
 use api::{ComputeEnvironment, JobQueue};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::create::{access_entry, delay, echoed};
 use super::request::{Change, Resources};
-use super::resources::{self, scale_down_minutes, strategy_name};
+use super::resources::{machines, scale_down_minutes, strategy_name, surroundings, vcpus};
 use super::show;
 use crate::failure::Invalid;
 use crate::limits::one_of;
@@ -72,11 +72,16 @@ fn scale(stored: &ComputeEnvironment, given: &Resources, wanted: &mut ComputeEnv
         }
     }
     let resources = merged(stored, given);
-    let checked = resources::validate(&resources)?;
-    wanted.spec.minv_cpus = checked.min_vcpus;
-    wanted.spec.maxv_cpus = checked.max_vcpus;
-    wanted.spec.instance_types = checked.instance_types;
-    wanted.spec.allocation_strategy = checked.strategy;
+    (wanted.spec.minv_cpus, wanted.spec.maxv_cpus) = vcpus(&resources)?;
+    // kubectl may choose machines as AWS does not allow it; who changes something else is not kept from that.
+    if given.instance_types.is_some() || given.allocation_strategy.is_some() || given.kind.is_some() {
+        let (types, strategy) = machines(&resources)?;
+        wanted.spec.allocation_strategy = strategy;
+        if given.instance_types.is_some() {
+            wanted.spec.instance_types = types;
+        }
+    }
+    surroundings(&resources)?;
     if given.scaling_policy.is_some() {
         wanted.spec.scale_down_delay = delay(scale_down_minutes(given)?);
     }

@@ -83,10 +83,25 @@ fn only_what_is_sent_changes() {
 }
 
 #[test]
-fn an_environment_without_the_members_that_aws_requires_can_be_updated() {
-    let bare = stored(json!({"spec": {"aws": null, "instanceTypes": []}}));
-    let after = updated(&bare, json!({"computeResources": {"maxvCpus": 16}})).unwrap();
-    assert_eq!(after.spec.maxv_cpus, 16);
+fn an_environment_that_aws_would_not_have_made_can_be_updated() {
+    for spec in [
+        json!({"aws": null, "instanceTypes": []}),
+        json!({"aws": null, "instanceTypes": ["m5", "m6g"]}),
+        json!({"aws": null, "instanceTypes": [], "allocationStrategy": "BEST_FIT_PROGRESSIVE_ORDERED"}),
+        json!({"instanceTypes": ["default_arm64"]}),
+    ] {
+        let before = stored(json!({"spec": spec}));
+        let after = updated(&before, json!({"computeResources": {"maxvCpus": 16}})).unwrap();
+        let chooses = |it: &ComputeEnvironment| (it.spec.instance_types.clone(), it.spec.allocation_strategy);
+        assert_eq!((after.spec.maxv_cpus, chooses(&after)), (16, chooses(&before)), "{spec}");
+    }
+    let any = stored(json!({"spec": {"instanceTypes": []}}));
+    let spot = json!({"computeResources": {"type": "SPOT", "allocationStrategy": "SPOT_CAPACITY_OPTIMIZED"}});
+    assert_eq!(updated(&any, spot).unwrap().spec.instance_types, Vec::<String>::new());
+    let mixed = stored(json!({"spec": {"instanceTypes": ["m5", "m6g"]}}));
+    for change in [json!({"allocationStrategy": "BEST_FIT_PROGRESSIVE"}), json!({"instanceTypes": ["m5", "c6g"]})] {
+        assert!(updated(&mixed, json!({"computeResources": change})).is_err(), "{change}");
+    }
 }
 
 #[test]
