@@ -217,6 +217,28 @@ fn every_rule_of_resources_has_awss_words() {
 }
 
 #[test]
+fn one_container_may_go_without_a_name() {
+    let check = |containers: &[Option<&str>], inits: &[Option<&str>], expect: bool| {
+        let list = |names: &[Option<&str>]| -> Value {
+            let limits = json!({"limits": {"cpu": "1", "memory": "8Mi"}});
+            names.iter().map(|name| json!({"name": name, "image": "i", "resources": limits})).collect()
+        };
+        let pod = json!({"containers": list(containers), "initContainers": list(inits)});
+        let message = "Container names must be given and unique if there is more than one container.";
+        let expect = if expect { Ok(()) } else { Err(message.to_owned()) };
+        assert_eq!(changed(POD, pod).map(|_| ()), expect, "{containers:?} {inits:?}");
+    };
+    check(&[None, Some("a")], &[Some("b")], true);
+    check(&[Some("a")], &[None], true);
+    check(&[None, None], &[], false);
+    check(&[None], &[None], false);
+    check(&[Some("a")], &[Some("a")], false);
+    // The name that the pod gives it is taken.
+    check(&[None, Some("default")], &[], false);
+    check(&[Some("init")], &[None], false);
+}
+
+#[test]
 fn a_valid_definition_is_kept_as_it_was_written() {
     let retry = json!({"attempts": 2, "evaluateOnExit": [{"onStatusReason": "Host EC2*", "action": "Retry"}]});
     let kept = serde_json::to_value(changed("/retryStrategy", retry).unwrap()).unwrap();

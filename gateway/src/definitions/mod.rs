@@ -11,7 +11,7 @@ mod retry;
 
 pub(crate) use check::Body;
 pub(crate) use pod::{Container, EnvVar, Metadata, PodProperties, Resources};
-pub(crate) use pod_check::validate as validate_pod;
+pub(crate) use pod_check::{UNNAMED, UNNAMED_INIT, validate as validate_pod};
 pub(crate) use request::{Retry, Timeout};
 pub(crate) use retry::{retry_strategy, timeout_seconds};
 

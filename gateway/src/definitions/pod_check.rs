@@ -9,6 +9,11 @@ use super::resources;
 use crate::failure::Invalid;
 use crate::limits::namespace;
 
+/// What a pod calls a container without a name.
+pub(crate) const UNNAMED: &str = "default";
+/// What it calls an init container without one.
+pub(crate) const UNNAMED_INIT: &str = "init";
+
 /// Prefixes of keys that only the system may set.
 const RESERVED: [&str; 3] = ["kubernetes.io", "k8s.io", "batch.amazonaws.com"];
 
@@ -35,11 +40,14 @@ pub(crate) fn validate(pod: &PodProperties) -> Result<(), Invalid> {
     pod.metadata.as_ref().map_or(Ok(()), metadata)
 }
 
-/// One container may go without a name, it is called `default`; of several each needs one.
+/// One container may go without a name; no other may have the name that it gets.
 fn names(pod: &PodProperties) -> Result<(), Invalid> {
-    let all: Vec<&Container> = pod.containers.iter().chain(&pod.init_containers).collect();
-    let names: BTreeSet<&str> = all.iter().map(|it| it.name.as_deref().unwrap_or("default")).collect();
-    if names.len() < all.len() {
+    let main = pod.containers.iter().map(|it| (it.name.as_deref(), UNNAMED));
+    let init = pod.init_containers.iter().map(|it| (it.name.as_deref(), UNNAMED_INIT));
+    let all: Vec<(Option<&str>, &str)> = main.chain(init).collect();
+    let names: BTreeSet<&str> = all.iter().map(|(name, unnamed)| name.unwrap_or(unnamed)).collect();
+    let unnamed = all.iter().filter(|(name, _)| name.is_none()).count();
+    if unnamed > 1 || names.len() < all.len() {
         return Invalid::err("Container names must be given and unique if there is more than one container.");
     }
     let label = |name: &str| {

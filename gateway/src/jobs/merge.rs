@@ -3,13 +3,13 @@
 //! Invariant: pure. Containers are found by name; what is sent replaces, variables and metadata one by one.
 
 use super::request::{ContainerOverride, PodOverride};
-use crate::definitions::{Container, PodProperties};
+use crate::definitions::{Container, PodProperties, UNNAMED, UNNAMED_INIT};
 use crate::failure::Invalid;
 
 /// Applies the overrides.
 pub(crate) fn merge(pod: &mut PodProperties, given: &PodOverride) -> Result<(), Invalid> {
-    containers(&mut pod.containers, &given.containers)?;
-    containers(&mut pod.init_containers, &given.init_containers)?;
+    containers(&mut pod.containers, &given.containers, UNNAMED)?;
+    containers(&mut pod.init_containers, &given.init_containers, UNNAMED_INIT)?;
     if let Some(metadata) = &given.metadata {
         let into = pod.metadata.get_or_insert_default();
         into.labels.extend(metadata.labels.clone());
@@ -19,13 +19,14 @@ pub(crate) fn merge(pod: &mut PodProperties, given: &PodOverride) -> Result<(), 
     Ok(())
 }
 
-fn containers(into: &mut [Container], given: &[ContainerOverride]) -> Result<(), Invalid> {
+/// `unnamed`: what the pod calls a container without a name.
+fn containers(into: &mut [Container], given: &[ContainerOverride], unnamed: &str) -> Result<(), Invalid> {
     for it in given {
         let only = into.len() == 1;
         let called = |container: &&mut Container| match (&it.name, &container.name) {
-            // The only container may be left unnamed on either side.
+            // The only container may be left unnamed on either side, and is `default` in both lists, as AWS calls it.
             (None, _) => only,
-            (Some(name), None) => only && name.eq_ignore_ascii_case("default"),
+            (Some(name), None) => name.eq_ignore_ascii_case(unnamed) || (only && name.eq_ignore_ascii_case(UNNAMED)),
             (Some(name), Some(there)) => name == there,
         };
         let Some(container) = into.iter_mut().find(called) else {
@@ -97,6 +98,19 @@ mod tests {
         assert_eq!(merged(unnamed.clone(), image("default")), Ok(json!({"containers": [{"image": "new"}]})));
         let expected = json!({"containers": [{"name": "x", "image": "a"}, {"name": "y", "image": "new"}]});
         assert_eq!(merged(two.clone(), image("y")), Ok(expected));
+        let mixed = json!({"containers": [{"name": "x", "image": "a"}, {"image": "b"}]});
+        let expected = json!({"containers": [{"name": "x", "image": "a"}, {"image": "new"}]});
+        assert_eq!(merged(mixed, image("Default")), Ok(expected));
+        let init = |containers: Value| json!({"containers": [{"image": "a"}], "initContainers": containers});
+        let named = |name: &str| json!({"initContainers": [{"name": name, "image": "new"}]});
+        let (one, two_inits) =
+            (init(json!([{"image": "b"}])), init(json!([{"name": "x", "image": "b"}, {"image": "c"}])));
+        for name in ["init", "default"] {
+            assert_eq!(merged(one.clone(), named(name)), Ok(init(json!([{"image": "new"}]))), "{name}");
+        }
+        let expected = init(json!([{"name": "x", "image": "b"}, {"image": "new"}]));
+        assert_eq!(merged(two_inits.clone(), named("init")), Ok(expected));
+        assert!(merged(two_inits, named("default")).is_err());
         for (pod, given, name) in
             [(&unnamed, image("z"), "z"), (&two, image("z"), "z"), (&two, json!({"containers": [{}]}), "")]
         {

@@ -10,6 +10,7 @@ use model::status::JobState;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::definitions::{UNNAMED, UNNAMED_INIT};
 use crate::records::Kept;
 
 /// All states, as `statusSummary` counts them.
@@ -120,8 +121,8 @@ fn pod_properties(job: &Kept) -> Value {
     fill(&mut pod, defaults);
     let last = attempts.last().filter(|_| record.stopped.is_some());
     let ends = last.map_or((&[][..], &[][..]), |last| (&last.containers, &last.init_containers));
-    containers(pod.get_mut("containers"), ends.0);
-    containers(pod.get_mut("initContainers"), ends.1);
+    containers(pod.get_mut("containers"), ends.0, UNNAMED);
+    containers(pod.get_mut("initContainers"), ends.1, UNNAMED_INIT);
     place(&mut pod, record, spec);
     Value::Object(pod)
 }
@@ -141,10 +142,11 @@ fn place(pod: &mut Map<String, Value>, record: &JobRecord, spec: &Spec) {
     }
 }
 
-fn containers(list: Option<&mut Value>, ends: &[ContainerEnd]) {
+/// `unnamed`: what the pod calls a container without a name.
+fn containers(list: Option<&mut Value>, ends: &[ContainerEnd], unnamed: &str) {
     for container in list.and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
         fill(container, &[("args", json!([])), ("env", json!([])), ("volumeMounts", json!([]))]);
-        let name = container.get("name").and_then(Value::as_str).unwrap_or("default").to_owned();
+        let name = container.get("name").and_then(Value::as_str).unwrap_or(unnamed).to_owned();
         if let Some(end) = ends.iter().find(|end| end.name.eq_ignore_ascii_case(&name)) {
             container.extend(end.exit_code.map(|code| ("exitCode".to_owned(), json!(code))));
             container.extend(end.reason.as_ref().map(|reason| ("reason".to_owned(), json!(reason))));

@@ -99,6 +99,29 @@ fn what_has_ended_says_how() {
 }
 
 #[test]
+fn containers_without_names_are_those_that_the_pod_names() {
+    let list = json!([{"name": "x", "image": "i"}, {"image": "i"}]);
+    let mut ended = job(json!({"pod": {"containers": list, "initContainers": list}}));
+    let end = |name: &str, code| ContainerEnd { name: name.into(), exit_code: Some(code), ..ContainerEnd::default() };
+    ended.record.stopped = Some(Timestamp::from_millisecond(3000).unwrap());
+    ended.attempts = vec![Attempt {
+        number: 1,
+        containers: vec![end("x", 1), end("default", 2)],
+        init_containers: vec![end("x", 3), end("init", 4)],
+        pod_name: "p".into(),
+        namespace: "ns".into(),
+        node: "n".into(),
+        started: None,
+        stopped: Timestamp::from_millisecond(2000).unwrap(),
+        reason: None,
+    }];
+    let pod = shown(&ended)["eksProperties"]["podProperties"].take();
+    let code = |list: &str, at: usize| pod[list][at]["exitCode"].as_i64();
+    let codes = [("containers", 0), ("containers", 1), ("initContainers", 0), ("initContainers", 1)];
+    assert_eq!(codes.map(|(list, at)| code(list, at)), [Some(1), Some(2), Some(3), Some(4)]);
+}
+
+#[test]
 fn a_parent_counts_its_children() {
     let mut parent = job(json!({"arraySize": 3}));
     parent.children = Some(BTreeMap::from([(JobState::Running, 2), (JobState::Failed, 1)]));
