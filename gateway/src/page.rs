@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::failure::Invalid;
 
-/// How many items a page has, from `maxResults`.
+/// How many items a page has, from `maxResults`: without it as many as it may have.
 pub(crate) fn size(given: Option<i64>, limit: u32) -> Result<u32, Invalid> {
     match given {
-        None => Ok(limit.min(100)),
+        None => Ok(limit),
         Some(given) => match u32::try_from(given) {
             Ok(size) if (1..=limit).contains(&size) => Ok(size),
             _ => Invalid::err(format!("maxResults must be between 1 and {limit}, got {given}.")),
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn sizes_have_limits() {
-        assert_eq!((size(None, 100), size(Some(7), 100), size(None, 1000)), (Ok(100), Ok(7), Ok(100)));
+        assert_eq!((size(None, 100), size(Some(7), 100), size(None, 1000)), (Ok(100), Ok(7), Ok(1000)));
         for wrong in [0, -1, 101] {
             assert!(size(Some(wrong), 100).is_err());
         }

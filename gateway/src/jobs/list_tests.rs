@@ -17,8 +17,9 @@ fn a_filter_sets_the_status_aside() {
     let by = |name: &str, value: &str| json!([{"name": name, "values": [value]}]);
     let time = Timestamp::from_millisecond(5).unwrap();
     for (body, expected) in [
-        (json!({"jobQueue": "Q"}), (Some(JobState::Running), None, 100)),
-        (json!({"jobQueue": "Q", "jobStatus": "FAILED", "maxResults": 1000}), (Some(JobState::Failed), None, 1000)),
+        (json!({"jobQueue": "Q"}), (Some(JobState::Running), None, 1000)),
+        (json!({"jobQueue": "Q", "jobStatus": "FAILED"}), (Some(JobState::Failed), None, 1000)),
+        (json!({"jobQueue": "Q", "jobStatus": "FAILED", "maxResults": 7}), (Some(JobState::Failed), None, 7)),
         (
             json!({"jobQueue": "Q", "jobStatus": "FAILED", "filters": by("JOB_NAME", "a*")}),
             (None, Some(By::Name(Pattern::Prefix("a".to_owned()))), 100),
@@ -51,6 +52,7 @@ fn a_list_is_of_one_thing() {
         json!({"jobQueue": "Q", "filters": [{"name": "SHARE_IDENTIFIER", "values": ["a"]}]}),
         json!({"jobQueue": "Q", "filters": [{"name": "X", "values": ["a"]}]}),
         json!({"jobQueue": "Q", "filters": [{"name": "BEFORE_CREATED_AT", "values": ["soon"]}]}),
+        json!({"jobQueue": "Q", "maxResults": 1001}),
         json!({"jobQueue": "Q", "maxResults": 101, "filters": [{"name": "JOB_NAME", "values": ["a"]}]}),
     ] {
         assert!(scope(wrong.clone()).is_err(), "{wrong}");
