@@ -17,7 +17,7 @@ use crate::names::is_name;
 /// What is echoed of the request itself.
 pub(crate) const ECHOED: [&str; 4] = ["serviceRole", "tags", "context", "unmanagedvCpus"];
 /// What is echoed of `computeResources`.
-pub(crate) const ECHOED_RESOURCES: [&str; 13] = [
+pub(crate) const ECHOED_RESOURCES: [&str; 14] = [
     "type",
     "imageId",
     "subnets",
@@ -31,6 +31,7 @@ pub(crate) const ECHOED_RESOURCES: [&str; 13] = [
     "launchTemplate",
     "ec2Configuration",
     "allocationStrategy",
+    "capacityTags",
 ];
 /// What is echoed of `eksConfiguration`.
 pub(crate) const ECHOED_EKS: [&str; 2] = ["eksClusterArn", "accessEntry"];

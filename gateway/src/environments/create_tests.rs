@@ -194,6 +194,7 @@ fn what_is_sent_reaches_the_object() {
     let changes = [
         ("/computeResources/scalingPolicy", json!({"minScaleDownDelayMinutes": 30})),
         ("/computeResources/bidPercentage", json!(50)),
+        ("/computeResources/capacityTags", json!({"team": ""})),
         ("/computeResources/unknown", json!("x")),
         ("/tags", json!({"empty": ""})),
     ];
@@ -204,5 +205,6 @@ fn what_is_sent_reaches_the_object() {
     assert_eq!(aws["tags"], json!({"empty": ""}));
     let resources = aws["computeResources"].as_object().unwrap();
     assert_eq!((resources.get("bidPercentage"), resources.get("unknown")), (Some(&json!(50)), None));
+    assert_eq!(resources.get("capacityTags"), Some(&json!({"team": ""})));
     assert_eq!(resources.get("maxvCpus"), None, "it has a field of its own");
 }
