@@ -5,6 +5,7 @@
 mod connection;
 mod show;
 
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -59,13 +60,13 @@ pub(crate) async fn run(args: JobsArgs, kubeconfig: Option<&Path>) -> anyhow::Re
     let clients = cluster::client::connect(kubeconfig).await?;
     let mut api = Connection::open(&clients.retrying, &args.namespace).await?;
     let all = JobsCommand::List { queue: None, status: None, limit: 100 };
-    match args.command.unwrap_or(all) {
+    let text = match args.command.unwrap_or(all) {
         JobsCommand::List { queue, status, limit } => {
             let jobs = list(&mut api, queue, status.as_deref(), limit).await?;
             if args.json {
-                println!("{:#}", json!({ "jobSummaryList": jobs }));
+                format!("{:#}\n", json!({ "jobSummaryList": jobs }))
             } else {
-                print!("{}", show::table(&jobs, Timestamp::now()));
+                show::table(&jobs, Timestamp::now())
             }
         }
         JobsCommand::Show { id } => {
@@ -75,14 +76,18 @@ pub(crate) async fn run(args: JobsArgs, kubeconfig: Option<&Path>) -> anyhow::Re
                     "there is no job {id}: `bulkhead jobs` lists those that there are; records go some days after a job's end"
                 );
             };
-            if args.json {
-                println!("{job:#}");
-            } else {
-                print!("{}", show::job(job));
-            }
+            if args.json { format!("{job:#}\n") } else { show::job(job) }
         }
+    };
+    say(&text, &mut std::io::stdout())
+}
+
+/// Writes what was asked for. Who stops reading, as `head` does, has what they wanted.
+fn say(text: &str, out: &mut impl Write) -> anyhow::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write the answer"),
     }
-    Ok(())
 }
 
 async fn list(
@@ -122,6 +127,35 @@ async fn queues(api: &mut Connection) -> anyhow::Result<Vec<String>> {
         match answer["nextToken"].as_str() {
             Some(token) => question["nextToken"] = token.into(),
             None => return Ok(names),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An output that fails when it is written to, or only at the end.
+    struct Broken(ErrorKind, bool);
+
+    impl Write for Broken {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            if self.1 { Ok(bytes.len()) } else { Err(self.0.into()) }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_goes_away_is_no_failure() {
+        let mut all = Vec::new();
+        say("text\n", &mut all).unwrap();
+        assert_eq!(all, b"text\n");
+        for late in [false, true] {
+            assert!(say("text\n", &mut Broken(ErrorKind::BrokenPipe, late)).is_ok());
+            assert!(say("text\n", &mut Broken(ErrorKind::StorageFull, late)).is_err());
         }
     }
 }
