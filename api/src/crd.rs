@@ -120,7 +120,7 @@ pub struct ComputeEnvironmentSpec {
     #[serde(default = "default_maxv_cpus", rename = "maxvCpus")]
     #[schemars(range(min = 0))]
     pub maxv_cpus: u32,
-    /// Names or families among the provider's offers; empty or `optimal`: any.
+    /// Names or families among the provider's offers; empty, `optimal` or `default_x86_64`: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub instance_types: Vec<String>,
     /// How offers are chosen.

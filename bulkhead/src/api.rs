@@ -45,7 +45,7 @@ pub(crate) struct ApiArgs {
     /// How long the record of a job stays after its end.
     #[arg(long, value_parser = crate::certificates::duration, default_value = "168h")]
     retention: Duration,
-    /// How long a volume of a job may fail to mount; then the job is ended, as AWS Batch does. The job says why it waits meanwhile.
+    /// How long a volume of a job may fail to be attached or mounted; then the job is ended, as AWS Batch does. The job says why it waits meanwhile.
     #[arg(long, value_parser = crate::certificates::duration, default_value = "10m")]
     mount_patience: Duration,
 }
