@@ -3,6 +3,7 @@
 //! Invariant: the gateway adds jobs and definitions, asks for ends, and reads; it changes no job.
 
 use std::future::Future;
+use std::sync::Arc;
 
 pub use ::records::{By, Definition, Filter, Kept, Page, Pattern, Request, Scope, Submission};
 use jiff::Timestamp;
@@ -55,7 +56,7 @@ pub trait Records: Send + Sync + 'static {
         &self,
         name: &str,
         revision: Option<u32>,
-    ) -> impl Future<Output = Result<Option<Definition>, RecordsError>> + Send;
+    ) -> impl Future<Output = Result<Option<Arc<Definition>>, RecordsError>> + Send;
 
     /// A part of the list of revisions: of these only, of this name only, active or inactive only.
     fn definitions(

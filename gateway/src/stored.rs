@@ -2,6 +2,8 @@
 //!
 //! Invariant: until the store is open every call says so. Decides nothing.
 
+use std::sync::Arc;
+
 use ::records::{Error, Store};
 use jiff::Timestamp;
 use model::job::{JobId, Stop};
@@ -66,7 +68,7 @@ impl Records for Stored {
         self.store()?.register(name, body, at).await.map_err(failed)
     }
 
-    async fn definition(&self, name: &str, revision: Option<u32>) -> Result<Option<Definition>, RecordsError> {
+    async fn definition(&self, name: &str, revision: Option<u32>) -> Result<Option<Arc<Definition>>, RecordsError> {
         self.store()?.definition(name, revision).await.map_err(failed)
     }
 

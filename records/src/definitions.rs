@@ -3,6 +3,7 @@
 //! Invariant: a revision never changes but for being deregistered, and its number is never given out again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 
 use crate::error::Error;
 use crate::list::{Bind, Conditions, Page, invalid};
+use crate::looks;
 use crate::rows::{list, number, read, time};
 use crate::store::Store;
 
@@ -30,6 +32,9 @@ pub struct Definition {
     /// When.
     pub created: Timestamp,
 }
+
+/// Submissions look up the same few definitions again and again.
+pub(crate) type Looks = looks::Looks<(String, Option<u32>), Result<Option<Arc<Definition>>, Error>>;
 
 impl Store {
     /// Stores a new revision: one more than the highest that was ever given out under this name.
@@ -54,20 +59,22 @@ impl Store {
     }
 
     /// One revision, ACTIVE or not; without a number the latest that is ACTIVE.
-    pub async fn definition(&self, name: &str, revision: Option<u32>) -> Result<Option<Definition>, Error> {
-        self.call("definition", async {
-            let mut conditions = Conditions::default();
-            conditions.add("d.name = ?", [Bind::Text(name.to_owned())])?;
-            match revision {
-                Some(revision) => conditions.add("d.revision = ?", [Bind::Number(i64::from(revision))])?,
-                None => conditions.add("d.deregistered IS NULL", [])?,
-            }
-            let clause = &conditions.text;
-            let text = format!("SELECT {COLUMNS} FROM definitions d{clause} ORDER BY d.revision DESC LIMIT 1");
-            let query = sqlx::query_with(self.database.dialect.sql(&text), conditions.into_arguments());
-            query.fetch_optional(&self.database.reads).await?.as_ref().map(definition).transpose()
-        })
-        .await
+    pub async fn definition(&self, name: &str, revision: Option<u32>) -> Result<Option<Arc<Definition>>, Error> {
+        let look = async || self.look(name, revision).await.map(|found| found.map(Arc::new));
+        self.call("definition", self.looks.ask((name.to_owned(), revision), look)).await
+    }
+
+    async fn look(&self, name: &str, revision: Option<u32>) -> Result<Option<Definition>, Error> {
+        let mut conditions = Conditions::default();
+        conditions.add("d.name = ?", [Bind::Text(name.to_owned())])?;
+        match revision {
+            Some(revision) => conditions.add("d.revision = ?", [Bind::Number(i64::from(revision))])?,
+            None => conditions.add("d.deregistered IS NULL", [])?,
+        }
+        let clause = &conditions.text;
+        let text = format!("SELECT {COLUMNS} FROM definitions d{clause} ORDER BY d.revision DESC LIMIT 1");
+        let query = sqlx::query_with(self.database.dialect.sql(&text), conditions.into_arguments());
+        query.fetch_optional(&self.database.reads).await?.as_ref().map(definition).transpose()
     }
 
     /// A page of at most `limit` revisions by name, of one name the newest first. `ids`: only these, without a number all revisions of the

@@ -11,6 +11,7 @@ mod error;
 mod inbox;
 mod jobs;
 mod list;
+mod looks;
 mod metrics;
 mod mirror;
 mod retain;

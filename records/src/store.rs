@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::database::{Database, Patience};
+use crate::definitions;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::writer::{self, Writer};
@@ -20,6 +21,7 @@ pub struct Store {
     pub(crate) writer: Writer,
     patience: Patience,
     pub(crate) metrics: Metrics,
+    pub(crate) looks: Arc<definitions::Looks>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -38,7 +40,8 @@ impl Store {
     pub(crate) async fn open_with(url: &str, patience: Patience, metrics: Metrics) -> Result<Self, Error> {
         let database = Database::open(url, patience).await?;
         let (writer, task) = writer::start(database.clone(), patience.call, metrics.clone());
-        Ok(Self { database, writer, patience, metrics, task: Arc::new(Mutex::new(Some(task))) })
+        let (looks, task) = (Arc::default(), Arc::new(Mutex::new(Some(task))));
+        Ok(Self { database, writer, patience, metrics, looks, task })
     }
 
     /// Stores what was handed over, then closes all connections. Calls after it fail.

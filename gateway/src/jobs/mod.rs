@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use model::job::{JobId, JobRecord, StopKind};
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -40,7 +41,7 @@ pub(crate) async fn submit<R: Records, O: Objects>(
     let wanted = names::definition(&request.job_definition)?;
     let found = records.definition(&wanted.name, wanted.revision).await?;
     let definition = submit::definition(&request, found)?;
-    let kept: Body = serde_json::from_value(definition.body).map_err(|error| Failure::Unavailable {
+    let kept: Body = Body::deserialize(&definition.body).map_err(|error| Failure::Unavailable {
         message: "The job definition is stored in a form that this version cannot read".to_owned(),
         cause: cluster::telemetry::chain(&error),
     })?;

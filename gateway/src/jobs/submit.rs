@@ -4,6 +4,7 @@
 //! the rules of definitions hold for the result.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use api::JobQueue;
 use api::crd::State;
@@ -72,7 +73,7 @@ pub(crate) fn queue<'a>(request: &Submit, found: Option<&'a JobQueue>) -> Result
 }
 
 /// The definition, if jobs can be made of it.
-pub(crate) fn definition(request: &Submit, found: Option<Definition>) -> Result<Definition, Invalid> {
+pub(crate) fn definition(request: &Submit, found: Option<Arc<Definition>>) -> Result<Arc<Definition>, Invalid> {
     let given = &request.job_definition;
     found.filter(|definition| definition.active).ok_or_else(|| {
         Invalid(match in_arn(Resource::JobDefinition, given) {

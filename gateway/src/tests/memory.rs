@@ -145,11 +145,11 @@ impl Records for MemoryRecords {
         Ok(revision)
     }
 
-    async fn definition(&self, name: &str, revision: Option<u32>) -> Result<Option<Definition>, RecordsError> {
+    async fn definition(&self, name: &str, revision: Option<u32>) -> Result<Option<Arc<Definition>>, RecordsError> {
         let definitions = &self.0.lock().unwrap().definitions;
         let wanted =
             |it: &&Definition| it.name == name && revision.map_or(it.active, |revision| it.revision == revision);
-        Ok(definitions.iter().rev().find(wanted).cloned())
+        Ok(definitions.iter().rev().find(wanted).cloned().map(Arc::new))
     }
 
     async fn definitions(

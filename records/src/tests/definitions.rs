@@ -18,7 +18,7 @@ pub(super) async fn revisions_are_given_out_once(store: Store) {
     assert_eq!(store.register("Hello", &body, at(1)).await.unwrap(), 1, "another name");
     let found = store.definition("hello", Some(20)).await.unwrap();
     let expect = Definition { name: "hello".to_owned(), revision: 20, active: true, body, created: at(1) };
-    assert_eq!(found, Some(expect));
+    assert_eq!(found, Some(expect.into()));
 }
 
 pub(super) async fn a_definition_is_found_until_it_is_purged(store: Store) {
