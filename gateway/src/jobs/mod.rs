@@ -50,9 +50,10 @@ pub(crate) async fn submit<R: Records, O: Objects>(
     let depends_on = dependencies::check(&request, &there)?;
     let definition = arn.job_definition(&definition.name, definition.revision);
     let spec = submit::spec(&request, kept, definition, queue, depends_on)?;
-    let id = JobId::new(Uuid::new_v4());
+    let now = Timestamp::now();
+    let id = JobId::made(Uuid::new_v4(), now);
     let answer = json!({"jobArn": arn.job(id), "jobName": spec.name, "jobId": id});
-    let record = JobRecord::submitted(id, Timestamp::now());
+    let record = JobRecord::submitted(id, now);
     records.submit(Submission { record, spec: Arc::new(spec) }).await?;
     Ok(answer)
 }

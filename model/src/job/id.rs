@@ -5,8 +5,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 /// Id of a job, or of one child of an array job: `<uuid>`, `<uuid>:<index>`
 /// (<https://docs.aws.amazon.com/batch/latest/userguide/array_jobs.html>).
@@ -34,6 +35,15 @@ impl JobId {
     /// A job that is no child.
     pub fn new(job: Uuid) -> Self {
         Self { job, child: None }
+    }
+
+    /// The id of a job that is made at this time, of a random UUID: AWS's ids are version 4, and so is this one, but it begins with the time
+    /// (milliseconds since 1970, as in version 7). Ids that grow are stored side by side, at the end of every index of the record store;
+    /// 74 random bits are left.
+    pub fn made(random: Uuid, at: Timestamp) -> Self {
+        let mut bytes = random.into_bytes();
+        bytes[..6].copy_from_slice(&at.as_millisecond().to_be_bytes()[2..]);
+        Self::new(Builder::from_random_bytes(bytes).into_uuid())
     }
 
     /// A child of this job.
@@ -103,6 +113,24 @@ mod tests {
         for wrong in ["", "x", "2D044787-C663-4CE6-A6FE-F2BAF7E51B04", &format!("{job}:"), &format!("{job}:01")] {
             assert!(wrong.parse::<JobId>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn ids_grow_with_the_time_they_are_made_at_and_look_like_those_of_aws() {
+        let made =
+            |random: u128, at: i64| JobId::made(Uuid::from_u128(random), Timestamp::from_millisecond(at).unwrap());
+        let ids = [
+            made(u128::MAX, 0),
+            made(0, 1),
+            made(u128::MAX, 1),
+            made(0, 1_800_000_000_000),
+            made(0, 1_800_000_000_001),
+        ];
+        assert!(ids.is_sorted_by(|a, b| a < b && a.to_string() < b.to_string()), "{ids:?}");
+        for id in ids {
+            assert_eq!((id.job.get_version_num(), id.job.get_variant()), (4, uuid::Variant::RFC4122), "{id}");
+        }
+        assert_eq!(ids[3].to_string(), "01a3185c-5000-4000-8000-000000000000");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
 use model::job::JobId;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,6 +17,9 @@ pub(super) const RUN: &str = "run-";
 pub(super) const DESCRIBED: usize = 100;
 /// The most children that an array job can have.
 pub(super) const CHILDREN: u32 = 10_000;
+
+/// When the first job was submitted of those that were there before: 2026-01-01T00:00:00Z.
+const FILLED: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 /// What `RegisterJobDefinition` is sent.
 pub(super) fn definition() -> Value {
@@ -64,9 +68,11 @@ pub(super) fn name(number: usize) -> String {
     format!("{RUN}{number}")
 }
 
-/// The id of the job of this number that was there before.
+/// The id of the job of this number that was there before: submitted some time ago, two in a millisecond.
 pub(super) fn id(number: usize) -> JobId {
-    JobId::new(Uuid::new_v3(&Uuid::NAMESPACE_OID, format!("job {number}").as_bytes()))
+    let random = Uuid::new_v3(&Uuid::NAMESPACE_OID, format!("job {number}").as_bytes());
+    let since = i64::try_from(number / 2).map_or(SignedDuration::ZERO, SignedDuration::from_millis);
+    JobId::made(random, FILLED.checked_add(since).unwrap_or(FILLED))
 }
 
 /// The ids that the question of this number is about, out of those with numbers 1 to `count`, no two the same. `count` is at least
