@@ -41,6 +41,19 @@ pub(crate) struct Line<'a> {
     pub(crate) dispatched: u32,
 }
 
+impl<'a> Line<'a> {
+    /// Takes out what a DISABLED queue does not let in. What it has taken goes on: jobs of the API, which were submitted while it was
+    /// ENABLED, and Jobs that were released
+    /// (<https://docs.aws.amazon.com/batch/latest/APIReference/API_UpdateJobQueue.html>).
+    pub(crate) fn turn_away(&mut self) -> Vec<Demand<'a>> {
+        let is_in = |demand: &mut Demand<'_>| match demand.wanted {
+            Wanted::Unit(unit) if unit.record.is_some() => true,
+            _ => demand.job.is_some_and(|job| job.released),
+        };
+        self.demands.extract_if(.., |demand| !is_in(demand)).collect()
+    }
+}
+
 /// The queues, first those that go first.
 pub(crate) fn queues(snapshot: &Snapshot) -> Vec<&Queue> {
     let mut queues: Vec<&Queue> = snapshot.queues.iter().collect();

@@ -10,27 +10,35 @@ use model::snapshot::{Job, Place, Snapshot, Unit};
 use model::status::{JobState, Reason, Status};
 
 use crate::dispatch::Cycle;
-use crate::order::{self, Line, PODS_EXPECTED, Wanted};
+use crate::order::{self, Demand, Line, PODS_EXPECTED, Wanted};
 use crate::{explain, offers, scale};
 
 /// Plans one cycle.
 pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
-    let lines = order::lines(snapshot, now);
+    let mut lines = order::lines(snapshot, now);
     let queues = order::queues(snapshot);
     let mut cycle = Cycle::new(snapshot, now);
-    for queue in queues.iter().filter(|queue| queue.enabled) {
-        if let Some(line) = lines.get(queue.name.as_str()) {
+    let mut turned_away: HashMap<&str, Vec<Demand<'_>>> = HashMap::new();
+    for queue in &queues {
+        if let Some(line) = lines.get_mut(queue.name.as_str()) {
+            if !queue.enabled {
+                turned_away.insert(&queue.name, line.turn_away());
+            }
             cycle.count(line);
         }
     }
     for queue in &queues {
         let line = lines.get(queue.name.as_str());
-        let waiting = line.map_or(0, |line| if queue.enabled { cycle.serve(queue, line) } else { size(line) });
+        let away = turned_away.get(queue.name.as_str()).map_or(&[][..], Vec::as_slice);
+        let waiting = line.map_or(0, |line| cycle.serve(queue, line)).saturating_add(size(away));
+        for demand in away {
+            cycle.explain(demand, explain::queue_disabled(&queue.name));
+        }
         let dispatched = line.map_or(0, |line| line.dispatched);
         let problem = problem(snapshot, &queue.environments);
         cycle.plan.queues.push(QueueCounts { queue: queue.name.clone(), waiting, dispatched, problem });
     }
-    explain_the_unqueued(&mut cycle, &lines);
+    explain_the_lost(&mut cycle, &lines);
     scale::keep_minimum(&mut cycle);
     scale::retire_idle(&mut cycle);
     wake_for_retries(&mut cycle);
@@ -40,9 +48,9 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
     plan
 }
 
-fn size(line: &Line<'_>) -> u32 {
-    let size = |demand: &crate::order::Demand<'_>| if let Wanted::Future(count) = demand.wanted { count } else { 1 };
-    line.demands.iter().map(size).fold(0, u32::saturating_add)
+fn size(demands: &[Demand<'_>]) -> u32 {
+    let size = |demand: &Demand<'_>| if let Wanted::Future(count) = demand.wanted { count } else { 1 };
+    demands.iter().map(size).fold(0, u32::saturating_add)
 }
 
 /// What is wrong with a queue: environments that do not exist.
@@ -52,16 +60,13 @@ fn problem(snapshot: &Snapshot, environments: &[String]) -> Option<String> {
     (!missing.is_empty()).then(|| format!("compute environment {} does not exist", missing.join(", ")))
 }
 
-/// Gives a reason to what is in a queue that does not exist or takes no work.
-fn explain_the_unqueued<'a>(cycle: &mut Cycle<'a>, lines: &HashMap<&'a str, Line<'a>>) {
+/// Gives a reason to what is in a queue that does not exist.
+fn explain_the_lost<'a>(cycle: &mut Cycle<'a>, lines: &HashMap<&'a str, Line<'a>>) {
     for (name, line) in lines {
-        let reason = match cycle.snapshot.queues.iter().find(|queue| queue.name == *name) {
-            None => explain::queue_not_found(name),
-            Some(queue) if !queue.enabled => explain::queue_disabled(name),
-            Some(_) => continue,
-        };
-        for demand in &line.demands {
-            cycle.explain(demand, reason.clone());
+        if cycle.snapshot.queues.iter().all(|queue| queue.name != *name) {
+            for demand in &line.demands {
+                cycle.explain(demand, explain::queue_not_found(name));
+            }
         }
     }
 }

@@ -112,6 +112,7 @@ fn every_rule_of_a_pod_has_awss_words() {
         )
     };
     let long = "x".repeat(256);
+    let nul = "Commands, arguments and values of environment variables cannot contain NUL characters.";
     let namespace = "kubernetesNamespace cannot be the default Kubernetes namespace.";
     check(&[
         (POD, json!(null), "You must provide a container for eksProperties."),
@@ -168,6 +169,13 @@ fn every_rule_of_a_pod_has_awss_words() {
             json!([{"name": "AWS_BATCH_JOB_ID"}]),
             "Environment variable AWS_BATCH_JOB_ID: names that start with AWS_BATCH are reserved.",
         ),
+        (
+            &container("env"),
+            json!([{"name": "a=b"}]),
+            "Environment variable name \"a=b\" contains '=' or a NUL character.",
+        ),
+        (&container("env"), json!([{"name": "a", "value": "b\u{0}"}]), nul),
+        (&container("command"), json!(["a\u{0}"]), nul),
         (&container("image"), json!(null), "Container image is required."),
     ]);
 }

@@ -73,9 +73,20 @@ fn container(container: &Container, volumes: &BTreeSet<&str>, main: bool) -> Res
     if container.image_pull_policy.as_deref().is_some_and(|policy| !policies.contains(&policy)) {
         return Invalid::err("Unsupported image pull policy value.");
     }
+    let texts =
+        container.command.iter().chain(&container.args).chain(container.env.iter().filter_map(|it| it.value.as_ref()));
+    if texts.into_iter().any(|text| text.contains('\0')) {
+        return Invalid::err("Commands, arguments and values of environment variables cannot contain NUL characters.");
+    }
     for variable in &container.env {
         if variable.name.is_empty() {
             return Invalid::err("Environment variable name is required.");
+        }
+        if variable.name.contains(['=', '\0']) {
+            return Invalid::err(format!(
+                "Environment variable name {:?} contains '=' or a NUL character.",
+                variable.name
+            ));
         }
         if variable.name.starts_with("AWS_BATCH") {
             return Invalid::err(format!(

@@ -37,6 +37,15 @@ fn what_is_disabled_takes_nothing() {
         &base.clone().with(|world| world.queues[0].enabled = false),
         "j Runnable MISCONFIGURATION:JOB_QUEUE_DISABLED: job queue q is DISABLED",
     );
+    // What it has taken goes on.
+    let taken = base.clone().pods(&[waiting()]).attempt("q", 1, 500, 5, 1).job("q", "new", 1, 500, 50);
+    check(
+        &taken.with(|world| world.queues[0].enabled = false),
+        "dispatch j-0 to a of CE
+         dispatch job-1 to a of CE
+         j Starting
+         new Runnable MISCONFIGURATION:JOB_QUEUE_DISABLED: job queue q is DISABLED",
+    );
     check(
         &base.with(|world| world.environments[0].enabled = false),
         "j Runnable MISCONFIGURATION:COMPUTE_ENVIRONMENT_DISABLED: compute environment CE is DISABLED",
