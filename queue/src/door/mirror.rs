@@ -36,6 +36,11 @@ impl Mirror {
         self.open.insert(record.id, (record, spec));
     }
 
+    /// Whether nothing is known here that is nowhere else.
+    pub(super) fn is_stored(&self) -> bool {
+        self.departed.is_empty()
+    }
+
     /// Stores what is new. What the store does not take, the next cycle brings again.
     pub(super) async fn update(
         &mut self,

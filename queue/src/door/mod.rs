@@ -131,7 +131,7 @@ impl ApiDoor {
             return false;
         }
         let Some(open) = &mut self.open else { return true };
-        if open.is_stored() && open.terms.outdated(&context.index) {
+        if open.is_stored() && open.mirror.is_stored() && open.terms.outdated(&context.index) {
             tracing::info!("a queue has other default requests: jobs are read again");
             self.open = None;
             return self.load(context, now).await;

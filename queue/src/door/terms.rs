@@ -52,7 +52,10 @@ impl Terms {
 
     /// Whether a queue has other requests by default now: pods will be made with them, so what was remembered is wrong.
     pub(super) fn outdated(&self, index: &Index) -> bool {
-        self.defaults.iter().any(|(queue, used)| units::queue_facts(index, queue).default_requests != *used)
+        let queues = index.job_queues();
+        let now =
+            |name: &str| queues.iter().find(|queue| queue.aws_name() == name).map(|queue| &queue.spec.default_requests);
+        self.defaults.iter().any(|(queue, used)| now(queue).map_or(!used.is_empty(), |now| now != used))
     }
 }
 
