@@ -131,8 +131,9 @@ impl ApiDoor {
             return false;
         }
         let Some(open) = &mut self.open else { return true };
-        if open.is_stored() && open.mirror.is_stored() && open.terms.outdated(&context.index) {
-            tracing::info!("a queue has other default requests: jobs are read again");
+        let waits = |queue: &str| open.ledger.waiting_in(queue) > 0;
+        if open.is_stored() && open.mirror.is_stored() && open.terms.outdated(&context.index, waits) {
+            tracing::info!("a queue has other default requests, or is gone: its jobs are read again, with all others");
             self.open = None;
             return self.load(context, now).await;
         }

@@ -50,12 +50,16 @@ impl Terms {
         entry
     }
 
-    /// Whether a queue has other requests by default now: pods will be made with them, so what was remembered is wrong.
-    pub(super) fn outdated(&self, index: &Index) -> bool {
+    /// Whether a queue in which somebody waits has other requests by default now, or is gone: pods will be made with those, so what was
+    /// remembered is wrong.
+    pub(super) fn outdated(&self, index: &Index, waits: impl Fn(&str) -> bool) -> bool {
         let queues = index.job_queues();
         let now =
             |name: &str| queues.iter().find(|queue| queue.aws_name() == name).map(|queue| &queue.spec.default_requests);
-        self.defaults.iter().any(|(queue, used)| now(queue).map_or(!used.is_empty(), |now| now != used))
+        self.defaults
+            .iter()
+            .filter(|(queue, _)| waits(queue))
+            .any(|(queue, used)| now(queue).map_or(!used.is_empty(), |now| now != used))
     }
 }
 
@@ -160,14 +164,14 @@ mod tests {
         };
         say("64Mi");
         let mut terms = Terms::default();
-        assert!(!terms.outdated(&index));
+        assert!(!terms.outdated(&index, |_| true));
         let mut needy = spec(None);
         needy.pod["initContainers"] = json!([{"image": "i"}]);
         let memory = |terms: &mut Terms| terms.of(&index, &needy).1.requests.memory;
         assert_eq!(memory(&mut terms), 64 << 20);
-        assert!(!terms.outdated(&index));
+        assert!(!terms.outdated(&index, |_| true));
         say("128Mi");
-        assert!(terms.outdated(&index));
+        assert!(terms.outdated(&index, |queue| queue == "q") && !terms.outdated(&index, |_| false));
         assert_eq!(memory(&mut Terms::default()), 128 << 20);
     }
 
