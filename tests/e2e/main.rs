@@ -1,7 +1,8 @@
 //! End-to-end tests on a real cluster: real API server, real kubelets, Bulkhead installed as users install it.
 //!
-//! `cargo xtask test` brings a cluster up and runs this; arguments filter by name. Tests that mind their own objects run two at a time,
-//! because they mostly wait; those that change or kill what others need, or look at everything there is, run alone.
+//! `cargo xtask test` brings two clusters up and runs this on each; arguments filter by name. Tests that mind their own objects run two
+//! at a time, because they mostly wait; those that change or kill what others need, or look at everything there is, run alone, on
+//! the other cluster. On a single cluster the second kind waits for the first.
 
 mod arrays;
 mod bad_requests;
@@ -31,6 +32,7 @@ mod stop;
 mod volumes;
 mod walkthrough;
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -41,6 +43,10 @@ use tests::{Fixture, World};
 use tokio::runtime::Runtime;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+/// Which tests this program has: `others`, those that run beside others; `nobody`, those that run alone; unset, all.
+const COMPANY: &str = "BULKHEAD_E2E_COMPANY";
+/// A file to which each test adds its name, a tab and the milliseconds that it took.
+const TIMES: &str = "BULKHEAD_E2E_TIMES";
 /// Tests at a time. More would take the processors from the kubelets that they wait for.
 const TOGETHER: usize = 2;
 
@@ -55,11 +61,22 @@ struct Scenario {
 }
 
 /// Beside whom a test runs.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Company {
     /// Others of the same kind.
     Others,
     Nobody,
+}
+
+impl Company {
+    /// The kind that is wanted; `None`: both.
+    fn wanted() -> Option<Self> {
+        match std::env::var(COMPANY).as_deref() {
+            Ok("others") => Some(Self::Others),
+            Ok("nobody") => Some(Self::Nobody),
+            _ => None,
+        }
+    }
 }
 
 /// The right to use the cluster, while it is kept.
@@ -72,7 +89,6 @@ enum Turn<'a> {
 fn main() -> std::process::ExitCode {
     cluster::client::install_crypto();
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(TOGETHER);
     let runtime = match Runtime::new() {
         Ok(runtime) => Arc::new(runtime),
         Err(error) => {
@@ -92,6 +108,8 @@ fn main() -> std::process::ExitCode {
             return std::process::ExitCode::FAILURE;
         }
     };
+    // Two tests that wait for each other's node would wait for ever.
+    arguments.test_threads = Some(if world.has_nodes_for(TOGETHER) { TOGETHER } else { 1 });
     let (here, elsewhere): (Vec<_>, Vec<_>) =
         scenarios().into_iter().partition(|(scenario, _)| world.is_local() || !scenario.local_only);
     for (scenario, _) in elsewhere {
@@ -137,8 +155,18 @@ fn scenarios() -> Vec<(Scenario, Company)> {
         clusters::scenarios(),
     ]
     .concat();
-    let company = beside_others.into_iter().map(|scenario| (scenario, Company::Others));
-    company.chain(alone.into_iter().map(|scenario| (scenario, Company::Nobody))).collect()
+    let all = beside_others.into_iter().map(|scenario| (scenario, Company::Others));
+    let all = all.chain(alone.into_iter().map(|scenario| (scenario, Company::Nobody)));
+    let wanted = Company::wanted();
+    all.filter(|(_, company)| wanted.is_none_or(|wanted| wanted == *company)).collect()
+}
+
+/// Tells `cargo xtask test` how long a test took; what cannot be told is only missing from its list.
+fn note_time(name: &str, took: std::time::Duration) {
+    let Some(path) = std::env::var_os(TIMES) else { return };
+    if let Ok(mut file) = std::fs::OpenOptions::new().append(true).open(path) {
+        let _missing = file.write_all(format!("{name}\t{}\n", took.as_millis()).as_bytes());
+    }
 }
 
 fn trial(
@@ -169,6 +197,7 @@ fn trial(
             }
             let cleaned = fixture.clean().await;
             eprintln!("{}: {:.0} s", scenario.name, begun.elapsed().as_secs_f64());
+            note_time(scenario.name, begun.elapsed());
             match failed {
                 None => cleaned.map_err(|error| Failed::from(format!("cleaning up: {error:#}"))),
                 Some(failed) => Err(Failed::from(failed)),

@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use api::crd::Validity;
 use api::{BatchNode, ComputeEnvironment};
 use futures::FutureExt as _;
@@ -205,10 +205,12 @@ impl Fixture {
             self.add_node(&name, cpu, memory).await?;
             name
         } else {
-            let taken = self.made.lock().expect("nothing panics while it holds this lock").clone();
-            let is_free = |node: &&String| !taken.iter().any(|made| matches!(made, Made::Label(name) if name == *node));
-            let free = self.world.nodes().iter().find(is_free).cloned();
-            free.context("this test needs one more node than were named")?
+            // Another test may have the last one for as long as it runs.
+            let wait = Duration::from_mins(10);
+            eventually_for(wait, "a node that was named is free", || async {
+                Ok(self.world.take_node().ok_or_else(|| "other tests have all of them".to_owned()))
+            })
+            .await?
         };
         self.remember(Made::Label(name.clone()));
         let label = format!("{}={uuid}", keys::CE_UUID);
@@ -401,6 +403,9 @@ impl Fixture {
                     let args = ["label", "node", name, &label];
                     // The node may be gone by now: the test may have removed it.
                     let _gone = delete(args.map(ToOwned::to_owned).to_vec()).await;
+                    if !self.world.is_local() {
+                        self.world.give_node_back(name);
+                    }
                 }
                 Made::LocalNode(name) => self.remove_node(name).await?,
                 Made::Object { .. } | Made::Namespace(_) | Made::Undo { .. } | Made::Jobs(_) => {}

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use kube::Client;
@@ -27,14 +28,16 @@ pub struct World {
     kubeconfig: PathBuf,
     kubectl: PathBuf,
     local: Option<Cluster>,
-    nodes: Vec<String>,
+    /// Nodes that a test may label and no test has: tests that run at the same time share them.
+    free: Arc<Mutex<Vec<String>>>,
 }
 
 impl World {
     /// The cluster that the environment names.
     pub async fn from_env() -> Result<Self> {
         let nodes = std::env::var(NODES).unwrap_or_default();
-        let nodes = nodes.split(',').filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect();
+        let nodes: Vec<_> = nodes.split(',').filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect();
+        let free = Arc::new(Mutex::new(nodes));
         let local = match std::env::var(CLUSTER) {
             Ok(name) => Some(Cluster::open(&name)?),
             Err(_) => None,
@@ -48,7 +51,7 @@ impl World {
             (path.into(), "kubectl".into())
         };
         let client = cluster::client::connect(Some(&kubeconfig)).await?.retrying;
-        Ok(Self { client, kubeconfig, kubectl, local, nodes })
+        Ok(Self { client, kubeconfig, kubectl, local, free })
     }
 
     /// Another local cluster.
@@ -56,7 +59,7 @@ impl World {
         let cluster = Cluster::open(name)?;
         let (kubeconfig, kubectl) = (cluster.kubeconfig().to_owned(), cluster.kubectl());
         let client = cluster::client::connect(Some(&kubeconfig)).await?.retrying;
-        Ok(Self { client, kubeconfig, kubectl, local: Some(cluster), nodes: Vec::new() })
+        Ok(Self { client, kubeconfig, kubectl, local: Some(cluster), free: Arc::default() })
     }
 
     /// The local cluster, for tests that add, kill or launch nodes.
@@ -74,9 +77,19 @@ impl World {
         &self.kubeconfig
     }
 
-    /// Nodes that a test may label, on a cluster that is not ours.
-    pub fn nodes(&self) -> &[String] {
-        &self.nodes
+    /// Whether tests that each need two nodes can run beside each other.
+    pub fn has_nodes_for(&self, tests: usize) -> bool {
+        self.is_local() || self.free.lock().unwrap_or_else(PoisonError::into_inner).len() >= 2 * tests
+    }
+
+    /// Takes a node that a test may label, on a cluster that is not ours; `None`: other tests have them all.
+    pub(crate) fn take_node(&self) -> Option<String> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Gives a node back for other tests.
+    pub(crate) fn give_node_back(&self, name: &str) {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
     }
 
     /// Runs kubectl as an administrator; its output, or an error with what it said.

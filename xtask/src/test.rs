@@ -16,6 +16,7 @@ mod recorder;
 mod report;
 mod spdx;
 mod stage;
+mod times;
 mod tool;
 mod tree;
 mod workspace;
@@ -59,7 +60,7 @@ pub(crate) struct Args {
     /// With --kubeconfig: Bulkhead's image, as the cluster can pull it.
     #[arg(long, value_name = "REF", requires = "kubeconfig")]
     image: Option<String>,
-    /// With --kubeconfig: a node that tests may label; may be repeated. Two are enough for all tests.
+    /// With --kubeconfig: a node that tests may label; may be repeated. Two are enough for all tests, with four two run at a time.
     #[arg(long, value_name = "NAME", requires = "kubeconfig", value_delimiter = ',')]
     node: Vec<String>,
     /// Make a kind cluster and run on it what --kubeconfig would; needs kind, Docker and kubectl.

@@ -14,6 +14,10 @@ use super::{children, filter, tool};
 /// Variables that say which cluster; set by us alone.
 pub(super) const CLUSTER: &str = "BULKHEAD_E2E_CLUSTER";
 pub(super) const NODES: &str = "BULKHEAD_E2E_NODES";
+/// Which tests: those that run beside others, or those that need a cluster to themselves. Unset: all.
+pub(super) const COMPANY: &str = "BULKHEAD_E2E_COMPANY";
+/// A file to which each test adds a line when it ends: its name, a tab, and how many milliseconds it took.
+pub(super) const TIMES: &str = "BULKHEAD_E2E_TIMES";
 /// How tests bring up clusters of their own, and which `bulkhead` they run on this machine.
 pub(super) const XTASK: &str = "BULKHEAD_E2E_XTASK";
 pub(super) const BINARY: &str = "BULKHEAD_E2E_BINARY";
@@ -43,10 +47,20 @@ impl Program {
         Ok(Self { path, variables })
     }
 
-    /// Arguments that choose the tests that the filters want; asks the program, which asks the cluster what it can do.
+    /// The same with further variables.
+    pub(super) fn with(&self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let variables = self.variables.iter().cloned().chain(variables).collect();
+        Self { path: self.path.clone(), variables }
+    }
+
+    /// Names of its tests; asks the program, which asks the cluster what it can do.
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        Ok(filter::listed(&children::output(self.command().arg("--list"))?))
+    }
+
+    /// Arguments that choose the tests that the filters want.
     pub(super) fn choose(&self, filters: &[String]) -> Result<Vec<String>> {
-        let names = filter::listed(&children::output(self.command().arg("--list"))?);
-        filter::arguments(&names, filters).map_err(|wrong| anyhow!(wrong))
+        filter::arguments(&self.names()?, filters).map_err(|wrong| anyhow!(wrong))
     }
 
     /// Runs the tests.
@@ -57,7 +71,7 @@ impl Program {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.current_dir(crate::image::root());
-        for name in [CLUSTER, NODES, KUBECONFIG] {
+        for name in [CLUSTER, NODES, KUBECONFIG, COMPANY, TIMES] {
             command.env_remove(name);
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
