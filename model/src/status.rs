@@ -4,10 +4,12 @@
 //! (<https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html>).
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, EnumString, IntoStaticStr, ParseError};
 
 /// A job's state, in AWS Batch's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum JobState {
     /// Known, not looked at yet.
     Submitted,
@@ -33,100 +35,84 @@ impl JobState {
 
     /// As it is written.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Submitted => "SUBMITTED",
-            Self::Pending => "PENDING",
-            Self::Runnable => "RUNNABLE",
-            Self::Starting => "STARTING",
-            Self::Running => "RUNNING",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
-        }
+        self.into()
     }
 }
 
 /// Why a job or one of its units waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr, EnumString, EnumIter,
+)]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum Code {
     /// The user holds it.
-    #[serde(rename = "HELD")]
+    #[strum(serialize = "HELD")]
     Held,
     /// Its queue does not exist.
-    #[serde(rename = "MISCONFIGURATION:JOB_QUEUE_NOT_FOUND")]
+    #[strum(serialize = "MISCONFIGURATION:JOB_QUEUE_NOT_FOUND")]
     QueueNotFound,
     /// Its queue takes no work.
-    #[serde(rename = "MISCONFIGURATION:JOB_QUEUE_DISABLED")]
+    #[strum(serialize = "MISCONFIGURATION:JOB_QUEUE_DISABLED")]
     QueueDisabled,
     /// None of the queue's environments exists.
-    #[serde(rename = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_NOT_FOUND")]
+    #[strum(serialize = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_NOT_FOUND")]
     EnvironmentNotFound,
     /// All of the queue's environments are disabled.
-    #[serde(rename = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_DISABLED")]
+    #[strum(serialize = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_DISABLED")]
     EnvironmentDisabled,
     /// None of the queue's environments can be used as it is.
-    #[serde(rename = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_INVALID")]
+    #[strum(serialize = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_INVALID")]
     EnvironmentInvalid,
     /// The limit of the environments is too low for one unit.
-    #[serde(rename = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE")]
+    #[strum(serialize = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE")]
     MaxResource,
     /// A unit is larger than any node can be.
-    #[serde(rename = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")]
+    #[strum(serialize = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")]
     ResourceRequirement,
     /// The environments are at their limit.
-    #[serde(rename = "LIMIT:MAX_VCPUS")]
+    #[strum(serialize = "LIMIT:MAX_VCPUS")]
     MaxVcpus,
     /// The provider has no more of the machines that would fit.
-    #[serde(rename = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY")]
+    #[strum(serialize = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY")]
     InsufficientCapacity,
     /// The provider answers errors.
-    #[serde(rename = "CAPACITY:PROVIDER_ERROR")]
+    #[strum(serialize = "CAPACITY:PROVIDER_ERROR")]
     ProviderError,
     /// Nodes are on their way.
-    #[serde(rename = "CAPACITY:LAUNCHING")]
+    #[strum(serialize = "CAPACITY:LAUNCHING")]
     Launching,
     /// The nodes are full, and nobody may add some.
-    #[serde(rename = "CAPACITY:NO_ROOM")]
+    #[strum(serialize = "CAPACITY:NO_ROOM")]
     NoRoom,
     /// Something ahead of it waits, and it would be delayed.
-    #[serde(rename = "ORDER:BEHIND")]
+    #[strum(serialize = "ORDER:BEHIND")]
     Behind,
     /// Room is held; kube-scheduler is choosing the node.
-    #[serde(rename = "SCHEDULING:KUBE_SCHEDULER")]
+    #[strum(serialize = "SCHEDULING:KUBE_SCHEDULER")]
     KubeScheduler,
     /// Released; the Job controller is making its pods.
-    #[serde(rename = "STARTING:CREATING_PODS")]
+    #[strum(serialize = "STARTING:CREATING_PODS")]
     CreatingPods,
     /// The cluster refuses its pods.
-    #[serde(rename = "ADMISSION:PODS_REFUSED")]
+    #[strum(serialize = "ADMISSION:PODS_REFUSED")]
     PodsRefused,
     /// The API server does not call Bulkhead's hooks.
-    #[serde(rename = "ADMISSION:HOOKS_MISSING")]
+    #[strum(serialize = "ADMISSION:HOOKS_MISSING")]
     HooksMissing,
 }
 
 impl Code {
     /// As it is written.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Held => "HELD",
-            Self::QueueNotFound => "MISCONFIGURATION:JOB_QUEUE_NOT_FOUND",
-            Self::QueueDisabled => "MISCONFIGURATION:JOB_QUEUE_DISABLED",
-            Self::EnvironmentNotFound => "MISCONFIGURATION:COMPUTE_ENVIRONMENT_NOT_FOUND",
-            Self::EnvironmentDisabled => "MISCONFIGURATION:COMPUTE_ENVIRONMENT_DISABLED",
-            Self::EnvironmentInvalid => "MISCONFIGURATION:COMPUTE_ENVIRONMENT_INVALID",
-            Self::MaxResource => "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
-            Self::ResourceRequirement => "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
-            Self::MaxVcpus => "LIMIT:MAX_VCPUS",
-            Self::InsufficientCapacity => "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
-            Self::ProviderError => "CAPACITY:PROVIDER_ERROR",
-            Self::Launching => "CAPACITY:LAUNCHING",
-            Self::NoRoom => "CAPACITY:NO_ROOM",
-            Self::Behind => "ORDER:BEHIND",
-            Self::KubeScheduler => "SCHEDULING:KUBE_SCHEDULER",
-            Self::CreatingPods => "STARTING:CREATING_PODS",
-            Self::PodsRefused => "ADMISSION:PODS_REFUSED",
-            Self::HooksMissing => "ADMISSION:HOOKS_MISSING",
-        }
+        self.into()
+    }
+}
+
+impl TryFrom<String> for Code {
+    type Error = ParseError;
+
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        text.parse()
     }
 }
 
@@ -151,6 +137,8 @@ pub struct Status {
 
 #[cfg(test)]
 mod tests {
+    use strum::IntoEnumIterator as _;
+
     use super::*;
 
     #[test]
@@ -168,10 +156,20 @@ mod tests {
 
     #[test]
     fn a_code_is_written_as_it_is_read() {
-        for code in
-            [Code::Held, Code::Launching, Code::MaxResource, Code::PodsRefused, Code::HooksMissing, Code::Behind]
+        for code in Code::iter() {
+            let text = serde_json::to_value(code).unwrap();
+            assert_eq!(text, code.as_str());
+            assert_eq!(serde_json::from_value::<Code>(text).unwrap(), code);
+            assert!(code.as_str().chars().all(|c| c.is_ascii_uppercase() || ":_".contains(c)), "{}", code.as_str());
+        }
+        assert!(serde_json::from_str::<Code>("\"NO_SUCH_CODE\"").is_err());
+    }
+
+    #[test]
+    fn a_state_is_written_as_it_is_named() {
+        for state in [JobState::Submitted, JobState::Pending, JobState::Runnable, JobState::Starting, JobState::Running]
         {
-            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
         }
     }
 }
