@@ -244,7 +244,7 @@ pub struct JobQueueSpec {
     /// True: nothing passes a job that waits. Default: smaller work may pass as long as it does not delay it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict_fifo: bool,
-    /// Requests of containers that have neither requests nor limits.
+    /// Requests of a pod in which no container has requests or limits; its first container gets them.
     #[serde(default = "default_requests")]
     pub default_requests: BTreeMap<String, String>,
     /// hostNetwork of pods that do not say.

@@ -85,7 +85,7 @@ pub fn queue(object: &JobQueue) -> Queue {
     }
 }
 
-/// Requests that a queue gives to containers that state neither requests nor limits.
+/// Requests that a queue gives to pods in which no container states requests or limits.
 pub fn default_requests(object: &JobQueue, problems: &mut Problems) -> Resources {
     let texts = object.spec.default_requests.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     from_texts(texts, "defaultRequests", problems)

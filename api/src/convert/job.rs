@@ -31,7 +31,7 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
-    /// Counts containers that state neither requests nor limits with the queue's default requests.
+    /// Counts a pod in which no container states requests or limits with the queue's default requests.
     pub fn use_defaults(&mut self, defaults: &Resources) {
         self.job.shape.requests = self.template.effective(defaults);
     }

@@ -77,13 +77,13 @@ impl Requests {
         }
     }
 
-    /// The sum, one of `pods` included. `defaults` are the requests of containers that state neither requests nor limits,
-    /// unless the pod states them for all.
+    /// The sum, one of `pods` included. `defaults` are the requests of a pod in which no container states requests or limits, nor the
+    /// pod for all of them: its first container gets them.
     pub fn effective(&self, defaults: &Resources) -> Resources {
         let nothing = Resources::default();
+        let states = self.containers.iter().any(|container| container.stated.is_some());
         let whole = self.pod != nothing || self.pod_limits != nothing;
-        let defaults = if whole { &nothing } else { defaults };
-        let mut total = self.of_containers(defaults);
+        let mut total = self.of_containers(if states || whole { &nothing } else { defaults });
         for name in names(&self.pod) {
             total.set(name, self.pod.get(name));
         }
@@ -97,12 +97,15 @@ impl Requests {
         total
     }
 
-    fn of_containers(&self, defaults: &Resources) -> Resources {
+    fn of_containers(&self, first: &Resources) -> Resources {
+        let nothing = Resources::default();
+        let mut of_first = Some(first);
         let mut together = Resources::default();
         let mut sidecars = Resources::default();
         let mut starting = Resources::default();
         for container in &self.containers {
-            let requests = container.stated.as_ref().unwrap_or(defaults);
+            let given = if container.role == Role::Main { of_first.take() } else { None };
+            let requests = container.stated.as_ref().or(given).unwrap_or(&nothing);
             match container.role {
                 Role::Main => together.add(requests),
                 Role::Sidecar => {

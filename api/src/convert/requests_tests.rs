@@ -92,11 +92,14 @@ fn other_resources_are_counted_in_whole_units() {
 }
 
 #[test]
-fn defaults_are_for_containers_that_state_nothing() {
+fn defaults_are_for_a_pod_that_states_nothing_and_only_once() {
     let defaults = Resources::new(250, 256 << 20);
+    let bare = json!({"name": "i", "resources": {"requests": {}}});
+    let twelve = json!({"containers": vec![&bare; 12], "initContainers": [bare]});
+    assert_eq!(effective(twelve, &defaults), Resources::new(250, 256 << 20).with(PODS, 1));
     let limited = json!({"name": "b", "resources": {"limits": {"cpu": "1"}}});
-    let spec = json!({"containers": [{"name": "a"}, limited], "initContainers": [{"name": "i", "resources": {"requests": {}}}]});
-    assert_eq!(effective(spec, &defaults), Resources::new(1250, 256 << 20).with(PODS, 1));
+    let spec = json!({"containers": [bare, limited]});
+    assert_eq!(effective(spec, &defaults), Resources::new(1000, 0).with(PODS, 1), "one of them states something");
     let whole = json!({"containers": [{"name": "a"}], "resources": {"requests": {"cpu": "2"}}});
     assert_eq!(effective(whole, &defaults), Resources::new(2000, 0).with(PODS, 1), "the pod states it for all");
 }

@@ -229,7 +229,7 @@ fn limits_are_requests_where_there_are_none() {
 }
 
 #[test]
-fn the_queue_has_requests_for_containers_that_state_nothing() {
+fn the_queue_has_requests_for_a_pod_that_asks_for_nothing() {
     let queue = QueueFacts { default_requests: [("cpu".into(), "250m".into())].into(), ..QueueFacts::unknown("q") };
     let pod = in_queue(&queue, &spec(properties(&json!({}))), |_| ()).unwrap();
     assert_eq!(pod["spec"]["containers"][0]["resources"], json!({"requests": {"cpu": "250m"}}));

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 pub struct QueueFacts {
     /// Its AWS name.
     pub name: String,
-    /// Requests for containers that state neither requests nor limits.
+    /// Requests of a pod in which no container asks for anything.
     pub default_requests: BTreeMap<String, String>,
     /// Whether pods get the host network when they do not say.
     pub host_network: bool,

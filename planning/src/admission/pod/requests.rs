@@ -1,6 +1,7 @@
-//! The queue's default requests, for containers that state neither requests nor limits.
+//! The queue's default requests, for a pod in which no container asks for anything.
 //!
-//! Invariant: a container that states anything, or a pod that states resources for all its containers, is not touched.
+//! Invariant: a pod that states any request or limit, of a container or for all of them, is not touched; the defaults are the pod's, so
+//! many small containers do not add up to what no node has.
 
 use super::super::edit::{Editor, has_any};
 use super::container_paths;
@@ -11,15 +12,15 @@ pub(super) fn apply(editor: &mut Editor, defaults: &BTreeMap<String, String>) {
     let states = |document: &Value, resources: &[&str]| {
         has_any(document, &[resources, &["requests"]].concat()) || has_any(document, &[resources, &["limits"]].concat())
     };
-    if states(editor.document(), &["spec", "resources"]) {
+    let pod = editor.document();
+    let paths = container_paths(pod);
+    let any = paths.iter().any(|(list, index)| states(pod, &["spec", list, index, "resources"]));
+    // Init containers are over before the others run: the first of those is always there, and what it takes is kept for them, too.
+    let has_first = paths.iter().any(|(list, _)| *list == "containers");
+    if any || !has_first || states(pod, &["spec", "resources"]) {
         return;
     }
-    for (list, index) in container_paths(editor.document()) {
-        let resources = ["spec", list, &index, "resources"];
-        if !states(editor.document(), &resources) {
-            for (name, amount) in defaults {
-                editor.set(&[&resources[..], &["requests", name]].concat(), amount.as_str());
-            }
-        }
+    for (name, amount) in defaults {
+        editor.set(&["spec", "containers", "0", "resources", "requests", name], amount.as_str());
     }
 }

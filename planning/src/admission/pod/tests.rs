@@ -237,19 +237,24 @@ fn queue_and_namespace_have_a_say_about_the_host_network() {
 }
 
 #[test]
-fn default_requests_go_to_containers_that_state_nothing() {
+fn default_requests_go_once_to_a_pod_that_asks_for_nothing() {
     let defaults = QueueFacts { default_requests: [("cpu".into(), "250m".into())].into(), ..queue() };
-    let spec = json!({
-        "initContainers": [{"name": "init"}],
-        "containers": [{"name": "a", "resources": {}}, {"name": "b", "resources": {"limits": {"memory": "1Gi"}}},
-                       {"name": "c", "resources": {"requests": {"memory": "1Gi"}}}]});
-    let seen = with_queue(&pod(&spec), Part::Whole, &defaults);
-    assert_eq!(seen["spec"]["initContainers"][0]["resources"], json!({"requests": {"cpu": "250m"}}));
-    assert_eq!(seen["spec"]["containers"][0]["resources"], json!({"requests": {"cpu": "250m"}}));
-    assert_eq!(seen["spec"]["containers"][1]["resources"], json!({"limits": {"memory": "1Gi"}}));
-    assert_eq!(seen["spec"]["containers"][2]["resources"], json!({"requests": {"memory": "1Gi"}}));
-    let shared = with_queue(&pod(&json!({"resources": {"limits": {"cpu": "2"}}})), Part::Whole, &defaults);
-    assert_eq!(shared["spec"]["containers"][0]["resources"], json!({}));
+    let requests = |spec: &Value| {
+        let seen = with_queue(&pod(spec), Part::Whole, &defaults);
+        let lists = ["initContainers", "containers"].map(|list| seen["spec"][list].as_array().cloned());
+        let all: Vec<Value> = lists.into_iter().flatten().flatten().collect();
+        all.iter()
+            .map(|container| container["resources"]["requests"]["cpu"].as_str().unwrap_or("-").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let bare = json!({"name": "a", "resources": {}});
+    assert_eq!(requests(&json!({"containers": [bare, bare, bare]})), ["250m", "-", "-"]);
+    let (inits, empty) = (json!([{"name": "init"}]), json!({"name": "a", "resources": {"requests": {}, "limits": {}}}));
+    assert_eq!(requests(&json!({"initContainers": inits, "containers": [empty, bare]})), ["-", "250m", "-"]);
+    let asks = json!({"name": "b", "resources": {"limits": {"memory": "1Gi"}}});
+    assert_eq!(requests(&json!({"containers": [bare, asks]})), ["-", "-"]);
+    assert_eq!(requests(&json!({"initContainers": [asks], "containers": [bare]})), ["-", "-"]);
+    assert_eq!(requests(&json!({"containers": [bare], "resources": {"limits": {"cpu": "2"}}})), ["-"]);
 }
 
 #[track_caller]
