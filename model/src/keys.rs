@@ -44,6 +44,10 @@ pub const HOLD: &str = "bulkhead.dev/hold";
 pub const IDLE_SINCE: &str = "bulkhead.dev/idle-since";
 /// Annotation on a node that was tainted because a user labelled it; without it the taint is somebody else's.
 pub const TAINTED: &str = "bulkhead.dev/tainted";
+/// Annotation on a ComputeEnvironment: what an admin says about machines of which too many seem lost at once.
+pub const LOST_MACHINES: &str = "bulkhead.dev/lost-machines";
+/// Value of [`LOST_MACHINES`]: they are gone, and may be given up.
+pub const LOST_MACHINES_GONE: &str = "gone";
 /// Scheduling gate on pods the planner does not judge, until their dispatch.
 pub const GATE: &str = "bulkhead.dev/dispatch";
 /// Finalizer on a BatchNode until its machine is gone.

@@ -10,26 +10,31 @@ use api::convert::pod::Origin;
 use api::crd::Phase;
 use api::provider::{LaunchRequest, Taint};
 use cluster::fault::{self, Point};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use model::keys;
 use model::snapshot::Setback;
-use planning::machine::{Step, back_off};
+use planning::machine::{Step, back_off, is_gone};
 use serde_json::json;
 
-use crate::manager::{ActError, Done, Shared};
-use crate::orders::enter;
+use crate::marks;
+use crate::phases::enter;
 use crate::provider::{Provider, Termination};
-use crate::{facts, marks};
+use crate::shared::{ActError, Done, Shared};
 
 /// Between two looks at a machine that is going away.
 const GOING: Duration = Duration::from_millis(500);
 /// Between two looks at a node whose foreign pods are being evicted; refusals by a `PodDisruptionBudget` are asked again as often.
 const EVICTING: Duration = Duration::from_secs(2);
-/// Between two writes of a machine's number of units.
-const UNITS_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
+/// A machine's number of units is not written before it has been in its phase for so long.
+const UNITS_AFTER: Duration = Duration::from_secs(1);
+/// Between two looks at a machine that its provider does not know, and whose node is Ready.
+const FORGOTTEN: Duration = Duration::from_secs(5);
+/// What is said of such a machine.
+const UNKNOWN: &str = "its provider does not know the machine, but its node is Ready: it may still run, and cost; this goes on when the \
+    provider knows it again or the node is not Ready any more";
 
 /// Carries out a step.
 pub(crate) async fn act(shared: &Shared, machine: &BatchNode, step: Step) -> Result<Done, ActError> {
@@ -66,7 +71,7 @@ pub(crate) async fn act(shared: &Shared, machine: &BatchNode, step: Step) -> Res
             Ok(Done::Done)
         }
         Step::Terminate => terminate(shared, machine).await,
-        Step::Wait(_) => count_units(shared, machine).await,
+        Step::Wait => count_units(shared, machine).await,
     }
 }
 
@@ -185,7 +190,18 @@ async fn terminate(shared: &Shared, machine: &BatchNode) -> Result<Done, ActErro
     let name = machine.name_any();
     let provider = Provider::new(&machine.spec.provider, &shared.http)?;
     if provider.terminate(&name).await? == Termination::GoingAway {
+        shared.acknowledged().insert(name);
         return Ok(Done::Again(GOING));
+    }
+    let node_is_ready = shared.index.node(&name).is_some_and(|node| node.unready_since.is_none());
+    let acknowledged = shared.acknowledged().contains(&name);
+    if !is_gone(acknowledged, node_is_ready) {
+        let said = machine.status.as_ref().and_then(|status| status.message.as_deref());
+        if said != Some(UNKNOWN) {
+            tracing::warn!(machine = name, "{UNKNOWN}");
+            enter(shared, machine, Phase::Terminating, Some(UNKNOWN), None).await?;
+        }
+        return Ok(Done::Again(FORGOTTEN));
     }
     fault::reach(Point::Terminated);
     let nodes: Api<Node> = Api::all(shared.clients.once.clone());
@@ -199,6 +215,7 @@ async fn terminate(shared: &Shared, machine: &BatchNode) -> Result<Done, ActErro
     let patch = json!({"metadata": {"uid": machine.metadata.uid, "finalizers": finalizers}});
     ignore_missing(machines.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await)?;
     shared.index.remove_batch_node(&name);
+    shared.acknowledged().remove(&name);
     shared.metrics.terminated.inc();
     tracing::info!(machine = name, "gone");
     Ok(Done::Done)
@@ -212,11 +229,10 @@ fn ignore_missing<T>(result: kube::Result<T>) -> Result<(), ActError> {
     }
 }
 
-/// Whether the stored number of units is wrong, and has been written long enough ago.
-pub(crate) fn units_changed(shared: &Shared, machine: &BatchNode, now: Timestamp) -> bool {
+/// Whether the stored number of units is wrong, and the machine has been in its phase, for `age`, long enough to write it.
+pub(crate) fn units_changed(shared: &Shared, machine: &BatchNode, age: Duration) -> bool {
     let stored = machine.status.as_ref().and_then(|status| status.units).unwrap_or(0);
-    let settled = facts::since(machine).is_none_or(|since| now.duration_since(since) > UNITS_INTERVAL);
-    machine.phase() != Phase::Pending && settled && stored != units(shared, machine)
+    machine.phase() != Phase::Pending && age > UNITS_AFTER && stored != units(shared, machine)
 }
 
 fn units(shared: &Shared, machine: &BatchNode) -> u32 {

@@ -1,43 +1,52 @@
-//! What is known about one machine, put together for the decision.
+//! What is known about the machines, put together for the decision.
 //!
 //! Invariant: reads memory only. Does not decide.
 
 use api::BatchNode;
+use api::convert::node::NodeRecord;
 use api::convert::pod::Origin;
 use api::crd::Phase as Stored;
-use jiff::Timestamp;
 use kube::ResourceExt as _;
 use model::keys;
-use planning::machine::{Facts, NodeState, Phase};
+use planning::machine::{Facts, Instance, NodeState, Phase};
 
-use crate::manager::Shared;
-use crate::marks;
+use crate::ages::Ages;
+use crate::shared::Shared;
+use crate::{marks, poll};
 
-/// Everything the next step of a machine depends on.
-pub(crate) fn collect(shared: &Shared, machine: &BatchNode, now: Timestamp) -> Facts {
+/// All machines, each with everything that its next step depends on, but for what becomes of the others.
+pub(crate) fn collect(shared: &Shared, ages: &mut Ages) -> Vec<(BatchNode, Facts)> {
+    let (machines, now) = (shared.index.batch_nodes(), shared.now());
+    ages.keep(|name| machines.iter().any(|machine| machine.name_any() == name));
+    let with_facts = |machine: BatchNode| {
+        let facts = facts(shared, ages, &machine, now);
+        (machine, facts)
+    };
+    machines.into_iter().map(with_facts).collect()
+}
+
+fn facts(shared: &Shared, ages: &mut Ages, machine: &BatchNode, now: std::time::Duration) -> Facts {
     let name = machine.name_any();
-    let since = since(machine).unwrap_or(now);
-    let node = shared.index.node(&name).map_or(NodeState::Absent, |node| NodeState::Present {
+    let (phase, node) = (phase(machine), shared.index.node(&name));
+    let unready = node.as_ref().is_some_and(|node| node.unready_since.is_some());
+    let state = |node: NodeRecord| NodeState::Present {
         ready: node.kubelet_ready,
         marked: marks::is_marked(&node, &machine.spec.compute_environment_uuid),
         retiring: node.has_taint(keys::RETIRING_TAINT),
-    });
-    let unready_since = shared.index.node(&name).and_then(|node| node.unready_since);
+    };
+    let books = shared.books();
+    let instance = books.get(&poll::key(&machine.spec.provider)).map_or(Instance::Unknown, |books| books.of(&name));
+    drop(books);
     Facts {
-        unready_since,
-        phase: phase(machine),
-        since,
+        phase,
+        age: ages.phase(&name, phase, now),
         deleted: machine.metadata.deletion_timestamp.is_some(),
-        node,
-        instance: shared.instances().of(machine, since),
+        node: node.map_or(NodeState::Absent, state),
+        instance,
+        unready: ages.unready(&name, unready, now),
         has_units: shared.index.pods_of_node(&name).iter().any(|pod| pod.origin == Origin::Unit),
+        held: false,
     }
-}
-
-/// Since when a machine is in its phase.
-pub(crate) fn since(machine: &BatchNode) -> Option<Timestamp> {
-    let entered = machine.status.as_ref().and_then(|status| status.since);
-    entered.or_else(|| machine.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
 
 fn phase(machine: &BatchNode) -> Phase {

@@ -4,13 +4,18 @@
 //! when. Knows nothing about jobs: what to launch and what to retire is decided elsewhere.
 
 mod act;
+mod ages;
 pub mod external;
 mod facts;
+mod losses;
 mod manager;
 mod marks;
 mod orders;
+mod phases;
 mod poll;
 pub mod provider;
+mod shared;
 mod unmanaged;
 
-pub use manager::{Manager, Metrics};
+pub use manager::Manager;
+pub use shared::Metrics;

@@ -3,7 +3,7 @@
 //! Invariant: at most one step of a machine is under way; a step that failed is tried again after a growing pause.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::BatchNode;
@@ -11,74 +11,23 @@ use cluster::client::Clients;
 use cluster::fault::{self, Point};
 use cluster::index::Index;
 use cluster::shutdown::Shutdown;
-use jiff::Timestamp;
 use kube::ResourceExt as _;
-use planning::machine::{self, NodeState, Phase, Step};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::registry::Registry;
+use planning::machine::{self, Facts, NodeState, Phase, Step};
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::poll::Instances;
+use crate::ages::Ages;
+use crate::losses::Losses;
 use crate::provider::ProviderError;
+use crate::shared::{ActError, Done, Metrics, Shared};
 use crate::{act, facts, poll, unmanaged};
 
 /// Nothing is overlooked for longer than this, whatever wake-up was missed.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What the node manager counts. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Metrics {
-    pub(crate) launched: Counter,
-    pub(crate) launch_failures: Counter,
-    pub(crate) ready: Counter,
-    pub(crate) terminated: Counter,
-    pub(crate) given_up: Counter,
-}
-
-impl Metrics {
-    /// Registers under prefix `nodes`.
-    pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self::default();
-        let registry = registry.sub_registry_with_prefix("nodes");
-        registry.register("launched", "Machines that a provider launched", metrics.launched.clone());
-        registry.register("launch_failures", "Launches that a provider refused", metrics.launch_failures.clone());
-        registry.register("ready", "Machines whose node became Ready", metrics.ready.clone());
-        registry.register("terminated", "Machines taken down", metrics.terminated.clone());
-        registry.register("given_up", "Machines given up before they were retired", metrics.given_up.clone());
-        metrics
-    }
-}
-
 /// The node manager. Clones share it.
 #[derive(Clone)]
 pub struct Manager(pub(crate) Arc<Shared>);
-
-pub(crate) struct Shared {
-    pub(crate) clients: Clients,
-    pub(crate) index: Index,
-    pub(crate) http: reqwest::Client,
-    pub(crate) instances: Mutex<Instances>,
-    pub(crate) metrics: Metrics,
-}
-
-/// Why a step was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ActError {
-    #[error("the Kubernetes API refused")]
-    Kube(#[from] kube::Error),
-    #[error("the node provider failed")]
-    Provider(#[from] ProviderError),
-}
-
-/// What came of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Done {
-    /// It is done; look at the machine again at once.
-    Done,
-    /// It is under way; look at the machine again after a pause.
-    Again(Duration),
-}
 
 /// Failures of one machine's steps in a row, and when it is tried again.
 #[derive(Clone, Copy, Debug)]
@@ -90,9 +39,7 @@ struct Pause {
 impl Manager {
     /// A manager that has not begun.
     pub fn new(clients: Clients, index: Index, metrics: Metrics) -> Result<Self, ProviderError> {
-        let http = crate::external::http_client()?;
-        let instances = Mutex::new(Instances::default());
-        Ok(Self(Arc::new(Shared { clients, index, http, instances, metrics })))
+        Ok(Self(Arc::new(Shared::new(clients, index, metrics)?)))
     }
 
     /// Asks the providers, and marks nodes of UNMANAGED environments, until `shutdown` stops.
@@ -101,9 +48,9 @@ impl Manager {
         tokio::select! {
             () = stopped => {}
             () = self.clone().machines() => {}
-            () = poll::offers(self.clone()) => {}
-            () = poll::instances(self.clone()) => {}
-            () = unmanaged::run(self.clone()) => {}
+            () = poll::offers(&self.0) => {}
+            () = poll::instances(&self.0) => {}
+            () = unmanaged::run(&self.0) => {}
         }
     }
 
@@ -112,14 +59,16 @@ impl Manager {
         let mut steps: JoinSet<(String, Result<Done, ActError>)> = JoinSet::new();
         let mut busy: HashSet<String> = HashSet::new();
         let mut pauses: HashMap<String, Pause> = HashMap::new();
+        let (mut ages, mut losses) = (Ages::default(), Losses::default());
         loop {
             version.borrow_and_update();
-            let machines = self.0.index.batch_nodes();
-            pauses.retain(|name, _| machines.iter().any(|machine| machine.name_any() == *name));
-            for machine in machines {
+            let mut machines = facts::collect(&self.0, &mut ages);
+            losses.judge(&self.0, &mut machines);
+            pauses.retain(|name, _| machines.iter().any(|(machine, _)| machine.name_any() == *name));
+            for (machine, facts) in machines {
                 let name = machine.name_any();
                 let rests = pauses.get(&name).is_some_and(|pause| pause.until > Instant::now());
-                if !busy.contains(&name) && !rests && self.start(&mut steps, machine) {
+                if !busy.contains(&name) && !rests && self.start(&mut steps, machine, &facts) {
                     busy.insert(name);
                 }
             }
@@ -138,14 +87,12 @@ impl Manager {
     }
 
     /// Starts the next step of a machine; false if there is none now.
-    fn start(&self, steps: &mut JoinSet<(String, Result<Done, ActError>)>, machine: BatchNode) -> bool {
-        let now = Timestamp::now();
-        let facts = facts::collect(&self.0, &machine, now);
+    fn start(&self, steps: &mut JoinSet<(String, Result<Done, ActError>)>, machine: BatchNode, facts: &Facts) -> bool {
         if facts.phase == Phase::Launching && facts.node != NodeState::Absent {
             fault::reach(Point::NodeJoined);
         }
-        let step = machine::next(&facts, now);
-        if matches!(step, Step::Wait(_)) && !act::units_changed(&self.0, &machine, now) {
+        let step = machine::next(facts);
+        if step == Step::Wait && !act::units_changed(&self.0, &machine, facts.age) {
             return false;
         }
         let manager = self.clone();
@@ -174,12 +121,5 @@ fn settle(pauses: &mut HashMap<String, Pause>, name: String, result: &Result<Don
             );
             pauses.insert(name, Pause { failures, until: Instant::now() + pause });
         }
-    }
-}
-
-impl Shared {
-    pub(crate) fn instances(&self) -> std::sync::MutexGuard<'_, Instances> {
-        // What is in here is replaced as a whole; a poisoned lock is as good as any other.
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

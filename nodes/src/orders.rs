@@ -4,21 +4,22 @@
 
 use std::collections::BTreeMap;
 
-use api::crd::{BatchNodeSpec, BatchNodeStatus, Phase};
+use api::crd::{BatchNodeSpec, Phase};
 use api::{BatchNode, ComputeEnvironment};
 use cluster::fault::{self, Point};
 use futures::future::join_all;
 use jiff::Timestamp;
-use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
 use model::plan::{Launch, Retire};
 use model::quantity::format_milli;
 use model::resources::Resources;
 use model::snapshot::{Environment, Offer};
 use model::{keys, names};
-use serde_json::json;
 
-use crate::manager::{ActError, Manager, Shared};
+use crate::manager::Manager;
+use crate::phases::enter;
+use crate::shared::{ActError, Shared};
 
 impl Manager {
     /// Carries out a plan's launches and retirements. False if one failed; the plan is made again then.
@@ -93,31 +94,4 @@ fn quantities(resources: &Resources) -> BTreeMap<String, String> {
     let named = [("cpu", format_milli(resources.cpu)), ("memory", resources.memory.to_string())];
     let others = resources.other.iter().map(|(name, amount)| (name.clone(), amount.to_string()));
     named.into_iter().map(|(name, amount)| (name.to_owned(), amount)).chain(others).collect()
-}
-
-/// Stores that a machine is in another phase, and since when.
-pub(crate) async fn enter(
-    shared: &Shared,
-    machine: &BatchNode,
-    phase: Phase,
-    message: Option<&str>,
-    instance: Option<&str>,
-) -> Result<(), ActError> {
-    let before = machine.status.clone().unwrap_or_default();
-    let status = BatchNodeStatus {
-        phase,
-        instance_id: instance.map(ToOwned::to_owned).or(before.instance_id),
-        node_name: (phase != Phase::Launching).then(|| machine.name_any()),
-        units: before.units,
-        message: message.map(ToOwned::to_owned),
-        since: Some(Timestamp::now()),
-    };
-    let mut patch = json!({"metadata": {"uid": machine.metadata.uid}, "status": status});
-    if message.is_none() {
-        patch["status"]["message"] = serde_json::Value::Null;
-    }
-    let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
-    let stored = api.patch_status(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
-    shared.index.apply_batch_node(stored);
-    Ok(())
 }

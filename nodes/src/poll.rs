@@ -3,55 +3,31 @@
 //! Invariant: an answer replaces the one before as a whole. A provider that fails is asked again as often; its last offers are not
 //! used meanwhile, because what it would say now is not known.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use api::BatchNode;
-use api::provider::{Instance as Listed, InstanceState};
+use api::crd::Phase;
+use api::provider::{Instance, InstanceState};
 use futures::future::join_all;
-use jiff::Timestamp;
 use kube::ResourceExt as _;
-use planning::machine::Instance;
+use planning::machine::books::Listed;
 use tokio::time;
 
-use crate::manager::{Manager, Shared};
 use crate::provider::Provider;
+use crate::shared::Shared;
 
 /// Offers change rarely; a provider that was down is found again within this time.
 const OFFERS: Duration = Duration::from_secs(10);
 /// A machine that died is noticed within this time, long before its missing heartbeat.
 const INSTANCES: Duration = Duration::from_secs(3);
 
-/// Machines by provider, as last listed.
-#[derive(Debug, Default)]
-pub(crate) struct Instances(HashMap<String, (Timestamp, HashMap<String, InstanceState>)>);
-
-impl Instances {
-    /// What the provider says about a machine that is in its phase since `since`.
-    pub(crate) fn of(&self, machine: &BatchNode, since: Timestamp) -> Instance {
-        match self.0.get(&key(&machine.spec.provider)) {
-            Some((asked, _)) if *asked <= since => Instance::Unknown,
-            None => Instance::Unknown,
-            Some((_, listed)) => match listed.get(&machine.name_any()) {
-                Some(InstanceState::Pending | InstanceState::Running) => Instance::Alive,
-                Some(InstanceState::Terminating | InstanceState::Failed) | None => Instance::Lost,
-            },
-        }
-    }
-
-    fn replace(&mut self, provider: String, asked: Timestamp, listed: Vec<Listed>) {
-        let states = listed.into_iter().map(|instance| (instance.token, instance.state)).collect();
-        self.0.insert(provider, (asked, states));
-    }
-}
-
-fn key(provider: &api::crd::Provider) -> String {
+/// What tells providers apart.
+pub(crate) fn key(provider: &api::crd::Provider) -> String {
     serde_json::to_string(provider).unwrap_or_default()
 }
 
 /// Keeps the offers of all MANAGED environments. Asks at once when an environment is new or changed.
-pub(crate) async fn offers(manager: Manager) {
-    let shared = &manager.0;
+pub(crate) async fn offers(shared: &Shared) {
     let mut version = shared.index.version();
     let mut asked: BTreeMap<String, String> = BTreeMap::new();
     loop {
@@ -104,27 +80,44 @@ async fn ask(shared: &Shared, environment: &str, provider: &api::crd::Provider, 
     shared.index.set_offers(environment, offers);
 }
 
-/// Keeps the list of machines of every provider that has some.
-pub(crate) async fn instances(manager: Manager) {
-    let shared = &manager.0;
+/// Keeps what the lists of every provider that has machines say.
+pub(crate) async fn instances(shared: &Shared) {
     loop {
-        let machines = shared.index.batch_nodes();
-        let mut seen = BTreeSet::new();
-        for machine in machines {
-            let key = key(&machine.spec.provider);
-            if !seen.insert(key.clone()) {
-                continue;
-            }
-            let asked = Timestamp::now();
-            let Ok(provider) = Provider::new(&machine.spec.provider, &shared.http) else { continue };
-            match provider.instances().await {
-                Ok(listed) => shared.instances().replace(key, asked, listed),
-                // Machines are not lost because their provider does not answer.
-                Err(error) => {
-                    tracing::warn!(error = cluster::telemetry::chain(&error), "machines cannot be listed");
-                }
+        let mut providers: BTreeMap<String, (api::crd::Provider, Vec<String>)> = BTreeMap::new();
+        for machine in shared.index.batch_nodes() {
+            let provider = &machine.spec.provider;
+            let (_, launched) = providers.entry(key(provider)).or_insert_with(|| (provider.clone(), Vec::new()));
+            if machine.phase() != Phase::Pending {
+                launched.push(machine.name_any());
             }
         }
+        shared.books().retain(|key, _| providers.contains_key(key));
+        // Side by side: one that does not answer does not keep the others from being asked.
+        join_all(providers.into_iter().map(|(key, (provider, launched))| list(shared, key, provider, launched))).await;
         time::sleep(INSTANCES).await;
     }
+}
+
+async fn list(shared: &Shared, key: String, provider: api::crd::Provider, launched: Vec<String>) {
+    let asked = shared.now();
+    let Ok(provider) = Provider::new(&provider, &shared.http) else { return };
+    match provider.instances().await {
+        Ok(instances) => shared.books().entry(key).or_default().take(asked, &launched, &listed(&instances)),
+        // Machines are not lost because their provider does not answer.
+        Err(error) => tracing::warn!(error = cluster::telemetry::chain(&error), "machines cannot be listed"),
+    }
+}
+
+/// What a list says, by token. Of a machine that is there twice the better half counts.
+fn listed(instances: &[Instance]) -> HashMap<String, Listed> {
+    let mut all = HashMap::new();
+    for instance in instances {
+        match instance.state {
+            InstanceState::Pending | InstanceState::Running => drop(all.insert(instance.token.clone(), Listed::Alive)),
+            InstanceState::Terminating | InstanceState::Failed => {
+                all.entry(instance.token.clone()).or_insert(Listed::Ended);
+            }
+        }
+    }
+    all
 }

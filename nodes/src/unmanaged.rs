@@ -12,8 +12,8 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::time;
 
-use crate::manager::{ActError, Manager, Shared};
 use crate::marks;
+use crate::shared::{ActError, Shared};
 use model::keys;
 
 /// Failed writes are tried again after this time.
@@ -27,8 +27,7 @@ enum Change {
 }
 
 /// Keeps the taint where the label is, and nowhere else.
-pub(crate) async fn run(manager: Manager) {
-    let shared = &manager.0;
+pub(crate) async fn run(shared: &Shared) {
     let mut version = shared.index.version();
     loop {
         version.borrow_and_update();

@@ -1,16 +1,20 @@
 //! The life of one machine: from what is known about it, the next step.
 //!
 //! Invariant: every step may be repeated, and whoever takes over after a crash comes to the same step, because all that counts is
-//! stored (phase, finalizer), asked for (instance) or seen (node). Knows nothing about how steps are carried out.
+//! stored (phase, finalizer), asked for (instance) or seen (node). A node that is Ready is never given up, whatever its provider says.
+//! Time is only what has elapsed, so that no clock that somebody sets ends a machine. Knows nothing about how steps are carried out.
 
-use jiff::{SignedDuration, Timestamp};
+pub mod books;
+pub mod loss;
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
 
 /// A launch that the provider has not confirmed by then is given up.
-const CONFIRM: SignedDuration = SignedDuration::from_mins(5);
-/// A machine whose node stays without a Ready condition for this long is given up. Kubernetes evicts its pods after 5 minutes.
-const LOST_TOUCH: SignedDuration = SignedDuration::from_mins(6);
+const CONFIRM: Duration = Duration::from_mins(5);
 /// A machine whose node is not Ready by then is given up.
-const JOIN: SignedDuration = SignedDuration::from_mins(10);
+const JOIN: Duration = Duration::from_mins(10);
 
 /// Where a machine is in its life, as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +54,10 @@ pub enum Instance {
     Unknown,
     /// It is there.
     Alive,
-    /// It died, or is not listed any more.
-    Lost,
+    /// It died or is being taken down.
+    Ended,
+    /// It is in none of the lists of this time.
+    Absent(Duration),
 }
 
 /// Everything the next step depends on.
@@ -59,18 +65,20 @@ pub enum Instance {
 pub struct Facts {
     /// Stored phase.
     pub phase: Phase,
-    /// Since when it is in this phase.
-    pub since: Timestamp,
+    /// How long it has been seen in this phase.
+    pub age: Duration,
     /// Somebody deleted the `BatchNode` object.
     pub deleted: bool,
     /// Its node.
     pub node: NodeState,
     /// Its machine.
     pub instance: Instance,
-    /// Since when its node is not Ready, if it is not.
-    pub unready_since: Option<Timestamp>,
+    /// How long its node has been seen with a Ready condition that is not True.
+    pub unready: Option<Duration>,
     /// Units are on it, or are about to be.
     pub has_units: bool,
+    /// Too many machines of its environment seem lost at once: none of them is given up.
+    pub held: bool,
 }
 
 /// What to do next.
@@ -92,75 +100,74 @@ pub enum Step {
     GiveUp(&'static str),
     /// Take it down: machine, then Node, then finalizer.
     Terminate,
-    /// Nothing, until something changes or this time comes.
-    Wait(Option<Timestamp>),
+    /// Nothing for now.
+    Wait,
 }
 
 /// The next step of a machine.
-pub fn next(facts: &Facts, now: Timestamp) -> Step {
+pub fn next(facts: &Facts) -> Step {
     match facts.phase {
         Phase::Terminating => Step::Terminate,
-        Phase::Pending => pending(facts, now),
-        Phase::Launching => launching(facts, now),
-        Phase::Ready => ready(facts, now),
-        Phase::Retiring => retiring(facts, now),
+        Phase::Pending => pending(facts),
+        Phase::Launching => launching(facts),
+        Phase::Ready => ready(facts),
+        Phase::Retiring => retiring(facts),
     }
 }
 
-fn pending(facts: &Facts, now: Timestamp) -> Step {
-    let deadline = facts.since.checked_add(CONFIRM).unwrap_or(facts.since);
+fn pending(facts: &Facts) -> Step {
     if facts.deleted {
         Step::GiveUp("deleted before its launch")
-    } else if now >= deadline {
+    } else if facts.age >= CONFIRM {
         Step::GiveUp("the provider did not confirm the launch within 5 minutes")
     } else {
         Step::Launch
     }
 }
 
-fn launching(facts: &Facts, now: Timestamp) -> Step {
-    let deadline = facts.since.checked_add(JOIN).unwrap_or(facts.since);
+fn launching(facts: &Facts) -> Step {
     if facts.deleted {
         return Step::Retire;
-    }
-    if facts.instance == Instance::Lost {
-        return Step::GiveUp("the machine was lost before its node was Ready");
     }
     match facts.node {
         NodeState::Present { marked: false, .. } => Step::Mark,
         NodeState::Present { ready: true, .. } => Step::Serve,
-        _ if now >= deadline => Step::GiveUp("its node was not Ready within 10 minutes"),
-        _ => Step::Wait(Some(deadline)),
+        // Nothing runs on it yet, so one that failed does not wait for the others.
+        _ if loss::cause(facts).is_some() => Step::GiveUp("the machine was lost before its node was Ready"),
+        _ if facts.age >= JOIN => Step::GiveUp("its node was not Ready within 10 minutes"),
+        _ => Step::Wait,
     }
 }
 
-fn ready(facts: &Facts, now: Timestamp) -> Step {
-    if facts.instance == Instance::Lost {
-        return Step::GiveUp("the machine was lost");
-    }
-    match facts.node {
-        NodeState::Absent => Step::GiveUp("its Node object was deleted"),
-        _ if silent(facts, now) => Step::GiveUp("its node was not Ready for 6 minutes"),
+fn ready(facts: &Facts) -> Step {
+    match (facts.node, lost(facts)) {
+        (_, Some(why)) => Step::GiveUp(why),
+        (NodeState::Absent, None) => Step::GiveUp("its Node object was deleted"),
         _ if facts.deleted => Step::Retire,
-        NodeState::Present { marked: false, .. } => Step::Mark,
-        NodeState::Present { .. } => Step::Wait(None),
+        (NodeState::Present { marked: false, .. }, None) => Step::Mark,
+        (NodeState::Present { .. }, None) => Step::Wait,
     }
 }
 
-/// Whether nothing has been heard of its node for too long.
-fn silent(facts: &Facts, now: Timestamp) -> bool {
-    facts.unready_since.is_some_and(|since| now.duration_since(since) >= LOST_TOUCH)
+fn retiring(facts: &Facts) -> Step {
+    match (facts.node, lost(facts)) {
+        (_, Some(why)) => Step::GiveUp(why),
+        (NodeState::Absent, None) => Step::GiveUp("retired"),
+        (NodeState::Present { retiring: false, .. }, None) => Step::Taint,
+        _ if facts.has_units || facts.held && loss::is_doubted(facts) => Step::Wait,
+        _ => Step::Drain,
+    }
 }
 
-fn retiring(facts: &Facts, now: Timestamp) -> Step {
-    match facts.node {
-        _ if facts.instance == Instance::Lost => Step::GiveUp("the machine was lost"),
-        NodeState::Absent => Step::GiveUp("retired"),
-        _ if silent(facts, now) => Step::GiveUp("its node was not Ready for 6 minutes"),
-        NodeState::Present { retiring: false, .. } => Step::Taint,
-        NodeState::Present { .. } if facts.has_units => Step::Wait(None),
-        NodeState::Present { .. } => Step::Drain,
-    }
+/// Why it is to be given up. Whoever deletes its object says that it may go, however many others seem lost.
+fn lost(facts: &Facts) -> Option<&'static str> {
+    loss::cause(facts).filter(|_| !facts.held || facts.deleted)
+}
+
+/// Whether a machine that its provider does not know, when told to end it, is gone. `acknowledged`: the provider had said before that it
+/// was taking it down. One that has lost its books knows none, and what it forgot still costs.
+pub fn is_gone(acknowledged: bool, node_is_ready: bool) -> bool {
+    acknowledged || !node_is_ready
 }
 
 /// How long to wait after the `failures`-th failure in a row of the same kind: 5 s, doubled up to 5 minutes.
@@ -170,94 +177,4 @@ pub fn back_off(failures: u32) -> SignedDuration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn now() -> Timestamp {
-        "2026-11-01T12:00:00Z".parse().unwrap()
-    }
-
-    fn facts(phase: Phase, age: i64) -> Facts {
-        Facts {
-            phase,
-            since: now() - SignedDuration::from_secs(age),
-            deleted: false,
-            node: NodeState::Absent,
-            instance: Instance::Alive,
-            unready_since: None,
-            has_units: false,
-        }
-    }
-
-    const JOINED: NodeState = NodeState::Present { ready: false, marked: true, retiring: false };
-    const SERVES: NodeState = NodeState::Present { ready: true, marked: true, retiring: false };
-    const BARE: NodeState = NodeState::Present { ready: true, marked: false, retiring: false };
-    const GOES: NodeState = NodeState::Present { ready: true, marked: true, retiring: true };
-
-    #[test]
-    fn a_machine_goes_from_stored_to_gone() {
-        let deadline = |age| Some(now() + JOIN - SignedDuration::from_secs(age));
-        for (name, facts, expected) in [
-            ("a stored one is launched", facts(Phase::Pending, 0), Step::Launch),
-            ("a launched one waits for its node", facts(Phase::Launching, 1), Step::Wait(deadline(1))),
-            ("its node joins", Facts { node: JOINED, ..facts(Phase::Launching, 2) }, Step::Wait(deadline(2))),
-            ("a node without our marks gets them", Facts { node: BARE, ..facts(Phase::Launching, 2) }, Step::Mark),
-            ("a Ready node serves", Facts { node: SERVES, ..facts(Phase::Launching, 2) }, Step::Serve),
-            ("it goes on serving", Facts { node: SERVES, ..facts(Phase::Ready, 9999) }, Step::Wait(None)),
-            ("marks are put back", Facts { node: BARE, ..facts(Phase::Ready, 1) }, Step::Mark),
-            ("a retiring one is tainted", Facts { node: SERVES, ..facts(Phase::Retiring, 1) }, Step::Taint),
-            (
-                "and waits for its units",
-                Facts { node: GOES, has_units: true, ..facts(Phase::Retiring, 1) },
-                Step::Wait(None),
-            ),
-            ("then its pods are looked at once more", Facts { node: GOES, ..facts(Phase::Retiring, 1) }, Step::Drain),
-            ("and it is taken down", facts(Phase::Terminating, 1), Step::Terminate),
-        ] {
-            assert_eq!(next(&facts, now()), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_never_comes_is_given_up() {
-        for (facts, expected) in [
-            (facts(Phase::Pending, 300), "the provider did not confirm the launch within 5 minutes"),
-            (facts(Phase::Launching, 600), "its node was not Ready within 10 minutes"),
-            (
-                Facts { instance: Instance::Lost, ..facts(Phase::Launching, 1) },
-                "the machine was lost before its node was Ready",
-            ),
-            (Facts { instance: Instance::Lost, node: SERVES, ..facts(Phase::Ready, 1) }, "the machine was lost"),
-            (facts(Phase::Ready, 1), "its Node object was deleted"),
-            (facts(Phase::Retiring, 1), "retired"),
-            (Facts { deleted: true, ..facts(Phase::Pending, 1) }, "deleted before its launch"),
-        ] {
-            assert_eq!(next(&facts, now()), Step::GiveUp(expected));
-        }
-    }
-
-    #[test]
-    fn a_machine_whose_node_stays_silent_is_given_up_in_the_end() {
-        let ago = |minutes| Some(now() - SignedDuration::from_mins(minutes));
-        for phase in [Phase::Ready, Phase::Retiring] {
-            let silent =
-                |minutes| Facts { node: GOES, has_units: true, unready_since: ago(minutes), ..facts(phase, 9999) };
-            assert_eq!(next(&silent(5), now()), Step::Wait(None));
-            assert_eq!(next(&silent(6), now()), Step::GiveUp("its node was not Ready for 6 minutes"));
-        }
-    }
-
-    #[test]
-    fn an_object_that_somebody_deletes_retires_and_does_not_kill() {
-        for (phase, node) in [(Phase::Launching, JOINED), (Phase::Ready, SERVES)] {
-            let facts = Facts { deleted: true, node, has_units: true, ..facts(phase, 1) };
-            assert_eq!(next(&facts, now()), Step::Retire);
-        }
-    }
-
-    #[test]
-    fn the_back_off_doubles_up_to_five_minutes() {
-        let seconds: Vec<i64> = (0..9).map(|failures| back_off(failures).as_secs()).collect();
-        assert_eq!(seconds, [5, 5, 10, 20, 40, 80, 160, 300, 300]);
-    }
-}
+mod tests;

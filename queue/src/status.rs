@@ -8,7 +8,7 @@ use api::crd::{ComputeEnvironmentStatus, JobQueueStatus, NodeCounts, Validity};
 use api::{ComputeEnvironment, JobQueue};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Resource as _, ResourceExt as _};
 use model::plan::QueueCounts;
 use model::quantity::format_milli;
 use model::snapshot::{Environment, Snapshot, Stage};
@@ -46,8 +46,13 @@ impl Shown {
         for stored in context.index.compute_environments() {
             let name = stored.name_any();
             let Some(environment) = snapshot.environments.iter().find(|one| one.name == name) else { continue };
-            let wanted = environment_status(environment, snapshot);
+            let losses = context.index.losses(&name);
+            let wanted = environment_status(environment, snapshot, losses.as_ref());
             if stored.status.as_ref() != Some(&wanted) && self.is_due(&format!("ce/{name}"), now, &mut later) {
+                let said = stored.status.as_ref().and_then(|status| status.status_reason.as_ref());
+                if let Some(losses) = losses.filter(|losses| said != Some(losses)) {
+                    context.events.warning(&stored.object_ref(&()), "MachinesLost", losses);
+                }
                 let api: Api<ComputeEnvironment> = Api::all(context.client.clone());
                 // Fields that are absent now must go: null removes them in a merge patch.
                 let mut status = json!(wanted);
@@ -95,7 +100,12 @@ fn queue_status(counts: &QueueCounts) -> JobQueueStatus {
     }
 }
 
-fn environment_status(environment: &Environment, snapshot: &Snapshot) -> ComputeEnvironmentStatus {
+/// `losses`: so many of its machines seem lost that none is given up; it can be used all the same.
+fn environment_status(
+    environment: &Environment,
+    snapshot: &Snapshot,
+    losses: Option<&String>,
+) -> ComputeEnvironmentStatus {
     let machines: Vec<_> = snapshot.machines.iter().filter(|machine| machine.environment == environment.name).collect();
     let count = |stage: Stage| u32::try_from(machines.iter().filter(|machine| machine.stage == stage).count());
     let ready = snapshot.nodes.iter().filter(|node| node.environment_uuid == environment.uuid && node.ready);
@@ -112,7 +122,7 @@ fn environment_status(environment: &Environment, snapshot: &Snapshot) -> Compute
     ComputeEnvironmentStatus {
         uuid: Some(environment.uuid.clone()),
         status: Some(if problem.is_some() { Validity::Invalid } else { Validity::Valid }),
-        status_reason: Some(problem.unwrap_or_else(|| "ComputeEnvironment Healthy".to_owned())),
+        status_reason: problem.or(losses.cloned()).or_else(|| Some("ComputeEnvironment Healthy".to_owned())),
         desiredv_cpus: (!unmanaged).then(|| u32::try_from((milli + 999) / 1000).unwrap_or(u32::MAX)),
         vcpus: environment
             .scaling
@@ -139,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_that_cannot_be_used_is_invalid() {
+    fn an_environment_that_cannot_be_used_is_invalid_and_lost_machines_are_told() {
         let environment = |problem: Option<&str>| Environment {
             name: "ce".into(),
             aws_name: "CE".into(),
@@ -148,12 +158,16 @@ mod tests {
             problem: problem.map(str::to_owned),
             scaling: None,
         };
-        let status = |problem| {
-            let status = environment_status(&environment(problem), &Snapshot::default());
-            (status.status, status.status_reason.unwrap_or_default())
-        };
-        assert_eq!(status(None), (Some(Validity::Valid), "ComputeEnvironment Healthy".to_owned()));
-        assert_eq!(status(Some("no namespace")), (Some(Validity::Invalid), "no namespace".to_owned()));
+        let lost = "5 of its 6 machines seem lost".to_owned();
+        for (problem, losses, validity, reason) in [
+            (None, None, Validity::Valid, "ComputeEnvironment Healthy"),
+            (None, Some(&lost), Validity::Valid, lost.as_str()),
+            (Some("no namespace"), None, Validity::Invalid, "no namespace"),
+            (Some("no namespace"), Some(&lost), Validity::Invalid, "no namespace"),
+        ] {
+            let status = environment_status(&environment(problem), &Snapshot::default(), losses);
+            assert_eq!((status.status, status.status_reason.as_deref()), (Some(validity), Some(reason)));
+        }
     }
 
     #[test]

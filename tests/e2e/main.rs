@@ -21,6 +21,7 @@ mod isolation;
 mod jobset;
 mod kinds;
 mod lines;
+mod losses;
 mod outage;
 mod policies;
 mod reasons;
@@ -143,6 +144,7 @@ fn scenarios() -> Vec<(Scenario, Company)> {
         jobset::scenarios(),
         reasons::scenarios(),
         scaling::scenarios(),
+        losses::scenarios(),
         extender::scenarios(),
         refusals::scenarios(),
         bad_requests::scenarios(),

@@ -173,6 +173,19 @@ impl Index {
         self.state().launches.setback_count(environment, offer)
     }
 
+    /// So many machines of an environment (object name) seem lost at once that none is given up: what is said about that.
+    pub fn set_losses(&self, environment: &str, losses: Option<String>) {
+        let changed = self.state().launches.set_losses(environment, losses);
+        if changed {
+            self.changed();
+        }
+    }
+
+    /// What was said by [`set_losses`](Self::set_losses).
+    pub fn losses(&self, environment: &str) -> Option<String> {
+        self.state().launches.losses(environment)
+    }
+
     /// All compute environments that can be read.
     pub fn compute_environments(&self) -> Vec<ComputeEnvironment> {
         self.state().environments.values().filter_map(|one| one.clone().ok()).collect()

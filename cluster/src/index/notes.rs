@@ -1,4 +1,4 @@
-//! What the planner must know about launches that no object in the cluster says: offers and setbacks, by environment.
+//! What no object in the cluster says about machines: offers and setbacks, which the planner must know, and losses, by environment.
 //!
 //! Invariant: an environment that nobody asked the provider about says so. Does not speak to providers.
 
@@ -15,6 +15,7 @@ pub(super) struct Launches(HashMap<String, Notes>);
 struct Notes {
     offers: Option<Result<Vec<Offer>, String>>,
     setbacks: Vec<Counted>,
+    losses: Option<String>,
 }
 
 #[derive(Debug)]
@@ -47,6 +48,19 @@ impl Launches {
     pub(super) fn setback_count(&self, environment: &str, offer: Option<&str>) -> u32 {
         let setbacks = self.0.get(environment).map(|notes| notes.setbacks.as_slice()).unwrap_or_default();
         setbacks.iter().find(|one| one.setback.offer.as_deref() == offer).map_or(0, |one| one.count)
+    }
+
+    /// Whether that is news.
+    pub(super) fn set_losses(&mut self, environment: &str, losses: Option<String>) -> bool {
+        if self.losses(environment) == losses {
+            return false;
+        }
+        self.0.entry(environment.to_owned()).or_default().losses = losses;
+        true
+    }
+
+    pub(super) fn losses(&self, environment: &str) -> Option<String> {
+        self.0.get(environment)?.losses.clone()
     }
 
     /// Drops what is known about an environment that is gone.

@@ -14,6 +14,8 @@ pub struct Faults {
     pub boot_delay_ms: u64,
     /// Requests are accepted and not answered as long as this is set.
     pub hang: bool,
+    /// As if its books were lost: no instance is listed, and none is known that is to be ended. The machines run on.
+    pub empty_books: bool,
 }
 
 /// An answer that is an error.
@@ -32,10 +34,10 @@ mod tests {
 
     #[test]
     fn faults_are_read_as_documented_and_misspelled_ones_are_refused() {
-        let text = r#"{"insufficientCapacity": ["m5.large"], "fail": {"status": 500, "message": "x"}, "bootDelayMs": 5, "hang": true}"#;
+        let text = r#"{"insufficientCapacity": ["m5.large"], "fail": {"status": 500, "message": "x"}, "bootDelayMs": 5, "hang": true, "emptyBooks": true}"#;
         let faults: Faults = serde_json::from_str(text).unwrap();
         assert_eq!(faults.insufficient_capacity, ["m5.large"]);
-        assert_eq!((faults.boot_delay_ms, faults.hang), (5, true));
+        assert_eq!((faults.boot_delay_ms, faults.hang, faults.empty_books), (5, true, true));
         assert_eq!(serde_json::from_str::<Faults>("{}").unwrap(), Faults::default());
         assert_eq!(serde_json::from_str::<Faults>(r#"{"fail": null}"#).unwrap(), Faults::default());
         assert!(serde_json::from_str::<Faults>(r#"{"bootDelay": 5}"#).is_err());

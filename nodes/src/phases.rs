@@ -1,0 +1,39 @@
+//! Stores where a machine is in its life.
+//!
+//! Invariant: what is stored is seen by the next decision at once, whenever the watch shows it. Does not decide.
+
+use api::BatchNode;
+use api::crd::{BatchNodeStatus, Phase};
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::json;
+
+use crate::shared::{ActError, Shared};
+
+/// Stores that a machine is in another phase, and since when.
+pub(crate) async fn enter(
+    shared: &Shared,
+    machine: &BatchNode,
+    phase: Phase,
+    message: Option<&str>,
+    instance: Option<&str>,
+) -> Result<(), ActError> {
+    let before = machine.status.clone().unwrap_or_default();
+    let status = BatchNodeStatus {
+        phase,
+        instance_id: instance.map(ToOwned::to_owned).or(before.instance_id),
+        node_name: (phase != Phase::Launching).then(|| machine.name_any()),
+        units: before.units,
+        message: message.map(ToOwned::to_owned),
+        since: Some(Timestamp::now()),
+    };
+    let mut patch = json!({"metadata": {"uid": machine.metadata.uid}, "status": status});
+    if message.is_none() {
+        patch["status"]["message"] = serde_json::Value::Null;
+    }
+    let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
+    let stored = api.patch_status(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    shared.index.apply_batch_node(stored);
+    Ok(())
+}

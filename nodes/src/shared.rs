@@ -1,0 +1,96 @@
+//! What all parts of the node manager share, and what they tell each other.
+//!
+//! Invariant: holds no lock across a wait. Decides nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use cluster::client::Clients;
+use cluster::index::Index;
+use planning::machine::books::Books;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+
+use crate::provider::ProviderError;
+
+/// What the parts of the node manager share.
+pub(crate) struct Shared {
+    pub(crate) clients: Clients,
+    pub(crate) index: Index,
+    pub(crate) http: reqwest::Client,
+    pub(crate) metrics: Metrics,
+    began: Instant,
+    books: Mutex<HashMap<String, Books>>,
+    acknowledged: Mutex<HashSet<String>>,
+}
+
+impl Shared {
+    pub(crate) fn new(clients: Clients, index: Index, metrics: Metrics) -> Result<Self, ProviderError> {
+        let http = crate::external::http_client()?;
+        let (books, acknowledged) = (Mutex::default(), Mutex::default());
+        Ok(Self { clients, index, http, metrics, began: Instant::now(), books, acknowledged })
+    }
+
+    /// How long the node manager has been there: what elapses is measured by this, because nobody can set it back or forward.
+    pub(crate) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// What the lists of each provider have said.
+    pub(crate) fn books(&self) -> MutexGuard<'_, HashMap<String, Books>> {
+        lock(&self.books)
+    }
+
+    /// Machines of which their provider has said that it is taking them down.
+    pub(crate) fn acknowledged(&self) -> MutexGuard<'_, HashSet<String>> {
+        lock(&self.acknowledged)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is in them is changed in one go; a poisoned lock is as good as any other.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why a step was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ActError {
+    #[error("the Kubernetes API refused")]
+    Kube(#[from] kube::Error),
+    #[error("the node provider failed")]
+    Provider(#[from] ProviderError),
+}
+
+/// What came of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It is done; look at the machine again at once.
+    Done,
+    /// It is under way; look at the machine again after a pause.
+    Again(Duration),
+}
+
+/// What the node manager counts. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    pub(crate) launched: Counter,
+    pub(crate) launch_failures: Counter,
+    pub(crate) ready: Counter,
+    pub(crate) terminated: Counter,
+    pub(crate) given_up: Counter,
+}
+
+impl Metrics {
+    /// Registers under prefix `nodes`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let registry = registry.sub_registry_with_prefix("nodes");
+        registry.register("launched", "Machines that a provider launched", metrics.launched.clone());
+        registry.register("launch_failures", "Launches that a provider refused", metrics.launch_failures.clone());
+        registry.register("ready", "Machines whose node became Ready", metrics.ready.clone());
+        registry.register("terminated", "Machines taken down", metrics.terminated.clone());
+        registry.register("given_up", "Machines given up before they were retired", metrics.given_up.clone());
+        metrics
+    }
+}
