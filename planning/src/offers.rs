@@ -10,7 +10,7 @@ use crate::explain::Note;
 use crate::room::Rooms;
 
 /// Launches of one environment that may be under way at the same time; more would hide a provider's failure for longer.
-const LAUNCHES_IN_FLIGHT: usize = 10;
+pub(crate) const LAUNCHES_IN_FLIGHT: usize = 10;
 
 /// The offer to launch for `count` units of `shape`, or why there is none.
 pub(crate) fn choose<'a>(

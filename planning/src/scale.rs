@@ -13,11 +13,11 @@ use crate::dispatch::Cycle;
 use crate::offers;
 use crate::room::{Room, Rooms};
 
-/// Launches what is missing to `minvCpus`.
+/// Launches what is missing to `minvCpus`, as many at a time as may be under way, those that work has asked for included.
 pub(crate) fn keep_minimum(cycle: &mut Cycle<'_>) {
     for rooms in cycle.rooms.iter_mut().filter(|rooms| rooms.environment.enabled) {
         let Some(scaling) = &rooms.environment.scaling else { continue };
-        while rooms.staying_milli < scaling.min_milli {
+        while rooms.staying_milli < scaling.min_milli && rooms.coming < offers::LAUNCHES_IN_FLIGHT {
             let left = scaling.max_milli - rooms.used_milli;
             let Some(offer) = offers::cheapest_of_all(scaling, left, cycle.now) else { break };
             let environment = rooms.environment.name.clone();

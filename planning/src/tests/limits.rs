@@ -38,6 +38,27 @@ fn a_node_that_is_wanted_or_needed_for_the_minimum_stays() {
 }
 
 #[test]
+fn the_minimum_is_launched_as_carefully_as_what_work_asks_for() {
+    let launched = |world: &super::build::World| crate::plan(&world.0, super::build::noon()).launch;
+    let base = world().managed("ce", 4000).scaling(|scaling| scaling.min_milli = 4_000_000);
+    assert_eq!(launched(&base).len(), 10, "as many as may be in flight");
+    let mut coming = base.clone();
+    for number in 0..8 {
+        coming = coming.machine("ce", &format!("m{number}"), 500, Stage::Coming, 0);
+    }
+    assert_eq!(launched(&coming).len(), 2, "those on their way count");
+    let asked = launched(&coming.clone().queue("q", 1, &["ce"]).job("q", "j", 9, 2000, 10));
+    assert_eq!(asked.iter().map(|launch| launch.job.is_some()).collect::<Vec<_>>(), [true, true], "work goes first");
+    for number in 8..10 {
+        coming = coming.machine("ce", &format!("m{number}"), 500, Stage::Coming, 0);
+    }
+    assert_eq!(launched(&coming).len(), 0);
+    assert_eq!(launched(&base.clone().setback(None, false, "try later")).len(), 0, "no launch is tried for a while");
+    let sold_out = base.setback(Some("local.small"), true, "sold out");
+    assert!(launched(&sold_out).iter().all(|launch| launch.offer == "local.medium"));
+}
+
+#[test]
 fn nodes_of_an_environment_that_is_gone_disabled_or_shrunk_go_at_once() {
     let base = world().managed("ce", 8).machine("ce", "m", 1000, Stage::Serving, 0);
     check(
