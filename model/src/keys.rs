@@ -79,6 +79,30 @@ pub const EXTENDER_USER: &str = "system:serviceaccount:bulkhead-system:bulkhead-
 /// Prefixes under which every key but the documented user keys is reserved.
 pub const RESERVED_PREFIXES: [&str; 2] = ["bulkhead.dev/", "batch.amazonaws.com/"];
 
+/// Every key under [`RESERVED_PREFIXES`] that means something to Bulkhead and is not the user's to write. Policies name them one by one,
+/// because to look at all labels of an object takes the API server long.
+pub const RESERVED: [&str; 17] = [
+    JOB_ID,
+    CE_UUID,
+    NODE_UID,
+    BATCH_TAINT,
+    JOB_ID_RAW,
+    COMPUTE_ENVIRONMENT,
+    ATTEMPT,
+    STATUS,
+    RELEASED,
+    ARRAY_SIZE,
+    HOLD,
+    IDLE_SINCE,
+    TAINTED,
+    PLACEMENT,
+    MACHINE_FINALIZER,
+    RECORD_FINALIZER,
+    RETIRING_TAINT,
+];
+/// Annotations under our prefix that users may set on a Job or its pod template.
+pub const USER_ANNOTATIONS: [&str; 6] = [HOST_NETWORK, SUSPEND, GANG, PRIORITY, SHARE, DEPENDS_ON];
+
 /// Label the Job controller puts on a Job's pods: the Job's name.
 pub const K8S_JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// Label and annotation the Job controller puts on the pods of an Indexed Job: the completion index.
@@ -89,3 +113,28 @@ pub const K8S_INDEX_FAILURE_COUNT: &str = "batch.kubernetes.io/job-index-failure
 pub const KUEUE_QUEUE: &str = "kueue.x-k8s.io/queue-name";
 /// Namespace label that enforces a Pod Security level.
 pub const POD_SECURITY_ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_ours_is_reserved_or_the_users() {
+        let source = include_str!("keys.rs");
+        let texts = source
+            .lines()
+            .filter(|line| line.starts_with("pub const"))
+            .flat_map(|line| line.split('"').skip(1).step_by(2));
+        // A gate is no key of a map; prefixes end with the slash.
+        let keys = texts.filter(|text| {
+            RESERVED_PREFIXES.iter().any(|prefix| text.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()))
+        });
+        let mut count = 0;
+        for key in keys {
+            let known = RESERVED.contains(&key) || USER_ANNOTATIONS.contains(&key) || [QUEUE, GATE].contains(&key);
+            assert!(known, "{key} is neither reserved nor the user's: add it to a list here, and to the policies");
+            count += 1;
+        }
+        assert!(count > 20, "only {count} keys were found");
+    }
+}

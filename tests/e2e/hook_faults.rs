@@ -377,4 +377,12 @@ impl Fault for Deleted {
 }
 
 /// What installs the policies.
-const POLICIES: &str = include_str!("../../manifests/parts/91-policies.yaml");
+const POLICIES: &str = concat!(
+    include_str!("../../manifests/parts/91-policies-of-nodes.yaml"),
+    "---\n",
+    include_str!("../../manifests/parts/91-policies-of-pods.yaml"),
+    "---\n",
+    include_str!("../../manifests/parts/91-policies-of-queues.yaml"),
+    "---\n",
+    include_str!("../../manifests/parts/91-policies-of-templates.yaml"),
+);

@@ -176,7 +176,9 @@ async fn controllers(fixture: &Fixture, namespace: &str, alice: &[&str]) -> Resu
             "spec": pod(json!({}), tolerating(&json!({"key": keys::BATCH_TAINT, "operator": "Exists"})))["spec"],
         }},
     });
-    fixture.world.kubectl_with(&create, &daemon.to_string()).await?;
+    expect("a DaemonSet that tolerates the taint", attempt(fixture, namespace, alice, &daemon).await, refused)?;
+    // Who may use all environments may have agents on their nodes.
+    fixture.apply(namespace, &daemon.to_string()).await?;
     fixture.completed(namespace, "tolerates").await?;
     let agents = ListParams::default().labels("app=agent");
     eventually("the DaemonSet's pod runs on the batch node", || async {

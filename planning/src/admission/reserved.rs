@@ -1,20 +1,16 @@
 //! Which keys are Bulkhead's and which are the user's, and how reserved keys are stripped or put back.
 //!
-//! Invariant: a key under our prefixes is reserved unless it is listed here as the user's.
+//! Invariant: a key under our prefixes is reserved unless it is listed in [`keys`] as the user's.
 
 use super::edit::{Editor, at};
 use model::keys;
 use serde_json::Value;
 
-/// Annotations under our prefix that users may set on a Job or its pod template.
-const USER_ANNOTATIONS: [&str; 6] =
-    [keys::HOST_NETWORK, keys::SUSPEND, keys::GANG, keys::PRIORITY, keys::SHARE, keys::DEPENDS_ON];
-
 /// Whether the key is reserved: under one of our prefixes and not the user's to set.
 pub(crate) fn is_reserved(key: &str) -> bool {
     keys::RESERVED_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
         && key != keys::QUEUE
-        && !USER_ANNOTATIONS.contains(&key)
+        && !keys::USER_ANNOTATIONS.contains(&key)
 }
 
 /// Removes the reserved keys from the map at `path`, except those in `keep`.
@@ -58,7 +54,7 @@ mod tests {
         for key in [keys::QUEUE, keys::SUSPEND, keys::GANG, "example.com/x", "batch.kubernetes.io/job-name"] {
             assert!(!is_reserved(key), "{key}");
         }
-        for key in [keys::JOB_ID, keys::RELEASED, keys::ATTEMPT, keys::ARRAY_SIZE, "bulkhead.dev/anything"] {
+        for key in keys::RESERVED.into_iter().chain(["bulkhead.dev/anything"]) {
             assert!(is_reserved(key), "{key}");
         }
     }
