@@ -15,6 +15,7 @@ use crate::explain::{self, Note};
 use crate::offers;
 use crate::order::{Demand, Line, Wanted, together};
 use crate::room::Rooms;
+use crate::together::{self, Taken};
 
 /// Nodes named in one hold. kube-scheduler's refusal adds more, so this bounds the annotation, not the choice.
 const HOLD_NODES: usize = 32;
@@ -49,6 +50,15 @@ struct Wait {
     is_last: bool,
 }
 
+/// A demand that waits.
+#[derive(Default)]
+struct Blocked {
+    /// No machine is on its way for it: room should be kept, or made.
+    is_final: bool,
+    /// Where other units of it have room.
+    taken: Taken,
+}
+
 impl<'a> Cycle<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, now: Timestamp) -> Self {
         let rooms = snapshot.environments.iter().map(|environment| Rooms::new(environment, snapshot)).collect();
@@ -68,6 +78,7 @@ impl<'a> Cycle<'a> {
     pub(crate) fn serve(&mut self, queue: &'a Queue, line: &Line<'a>) -> u32 {
         let environments = self.environments(queue);
         let mut head: Option<String> = None;
+        let mut reserved = false;
         let mut waiting = 0_u32;
         for demand in &line.demands {
             if let (true, Some(head)) = (queue.strict_fifo, &head) {
@@ -80,13 +91,10 @@ impl<'a> Cycle<'a> {
                 Wanted::Future(count) => self.serve_future(&environments, demand, count),
             };
             waiting = waiting.saturating_add(Self::size(demand));
-            if let Some(is_final) = blocked
-                && head.is_none()
-            {
-                head = Some(demand.job.map_or_else(|| Self::name(demand), |job| job.key.to_string()));
-                if is_final {
-                    self.reserve(&environments, demand.shape);
-                }
+            if let Some(blocked) = blocked {
+                head.get_or_insert_with(|| demand.job.map_or_else(|| Self::name(demand), |job| job.key.to_string()));
+                // For the first that it helps: one that can never run, or waits for its provider, keeps no room from those behind it.
+                reserved |= blocked.is_final && !reserved && self.reserve(&environments, demand.shape, &blocked.taken);
             }
         }
         waiting
@@ -117,13 +125,13 @@ impl<'a> Cycle<'a> {
         queue.environments.iter().map(find).collect()
     }
 
-    /// Serves one pod. `Some` if it waits; true if no machine is on its way for it.
+    /// Serves one pod. `Some` if it waits.
     fn serve_unit(
         &mut self,
         environments: &[Result<usize, Note>],
         demand: &Demand<'a>,
         unit: &'a Unit,
-    ) -> Option<bool> {
+    ) -> Option<Blocked> {
         if let Place::Held { nodes, refused } = &unit.place {
             return self.serve_held(environments, demand, unit, nodes, *refused);
         }
@@ -138,7 +146,7 @@ impl<'a> Cycle<'a> {
             }
             Outcome::Waits(wait) => {
                 self.explain(demand, wait.reason);
-                Some(wait.is_final)
+                Some(Blocked { is_final: wait.is_final, ..Blocked::default() })
             }
         }
     }
@@ -151,7 +159,7 @@ impl<'a> Cycle<'a> {
         unit: &'a Unit,
         held: &'a [String],
         refused: bool,
-    ) -> Option<bool> {
+    ) -> Option<Blocked> {
         let lost =
             !self.rooms.iter().flat_map(|rooms| &rooms.rooms).any(|room| held.iter().any(|node| node == room.name));
         if !refused && !lost {
@@ -184,28 +192,29 @@ impl<'a> Cycle<'a> {
         let machine = if refused_empty { None } else { self.await_machine(environments, demand, true) };
         let reason = machine.map_or_else(|| explain::with_scheduler(true), |note| explain::reason(&[note]));
         self.explain(demand, reason);
-        Some(false)
+        Some(Blocked::default())
     }
 
     /// Serves pods that do not exist yet: releases their Job if that is due.
-    fn serve_future(&mut self, environments: &[Result<usize, Note>], demand: &Demand<'a>, count: u32) -> Option<bool> {
+    fn serve_future(
+        &mut self,
+        environments: &[Result<usize, Note>],
+        demand: &Demand<'a>,
+        count: u32,
+    ) -> Option<Blocked> {
         let job = demand.job?;
         if self.snapshot.hooks_missing && !job.released {
             self.explain(demand, explain::hooks_missing());
             return None;
         }
-        if job.has_deadline && !job.released {
-            let ever = self.ever_together(environments, demand.shape);
-            if ever > 0 && ever < i64::from(together(job)) {
-                self.explain(demand, explain::never_together(ever, together(job)));
-                return None;
-            }
-        }
-        let mut fit = 0;
+        let (mut fit, mut taken) = (0, Taken::default());
         let mut blocked: Option<Wait> = None;
         for _ in 0..count {
             match self.place(environments, demand) {
-                Outcome::Ready(..) => fit += 1,
+                Outcome::Ready(environment, room) => {
+                    fit += 1;
+                    taken.add(environment, room);
+                }
                 Outcome::Waits(wait) => {
                     let is_last = wait.is_last;
                     blocked.get_or_insert(wait);
@@ -215,15 +224,23 @@ impl<'a> Cycle<'a> {
                 }
             }
         }
-        let all = fit >= together(job);
-        if fit > 0 && !job.released && (all || !job.has_deadline) {
+        let is_coming = blocked.as_ref().is_some_and(|wait| !wait.is_final);
+        // Its clock starts when it is released. Pods of it that are still there end, or their places are taken again.
+        let waits_for_more = job.has_deadline
+            && !job.released
+            && blocked.is_some()
+            && (is_coming || count < together(job) || self.more_together(environments, demand.shape, &taken));
+        if fit > 0 && !job.released && !waits_for_more {
             self.release(job);
         }
         let Wait { reason, is_final, .. } = blocked?;
-        let waits_for_all = job.has_deadline && !job.released && fit > 0;
-        let reason = if waits_for_all { explain::not_together(fit, together(job), &reason) } else { reason };
+        let reason = if waits_for_more && fit > 0 {
+            explain::not_together(fit, together(job), self.about_together(environments, demand), &reason)
+        } else {
+            reason
+        };
         self.explain(demand, reason);
-        Some(is_final)
+        Some(Blocked { is_final, taken })
     }
 
     /// Finds room for one unit: a node in any environment, else a machine on its way or a new one.
@@ -252,10 +269,18 @@ impl<'a> Cycle<'a> {
         Outcome::Waits(Wait { reason: explain::reason(&notes), is_final: true, is_last: true })
     }
 
-    /// How many units of a shape could run at the same time in these environments, were nothing else there.
-    fn ever_together(&self, environments: &[Result<usize, Note>], shape: &Shape) -> i64 {
-        let of = |&environment: &usize| offers::ever_together(&self.rooms[environment], shape);
-        environments.iter().flatten().map(of).fold(0, i64::saturating_add)
+    /// Whether these environments can ever give room to more units of a shape than have some now.
+    fn more_together(&self, environments: &[Result<usize, Note>], shape: &Shape, taken: &Taken) -> bool {
+        let mut usable = environments.iter().flatten();
+        usable.any(|&environment| together::more(&self.rooms[environment], environment, shape, taken))
+    }
+
+    /// About how many units of a Job these environments can ever run together, if those are fewer than all.
+    fn about_together(&self, environments: &[Result<usize, Note>], demand: &Demand<'_>) -> Option<i64> {
+        let wanted = demand.job.map_or(0, |job| i64::from(together(job)));
+        let usable = environments.iter().flatten();
+        let about = usable.map(|&environment| together::about(&self.rooms[environment], demand.shape, wanted));
+        about.sum::<Option<i64>>().filter(|about| *about < wanted)
     }
 
     fn await_machine(
@@ -360,22 +385,28 @@ impl<'a> Cycle<'a> {
     }
 
     /// Keeps room for the head of a queue that waits, so that what passes it does not delay it.
-    fn reserve(&mut self, environments: &[Result<usize, Note>], shape: &'a Shape) {
+    /// False: neither a node that others leave nor one that makes way would help.
+    fn reserve(&mut self, environments: &[Result<usize, Note>], shape: &'a Shape, taken: &Taken) -> bool {
         for &environment in environments.iter().flatten() {
             let rooms = &mut self.rooms[environment];
-            let best = rooms.rooms.iter_mut().filter(|room| room.node.is_some() && room.suits(shape));
-            if let Some(room) = best.max_by(|a, b| (a.free.cpu, b.name).cmp(&(b.free.cpu, a.name))) {
-                room.take(shape);
-                return;
+            let of = |index: usize| &rooms.rooms[index];
+            // A node that makes way for others is not kept.
+            let stays = |&index: &usize| of(index).node.is_some() && !of(index).closed;
+            let roomier = together::roomier(rooms, environment, shape, taken).filter(stays);
+            let best = roomier.max_by(|&a, &b| (of(a).free.cpu, of(b).name).cmp(&(of(b).free.cpu, of(a).name)));
+            if let Some(best) = best {
+                rooms.rooms[best].take(shape);
+                return true;
             }
         }
         for &environment in environments.iter().flatten() {
             let rooms = &mut self.rooms[environment];
             let at_limit = rooms.refused.get(shape).is_some_and(|note| note.code == Code::MaxVcpus);
-            if at_limit && crate::scale::make_way(rooms, shape) {
-                return;
+            if at_limit && crate::scale::make_way(rooms, environment, shape, taken, self.now) {
+                return true;
             }
         }
+        false
     }
 
     pub(crate) fn explain(&mut self, demand: &Demand<'a>, reason: Reason) {
@@ -384,8 +415,9 @@ impl<'a> Cycle<'a> {
             return;
         }
         let unit = if let Wanted::Unit(unit) = demand.wanted { Some(unit.uid.as_str()) } else { None };
+        let clock_runs = demand.job.is_some_and(|job| job.has_deadline && job.released);
         if let Some(uid) = demand.job.map(|job| job.uid.as_str()).or(unit) {
-            self.reasons.entry(uid).or_insert(reason);
+            self.reasons.entry(uid).or_insert_with(|| if clock_runs { explain::clock_runs(reason) } else { reason });
         }
     }
 }

@@ -158,22 +158,26 @@ pub(crate) fn held() -> Reason {
     Reason { code: Code::Held, message }
 }
 
-/// The reason of a Job whose deadline would start before all its units can.
-pub(crate) fn not_together(fit: u32, wanted: u32, blocked: &Reason) -> Reason {
+/// The reason of a Job whose deadline would start before all the units can that will ever run together: about `most`, if not all.
+pub(crate) fn not_together(fit: u32, wanted: u32, most: Option<i64>, blocked: &Reason) -> Reason {
+    let start = most.map_or_else(
+        || "a Job starts with all of them".to_owned(),
+        |most| {
+            let most = most.max(i64::from(fit) + 1);
+            format!("a Job starts with as many as can ever run together, here about {most}")
+        },
+    );
     let message = format!(
-        "{fit} of {wanted} units would fit; with activeDeadlineSeconds a Job starts with all of them, because its clock starts then: {}",
+        "{fit} of {wanted} units would fit; with activeDeadlineSeconds {start}, because its clock starts then: {}",
         blocked.message
     );
     Reason { code: blocked.code, message }
 }
 
-/// The reason of a Job whose units can never all run at the same time.
-pub(crate) fn never_together(ever: i64, wanted: u32) -> Reason {
-    let message = format!(
-        "at most {ever} of its {wanted} units can ever run together here, and with activeDeadlineSeconds a Job starts with all of them, \
-         because its clock starts then; lower parallelism, raise maxvCpus or add nodes"
-    );
-    Reason { code: Code::ResourceRequirement, message }
+/// The same reason, of a Job whose clock runs while some of its units wait.
+pub(crate) fn clock_runs(mut reason: Reason) -> Reason {
+    reason.message.push_str("; its activeDeadlineSeconds go on while it waits");
+    reason
 }
 
 /// The reason of a Job that may not be released, because its pods would run outside of the queue.

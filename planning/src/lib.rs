@@ -14,6 +14,7 @@ pub mod plan;
 pub mod removal;
 mod room;
 mod scale;
+mod together;
 
 #[cfg(test)]
 mod tests;

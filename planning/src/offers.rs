@@ -12,14 +12,8 @@ use crate::room::Rooms;
 /// Launches of one environment that may be under way at the same time; more would hide a provider's failure for longer.
 pub(crate) const LAUNCHES_IN_FLIGHT: usize = 10;
 
-/// The offer to launch for `count` units of `shape`, or why there is none.
-pub(crate) fn choose<'a>(
-    rooms: &Rooms<'a>,
-    scaling: &'a Scaling,
-    shape: &Shape,
-    count: u32,
-    now: Timestamp,
-) -> Result<&'a Offer, Note> {
+/// The offers on which a unit of `shape` can run, some time: allowed in the environment, large enough, within its limit. Or why none is.
+pub(crate) fn fitting<'a>(rooms: &Rooms<'_>, scaling: &'a Scaling, shape: &Shape) -> Result<Vec<&'a Offer>, Note> {
     let environment = &rooms.environment.aws_name;
     let offers = scaling.offers.as_ref().map_err(|message| Note::provider(environment, message))?;
     let allowed: Vec<&Offer> = offers.iter().filter(|offer| is_allowed(scaling, offer)).collect();
@@ -31,31 +25,59 @@ pub(crate) fn choose<'a>(
         let largest = allowed.iter().max_by_key(|offer| offer.milli_vcpus).map(|offer| rooms.expected(offer));
         return Err(Note::too_large(environment, shape, &largest.unwrap_or_default()));
     }
-    let least = large.iter().map(|offer| offer.milli_vcpus).min().unwrap_or_default();
-    if least > scaling.max_milli {
+    let within: Vec<&Offer> = large.iter().copied().filter(|offer| offer.milli_vcpus <= scaling.max_milli).collect();
+    if within.is_empty() {
+        let least = large.iter().map(|offer| offer.milli_vcpus).min().unwrap_or_default();
         return Err(Note::max_resource(environment, least, scaling.max_milli));
     }
-    let left = scaling.max_milli - rooms.used_milli;
-    let affordable: Vec<&Offer> = large.iter().copied().filter(|offer| offer.milli_vcpus <= left).collect();
-    if affordable.is_empty() {
-        return Err(Note::limit(environment, rooms.used_milli, scaling.max_milli, least));
-    }
+    Ok(within)
+}
+
+/// Those of the [`fitting`] offers that can be had now. Everything that is launched, or that nodes make way for, is one of these.
+pub(crate) fn available<'a>(
+    rooms: &Rooms<'_>,
+    scaling: &'a Scaling,
+    shape: &Shape,
+    now: Timestamp,
+) -> Result<Vec<&'a Offer>, Note> {
+    let environment = &rooms.environment.aws_name;
+    let fitting = fitting(rooms, scaling, shape)?;
     if let Some(setback) = setback(scaling, None, now) {
         return Err(Note::setback(environment, None, setback));
     }
-    let available: Vec<&Offer> =
-        affordable.iter().copied().filter(|offer| setback(scaling, Some(&offer.name), now).is_none()).collect();
-    if available.is_empty() {
-        let refused = affordable.iter().find_map(|offer| {
-            setback(scaling, Some(&offer.name), now)
-                .map(|setback| Note::setback(environment, Some(&offer.name), setback))
-        });
-        return Err(refused.unwrap_or_else(|| Note::limit(environment, rooms.used_milli, scaling.max_milli, least)));
+    let mut refused = None;
+    let mut available = Vec::new();
+    for offer in fitting {
+        match setback(scaling, Some(&offer.name), now) {
+            None => available.push(offer),
+            Some(setback) => {
+                refused = refused.or_else(|| Some(Note::setback(environment, Some(&offer.name), setback)));
+            }
+        }
+    }
+    refused.filter(|_| available.is_empty()).map_or(Ok(available), Err)
+}
+
+/// The offer to launch for `count` units of `shape`, or why there is none.
+pub(crate) fn choose<'a>(
+    rooms: &Rooms<'a>,
+    scaling: &'a Scaling,
+    shape: &Shape,
+    count: u32,
+    now: Timestamp,
+) -> Result<&'a Offer, Note> {
+    let environment = &rooms.environment.aws_name;
+    let available = available(rooms, scaling, shape, now)?;
+    let left = scaling.max_milli - rooms.used_milli;
+    let affordable: Vec<&Offer> = available.iter().copied().filter(|offer| offer.milli_vcpus <= left).collect();
+    if affordable.is_empty() {
+        let least = available.iter().map(|offer| offer.milli_vcpus).min().unwrap_or_default();
+        return Err(Note::limit(environment, rooms.used_milli, scaling.max_milli, least));
     }
     if rooms.coming >= LAUNCHES_IN_FLIGHT {
         return Err(Note::in_flight(environment, rooms.coming));
     }
-    cheapest(rooms, &available, shape, count).ok_or_else(|| Note::too_large(environment, shape, &shape.requests))
+    cheapest(rooms, &affordable, shape, count).ok_or_else(|| Note::too_large(environment, shape, &shape.requests))
 }
 
 /// The cheapest offer of those that an environment may use, for keeping `minvCpus`.
@@ -68,21 +90,6 @@ pub(crate) fn cheapest_of_all(scaling: &Scaling, left: i64, now: Timestamp) -> O
             && setback(scaling, Some(&offer.name), now).is_none()
     };
     offers.iter().filter(usable).min_by_key(|offer| (offer.price_micros, offer.milli_vcpus, &offer.name))
-}
-
-/// How many units of a shape could at most run at the same time in an environment, were nothing else there; 0 if that is not known.
-/// Never too low: whole machines of the best offer may leave vCPUs that another offer uses.
-pub(crate) fn ever_together(rooms: &Rooms<'_>, shape: &Shape) -> i64 {
-    let here = rooms.rooms.iter().filter(|room| room.suits(shape)).map(|room| capacity(&room.allocatable, shape));
-    let here = here.fold(0, i64::saturating_add);
-    let Some(scaling) = &rooms.environment.scaling else { return here };
-    let Ok(offers) = &scaling.offers else { return 0 };
-    let usable = offers.iter().filter(|offer| is_allowed(scaling, offer) && rooms.offer_suits(offer, shape));
-    let all_of = |offer: &Offer| {
-        let capacity = capacity(&rooms.expected(offer), shape);
-        scaling.max_milli.saturating_mul(capacity).saturating_add(offer.milli_vcpus - 1) / offer.milli_vcpus.max(1)
-    };
-    usable.map(all_of).max().unwrap_or(0).max(here)
 }
 
 /// The earliest end of a setback that still holds.
@@ -101,7 +108,7 @@ fn setback<'a>(scaling: &'a Scaling, offer: Option<&str>, now: Timestamp) -> Opt
 }
 
 /// Lowest price per unit that would really run on it; of equals the larger machine, so that there are fewer.
-fn cheapest<'a>(rooms: &Rooms<'_>, offers: &[&'a Offer], shape: &Shape, count: u32) -> Option<&'a Offer> {
+pub(crate) fn cheapest<'a>(rooms: &Rooms<'_>, offers: &[&'a Offer], shape: &Shape, count: u32) -> Option<&'a Offer> {
     offers.iter().copied().min_by_key(|offer| {
         let fit = capacity(&rooms.expected(offer), shape).clamp(1, i64::from(count.max(1)));
         // Micro-prices per thousand units keep the division exact enough without floats.
@@ -110,7 +117,7 @@ fn cheapest<'a>(rooms: &Rooms<'_>, offers: &[&'a Offer], shape: &Shape, count: u
 }
 
 /// How many units of a shape an empty node takes.
-fn capacity(room: &model::resources::Resources, shape: &Shape) -> i64 {
+pub(crate) fn capacity(room: &model::resources::Resources, shape: &Shape) -> i64 {
     let of = |name: &str, wanted: i64| if wanted > 0 { room.get(name) / wanted } else { i64::MAX };
     let others = shape.requests.other.iter().map(|(name, wanted)| of(name, *wanted));
     others.fold(of("cpu", shape.requests.cpu).min(of("memory", shape.requests.memory)), i64::min)

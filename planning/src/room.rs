@@ -24,6 +24,8 @@ pub(crate) struct Room<'a> {
     pub(crate) allocatable: Resources,
     /// What is left.
     pub(crate) free: Resources,
+    /// vCPUs of its machine as sold, in thousandths; 0: nobody can give it back.
+    pub(crate) milli_vcpus: i64,
     /// Somebody wants it in this cycle.
     pub(crate) wanted: bool,
     /// It is kept free to make way for a larger machine.
@@ -41,6 +43,11 @@ impl Room<'_> {
     /// Whether a unit can start here now.
     pub(crate) fn takes(&self, shape: &Shape) -> bool {
         !self.closed && shape.requests.fits(&self.free) && self.suits(shape)
+    }
+
+    /// It does not go, although no unit is on it: kept for one that kube-scheduler has.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.node.is_some_and(|node| node.units == 0 && node.idle_since.is_none())
     }
 
     /// Takes room for a unit.
@@ -62,6 +69,8 @@ pub(crate) struct Rooms<'a> {
     pub(crate) used_milli: i64,
     /// The part of `used_milli` that is not on its way out.
     pub(crate) staying_milli: i64,
+    /// The part of `staying_milli` that neither gives room nor goes: nodes that are not Ready.
+    pub(crate) stuck_milli: i64,
     /// Machines on their way.
     pub(crate) coming: usize,
     /// What nodes of an offer really gave, where less than promised.
@@ -81,15 +90,18 @@ impl<'a> Rooms<'a> {
     pub(crate) fn new(environment: &'a Environment, snapshot: &'a Snapshot) -> Self {
         let machines: Vec<&Machine> =
             snapshot.machines.iter().filter(|machine| machine.environment == environment.name).collect();
+        let nodes = || snapshot.nodes.iter().filter(|node| node.environment_uuid == environment.uuid);
+        let retiring: HashSet<&str> = nodes().filter(|node| node.retiring).map(|node| node.name.as_str()).collect();
         let mut rooms = Self {
             environment,
             rooms: Vec::new(),
             used_milli: machines.iter().map(|machine| machine.milli_vcpus).sum(),
             staying_milli: machines
                 .iter()
-                .filter(|machine| machine.stage != Stage::Going)
+                .filter(|machine| machine.stage != Stage::Going && !retiring.contains(machine.name.as_str()))
                 .map(|machine| machine.milli_vcpus)
                 .sum(),
+            stuck_milli: 0,
             coming: 0,
             learned: HashMap::new(),
             last: HashMap::new(),
@@ -99,16 +111,24 @@ impl<'a> Rooms<'a> {
         };
         let offers: HashMap<&str, &Machine> =
             machines.iter().map(|machine| (machine.name.as_str(), *machine)).collect();
-        for node in snapshot.nodes.iter().filter(|node| node.environment_uuid == environment.uuid) {
+        for node in nodes() {
             rooms.add_node(node, offers.get(node.name.as_str()).copied());
         }
         // What is there now says more than what is remembered.
         for (offer, given) in environment.scaling.iter().flat_map(|scaling| &scaling.learned) {
             rooms.learned.entry(offer).or_insert_with(|| given.clone());
         }
-        for machine in machines.into_iter().filter(|machine| machine.stage == Stage::Coming) {
-            if !rooms.rooms.iter().any(|room| room.name == machine.name) {
-                rooms.add_coming(&machine.name, &machine.offer, &machine.allocatable, &machine.labels);
+        for machine in machines {
+            let has_room = rooms.rooms.iter().any(|room| room.name == machine.name);
+            match machine.stage {
+                Stage::Coming if !has_room => {
+                    let (offer, vcpus) = (&machine.offer, machine.milli_vcpus);
+                    rooms.add_coming(&machine.name, offer, vcpus, &machine.allocatable, &machine.labels);
+                }
+                Stage::Serving if !has_room && !retiring.contains(machine.name.as_str()) => {
+                    rooms.stuck_milli += machine.milli_vcpus;
+                }
+                _ => {}
             }
         }
         rooms.subtract_holds(snapshot);
@@ -136,6 +156,7 @@ impl<'a> Rooms<'a> {
             taints: &node.taints,
             allocatable: given,
             free,
+            milli_vcpus: machine.map_or(0, |machine| machine.milli_vcpus),
             wanted: false,
             closed: false,
         });
@@ -145,6 +166,7 @@ impl<'a> Rooms<'a> {
         &mut self,
         name: &'a str,
         offer: &str,
+        milli_vcpus: i64,
         promised: &Resources,
         labels: &BTreeMap<String, String>,
     ) -> usize {
@@ -158,6 +180,7 @@ impl<'a> Rooms<'a> {
             taints: &[],
             allocatable: room.clone(),
             free: room,
+            milli_vcpus,
             wanted: false,
             closed: false,
         });
@@ -168,7 +191,7 @@ impl<'a> Rooms<'a> {
     pub(crate) fn launch(&mut self, offer: &'a Offer) -> usize {
         self.used_milli += offer.milli_vcpus;
         self.staying_milli += offer.milli_vcpus;
-        self.add_coming("", &offer.name, &offer.allocatable, &offer.labels)
+        self.add_coming("", &offer.name, offer.milli_vcpus, &offer.allocatable, &offer.labels)
     }
 
     /// What a node of this offer can be expected to give, and whether a unit of this shape fits onto an empty one.

@@ -12,10 +12,12 @@ use model::snapshot::{Scaling, Stage};
 use crate::dispatch::Cycle;
 use crate::offers;
 use crate::room::{Room, Rooms};
+use crate::together::{self, Taken};
 
-/// Launches what is missing to `minvCpus`, as many at a time as may be under way, those that work has asked for included.
+/// Launches what is missing to `minvCpus`, as many at a time as may be under way, those that work has asked for included; nothing while the
+/// vCPUs are kept for work that needs a larger machine.
 pub(crate) fn keep_minimum(cycle: &mut Cycle<'_>) {
-    for rooms in cycle.rooms.iter_mut().filter(|rooms| rooms.environment.enabled) {
+    for rooms in cycle.rooms.iter_mut().filter(|rooms| rooms.environment.enabled && !rooms.makes_way) {
         let Some(scaling) = &rooms.environment.scaling else { continue };
         while rooms.staying_milli < scaling.min_milli && rooms.coming < offers::LAUNCHES_IN_FLIGHT {
             let left = scaling.max_milli - rooms.used_milli;
@@ -74,11 +76,11 @@ fn verdict(room: &Room<'_>, rooms: &Rooms<'_>, scaling: &Scaling, is_minimum: bo
     let Some(idle_since) = room.node.filter(|node| node.units == 0).and_then(|node| node.idle_since) else {
         return Verdict::Stays;
     };
-    if room.closed {
-        return Verdict::Goes("it makes way for a larger machine".to_owned());
-    }
     if room.wanted {
         return Verdict::Stays;
+    }
+    if room.closed {
+        return Verdict::Goes("it makes way for a larger machine".to_owned());
     }
     if !rooms.environment.enabled {
         return Verdict::Goes("its compute environment is DISABLED".to_owned());
@@ -104,28 +106,36 @@ pub(crate) fn wake(at: &mut Option<Timestamp>, time: Timestamp) {
     *at = Some(at.map_or(time, |at| at.min(time)));
 }
 
-/// Closes the emptiest nodes so that a machine large enough for `shape` can take their vCPUs. False if that cannot help.
-pub(crate) fn make_way(rooms: &mut Rooms<'_>, shape: &Shape) -> bool {
+/// Closes the emptiest nodes so that a machine for `shape` can have their vCPUs; those on which the demand has room itself stay. False, and
+/// nothing is closed, if that does not lead to a launch.
+pub(crate) fn make_way(
+    rooms: &mut Rooms<'_>,
+    environment: usize,
+    shape: &Shape,
+    taken: &Taken,
+    now: Timestamp,
+) -> bool {
     let Some(scaling) = &rooms.environment.scaling else { return false };
-    let Ok(offers) = &scaling.offers else { return false };
-    let fitting =
-        offers.iter().filter(|offer| rooms.offer_suits(offer, shape) && offer.milli_vcpus <= scaling.max_milli);
-    let Some(needed) = fitting.map(|offer| offer.milli_vcpus).min() else { return false };
+    let Ok(offers) = offers::available(rooms, scaling, shape, now) else { return false };
+    let left = together::left_for(rooms, environment, taken);
+    let possible = offers.iter().map(|offer| offer.milli_vcpus).filter(|vcpus| *vcpus <= left);
+    let Some(needed) = possible.min() else { return false };
     // What is on its way out already makes way.
     let mut missing = needed - (scaling.max_milli - rooms.staying_milli);
-    let mut order: Vec<usize> = (0..rooms.rooms.len()).filter(|&index| rooms.rooms[index].node.is_some()).collect();
+    let goes = |index: &usize| {
+        let room = &rooms.rooms[*index];
+        room.node.is_some() && room.milli_vcpus > 0 && taken.at(environment, *index) == 0 && !room.is_kept()
+    };
+    let mut order: Vec<usize> = (0..rooms.rooms.len()).filter(goes).collect();
     order.sort_by_key(|&index| (rooms.rooms[index].node.map(|node| node.units), rooms.rooms[index].name));
     for index in order {
         if missing <= 0 {
             break;
         }
-        let room = &mut rooms.rooms[index];
-        if room.wanted && room.node.is_some_and(|node| node.units == 0) {
-            continue;
-        }
-        room.closed = true;
-        missing -= room.allocatable.cpu;
+        rooms.rooms[index].closed = true;
+        missing -= rooms.rooms[index].milli_vcpus;
     }
+    // If something is still missing, machines on their way give it when they are there.
     // Launching for what comes later would take the vCPUs again, and the next cycle would close that machine, too.
     rooms.makes_way = true;
     true

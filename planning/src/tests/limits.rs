@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use model::snapshot::{Place, Stage};
 
-use super::build::{bound, check, waiting, world};
+use super::build::{bound, check, offer, waiting, world};
 
 #[test]
 fn what_a_node_really_gave_is_believed_over_what_was_promised() {
@@ -80,20 +80,6 @@ fn idle_small_machines_make_way_for_a_unit_that_needs_a_larger_one() {
         "retire m: it makes way for a larger machine
          j Runnable LIMIT:MAX_VCPUS: compute environment CE is at its limit: its machines have 1 of 2 vCPUs (maxvCpus), another one needs 2",
     );
-}
-
-#[test]
-fn a_job_with_a_deadline_starts_with_all_its_units_or_not_at_all() {
-    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 1500);
-    let base = base.job("q", "runs", 1, 500, 30).pods(&[bound("a")]).that_job(|job| {
-        job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap());
-    });
-    let base = base.job("q", "j", 3, 500, 10).that_job(|job| job.has_deadline = true);
-    check(
-        &base.clone(),
-        "j Runnable CAPACITY:NO_ROOM: 2 of 3 units would fit; with activeDeadlineSeconds a Job starts with all of them, because its clock starts then: compute environment CE: none of its 1 nodes has room for 500m cpu, 500Mi memory now",
-    );
-    check(&base.node("ce", "b", 500), "release j");
 }
 
 #[test]
@@ -192,17 +178,6 @@ fn nodes_do_not_make_way_for_an_offer_that_cannot_be_had() {
 }
 
 #[test]
-fn a_job_with_a_deadline_that_can_never_start_keeps_no_room() {
-    let base = world().managed("ce", 1).queue("q", 1, &["ce"]).machine("ce", "m", 1000, Stage::Serving, 1);
-    let base = base.job("q", "never", 10, 250, 20).that_job(|job| job.has_deadline = true);
-    check(
-        &base.job("q", "small", 1, 100, 10),
-        "release small
-         never Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: at most 4 of its 10 units can ever run together here, and with activeDeadlineSeconds a Job starts with all of them, because its clock starts then; lower parallelism, raise maxvCpus or add nodes",
-    );
-}
-
-#[test]
 fn a_job_of_two_thousand_million_pods_is_planned_at_once() {
     let base =
         world().managed("ce", 64).unmanaged("own").node("own", "a", 500).queue("q", 1, &["ce"]).queue("r", 1, &["own"]);
@@ -231,5 +206,73 @@ fn what_nodes_gave_is_remembered_when_they_are_gone() {
     check(
         &base.job("q", "j", 1, 1500, 10),
         "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: 1500m cpu requested, 1400m cpu on its largest node",
+    );
+}
+
+#[test]
+fn nodes_make_way_only_for_what_would_be_launched() {
+    // Four of them, and work for three CPUs: of what the environment may use, only m5.2xlarge will do, and it needs all eight.
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).scaling(|scaling| {
+        scaling.offers = Ok(["m5.large", "c5.xlarge", "m5.2xlarge"]
+            .into_iter()
+            .zip([2000, 4000, 8000])
+            .map(|(name, milli)| offer(name, milli))
+            .collect());
+        scaling.instance_types = vec!["m5".into()];
+    });
+    let mut base =
+        ["a", "b", "c", "d"].into_iter().fold(base, |base, name| base.machine("ce", name, 2000, Stage::Serving, 0));
+    for node in &mut base.0.nodes {
+        node.allocatable.cpu = 1900;
+    }
+    let base = base.job("q", "long", 1, 100, 30).pods(&[bound("a")]).that_job(|job| {
+        job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap());
+    });
+    let base = base.job("q", "big", 1, 3000, 20).job("q", "small", 1, 100, 10);
+    check(
+        &base,
+        "retire b: it makes way for a larger machine
+         retire c: it makes way for a larger machine
+         retire d: it makes way for a larger machine
+         big Runnable LIMIT:MAX_VCPUS: compute environment CE is at its limit: its machines have 8 of 8 vCPUs (maxvCpus), another one needs 8
+         small Runnable ORDER:BEHIND: compute environment CE keeps its vCPUs for work ahead that needs a larger machine",
+    );
+    // A node that nobody can take away keeps m5.2xlarge from ever coming: the others stay open.
+    let stuck = base.with(|world| world.nodes[3].ready = false);
+    check(
+        &stuck,
+        "release small
+         big Runnable LIMIT:MAX_VCPUS: compute environment CE is at its limit: its machines have 8 of 8 vCPUs (maxvCpus), another one needs 8",
+    );
+}
+
+#[test]
+fn what_makes_way_is_counted_as_it_was_sold() {
+    // Two nodes of two vCPUs with 1.9 each are four vCPUs: a third need not go.
+    let mut base = world().managed("ce", 6).queue("q", 1, &["ce"]).scaling(|scaling| {
+        scaling.offers = Ok(vec![offer("m5.large", 2000), offer("m5.xlarge", 4000)]);
+    });
+    for name in ["a", "b", "c"] {
+        base = base.machine("ce", name, 2000, Stage::Serving, 0);
+        base.0.nodes.last_mut().unwrap().allocatable.cpu = 1900;
+    }
+    check(
+        &base.job("q", "big", 1, 3000, 20).job("q", "small", 1, 100, 10),
+        "release small
+         retire a: it makes way for a larger machine
+         retire b: it makes way for a larger machine
+         big Runnable LIMIT:MAX_VCPUS: compute environment CE is at its limit: its machines have 6 of 6 vCPUs (maxvCpus), another one needs 4",
+    );
+}
+
+#[test]
+fn a_job_that_can_never_run_keeps_no_room_from_those_behind_it() {
+    let base = world().managed("ce", 2).queue("q", 1, &["ce"]).machine("ce", "m", 1000, Stage::Serving, 1);
+    check(
+        &base.job("q", "never", 1, 64_000, 20).job("q", "big", 1, 2000, 15).job("q", "small", 1, 100, 10),
+        "retire m: it makes way for a larger machine
+         never Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: 64 cpu requested, 2 cpu on its largest node; 64000Mi memory requested, 8000Mi memory on its largest node
+         big Runnable LIMIT:MAX_VCPUS: compute environment CE is at its limit: its machines have 1 of 2 vCPUs (maxvCpus), another one needs 2
+         small Runnable ORDER:BEHIND: compute environment CE keeps its vCPUs for work ahead that needs a larger machine",
     );
 }

@@ -4,5 +4,7 @@ mod admission;
 mod attempts;
 mod build;
 mod cases;
+mod deadlines;
 mod limits;
+mod liveness;
 mod properties;
