@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod client;
+pub mod clock;
 pub mod events;
 pub mod fault;
 pub mod index;

@@ -1,5 +1,6 @@
 //! The vocabulary of Bulkhead: plain data, no I/O, no clock, no randomness.
 
+pub mod clock;
 pub mod job;
 pub mod keys;
 pub mod names;

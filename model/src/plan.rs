@@ -23,6 +23,10 @@ pub struct Plan {
     pub retire: Vec<Retire>,
     /// Jobs whose status changed.
     pub status: Vec<StatusChange>,
+    /// Jobs whose release was refused, to be tried without effect: only if that goes through they are planned for again.
+    pub probe: Vec<StatusChange>,
+    /// Jobs whose status has changed and cannot be written now; it is shown elsewhere.
+    pub unwritten: Vec<StatusChange>,
     /// Why jobs of the API wait.
     pub explain: Vec<(JobId, Reason)>,
     /// What queues show.
@@ -119,4 +123,6 @@ pub struct QueueCounts {
     pub dispatched: u32,
     /// What is wrong with it.
     pub problem: Option<String>,
+    /// What the cluster does not let happen to its jobs.
+    pub refused: Option<String>,
 }

@@ -265,6 +265,32 @@ pub enum Place {
     },
 }
 
+/// Something that is written to a pod or a Job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Write {
+    /// A Job is let go.
+    Release,
+    /// A Job's state and reason.
+    Status,
+    /// A pod is put on a node.
+    Bind,
+    /// A pod is handed to kube-scheduler.
+    Hold,
+}
+
+/// A write that did not go through: the cluster refused it, or did not answer clearly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// UID of the pod or Job.
+    pub uid: String,
+    /// What was to be written.
+    pub write: Write,
+    /// Why not, in the words of whoever refused.
+    pub message: String,
+    /// It is not to be tried again yet.
+    pub rests: bool,
+}
+
 /// What one planning cycle sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -283,4 +309,6 @@ pub struct Snapshot {
     pub jobs: Vec<Job>,
     /// All units that have not ended.
     pub units: Vec<Unit>,
+    /// Writes that did not go through the last time.
+    pub refused: Vec<Refused>,
 }

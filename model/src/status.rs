@@ -96,6 +96,9 @@ pub enum Code {
     /// The cluster refuses its pods.
     #[strum(serialize = "ADMISSION:PODS_REFUSED")]
     PodsRefused,
+    /// The cluster refuses what Bulkhead would do to it.
+    #[strum(serialize = "ADMISSION:WRITE_REFUSED")]
+    WriteRefused,
     /// The API server does not call Bulkhead's hooks.
     #[strum(serialize = "ADMISSION:HOOKS_MISSING")]
     HooksMissing,

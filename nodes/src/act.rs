@@ -10,7 +10,6 @@ use api::convert::pod::Origin;
 use api::crd::Phase;
 use api::provider::{LaunchRequest, Taint};
 use cluster::fault::{self, Point};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
@@ -65,7 +64,7 @@ pub(crate) async fn act(shared: &Shared, machine: &BatchNode, step: Step) -> Res
                 && machine.metadata.deletion_timestamp.is_none()
             {
                 let message = format!("a machine ({}) was given up: {why}", machine.spec.offer);
-                set_back(shared, machine, None, message, false);
+                set_back(shared, &machine.spec.compute_environment, None, message, false);
             }
             enter(shared, machine, Phase::Terminating, Some(why), None).await?;
             Ok(Done::Done)
@@ -104,7 +103,7 @@ async fn launch(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> 
             let text = cluster::telemetry::chain(&error);
             tracing::warn!(machine = machine.name_any(), offer = spec.offer, error = text, "the launch failed");
             let offer = (error.is_capacity() || error.is_final()).then(|| machine.spec.offer.clone());
-            set_back(shared, machine, offer, text.clone(), error.is_capacity());
+            set_back(shared, &machine.spec.compute_environment, offer, text.clone(), error.is_capacity());
             enter(shared, machine, Phase::Terminating, Some(&text), None).await?;
         }
     }
@@ -112,12 +111,11 @@ async fn launch(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> 
 }
 
 /// Remembers not to launch the same again for a while; `offer` is `None`: not to launch anything in its environment.
-fn set_back(shared: &Shared, machine: &BatchNode, offer: Option<String>, message: String, capacity: bool) {
-    let environment = &machine.spec.compute_environment;
+pub(crate) fn set_back(shared: &Shared, environment: &str, offer: Option<String>, message: String, capacity: bool) {
     let failures = shared.index.setback_count(environment, offer.as_deref()) + 1;
-    let now = Timestamp::now();
-    let until = now.checked_add(back_off(failures)).unwrap_or(now);
-    shared.index.add_setback(environment, Setback { offer, until, message, capacity });
+    let now = cluster::clock::now();
+    let until = now.wall.checked_add(back_off(failures)).unwrap_or(now.wall);
+    shared.index.add_setback(environment, Setback { offer, until, message, capacity }, now);
 }
 
 async fn mark(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {

@@ -8,7 +8,6 @@ use api::crd::{BatchNodeSpec, Phase};
 use api::{BatchNode, ComputeEnvironment};
 use cluster::fault::{self, Point};
 use futures::future::join_all;
-use jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
 use model::plan::{Launch, Retire};
@@ -17,6 +16,7 @@ use model::resources::Resources;
 use model::snapshot::{Environment, Offer};
 use model::{keys, names};
 
+use crate::act::set_back;
 use crate::manager::Manager;
 use crate::phases::enter;
 use crate::shared::{ActError, Shared};
@@ -27,7 +27,7 @@ impl Manager {
         if launches.is_empty() && retires.is_empty() {
             return true;
         }
-        let environments = self.0.index.snapshot(Timestamp::now()).environments;
+        let environments = self.0.index.snapshot(cluster::clock::now()).environments;
         let storing = join_all(launches.iter().map(|launch| store(&self.0, &environments, launch)));
         let retiring = join_all(retires.iter().map(|retire| self.retire(retire)));
         let (mut results, ends) = tokio::join!(storing, retiring);
@@ -69,8 +69,17 @@ async fn store(shared: &Shared, environments: &[Environment], launch: &Launch) -
         spec,
         status: None,
     };
-    // A name that is taken is an error like any other: the plan is made again, with another name.
-    let machine = api.create(&PostParams::default(), &machine).await?;
+    let machine = match api.create(&PostParams::default(), &machine).await {
+        Ok(machine) => machine,
+        // A name that is taken: the plan is made again at once, with another one.
+        Err(kube::Error::Api(answer)) if answer.code == 409 => return Err(kube::Error::Api(answer).into()),
+        // The plan looks elsewhere for a while, and the environment says why.
+        Err(error) => {
+            let message = format!("its BatchNode cannot be stored: {}", cluster::telemetry::chain(&error));
+            set_back(shared, &environment.name, None, message, false);
+            return Err(error.into());
+        }
+    };
     tracing::info!(machine = machine.name_any(), offer = launch.offer, environment = launch.environment, "launching");
     fault::reach(Point::BatchNodeStored);
     shared.index.apply_batch_node(machine);

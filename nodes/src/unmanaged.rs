@@ -33,7 +33,7 @@ pub(crate) async fn run(shared: &Shared) {
         version.borrow_and_update();
         let uuids: Vec<String> = shared
             .index
-            .snapshot(jiff::Timestamp::now())
+            .snapshot(cluster::clock::now())
             .environments
             .into_iter()
             .filter(|environment| environment.scaling.is_none())

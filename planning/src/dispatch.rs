@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use model::placement::Shape;
-use model::plan::{Dispatch, Hold, Launch, Plan};
+use model::plan::{Dispatch, Hold, Launch, Plan, StatusChange};
 use model::snapshot::{Job, Place, Queue, Snapshot, Unit};
-use model::status::{Code, Reason};
+use model::status::{Code, JobState, Reason, Status};
 
 use crate::explain::{self, Note};
 use crate::offers;
@@ -378,10 +378,7 @@ impl<'a> Cycle<'a> {
     }
 
     fn release(&mut self, job: &'a Job) {
-        let status =
-            model::status::Status { state: model::status::JobState::Starting, reason: Some(explain::creating_pods()) };
-        let (key, uid) = (job.key.clone(), job.uid.clone());
-        self.plan.release.push(model::plan::StatusChange { job: key, uid, status });
+        self.plan.release.push(released(job));
     }
 
     /// Keeps room for the head of a queue that waits, so that what passes it does not delay it.
@@ -420,6 +417,12 @@ impl<'a> Cycle<'a> {
             self.reasons.entry(uid).or_insert_with(|| if clock_runs { explain::clock_runs(reason) } else { reason });
         }
     }
+}
+
+/// What a Job is when it is let go.
+pub(crate) fn released(job: &Job) -> StatusChange {
+    let status = Status { state: JobState::Starting, reason: Some(explain::creating_pods()) };
+    StatusChange { job: job.key.clone(), uid: job.uid.clone(), status }
 }
 
 fn unmanaged_note(rooms: &Rooms<'_>, shape: &Shape) -> Note {

@@ -5,7 +5,7 @@
 use model::placement::Shape;
 use model::quantity::format_milli;
 use model::resources::{Resources, describe};
-use model::snapshot::{Offer, Setback};
+use model::snapshot::{Offer, Setback, Write};
 use model::status::{Code, Reason};
 
 /// Why one environment does not take a unit now.
@@ -201,6 +201,23 @@ pub(crate) fn pods_refused(refusal: &str) -> Reason {
         ""
     };
     Reason { code: Code::PodsRefused, message: format!("the cluster refuses its pods: {refusal}{help}") }
+}
+
+/// The reason of a Job or unit to which the cluster does not let happen what was planned.
+pub(crate) fn write_refused(write: Write, message: &str) -> Reason {
+    let what = match write {
+        Write::Release => "the Job cannot be released",
+        Write::Status => "state and reason cannot be written on the Job",
+        Write::Bind => "the pod cannot be put on a node",
+        Write::Hold => "the pod cannot be handed to kube-scheduler",
+    };
+    let message = format!("{what}: {message}; it is tried again and again, and others pass it meanwhile");
+    Reason { code: Code::WriteRefused, message }
+}
+
+/// What a queue says of the jobs to which that happens.
+pub(crate) fn refused_in_queue(count: usize, first: &str, message: &str) -> String {
+    format!("the cluster does not take what Bulkhead writes to {count} of its jobs; {first}: {message}")
 }
 
 /// The reason of a Job that runs nothing.

@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod api_pod;
 
+mod aside;
 mod dispatch;
 mod explain;
 pub mod ledger;

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use model::plan::{Plan, QueueCounts, StatusChange};
-use model::snapshot::{Job, Place, Snapshot, Unit};
+use model::snapshot::{Job, Place, Snapshot, Unit, Write};
 use model::status::{JobState, Reason, Status};
 
+use crate::aside::{self, Aside, Stood};
 use crate::dispatch::Cycle;
 use crate::order::{self, Demand, Line, PODS_EXPECTED, Wanted};
 use crate::{explain, offers, scale};
@@ -18,6 +19,11 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
     let mut lines = order::lines(snapshot, now);
     let queues = order::queues(snapshot);
     let mut cycle = Cycle::new(snapshot, now);
+    let aside = Aside::new(snapshot);
+    let stood: Vec<Stood<'_>> = lines.values_mut().flat_map(|line| aside.take_out(line)).collect();
+    for (demand, refused) in &stood {
+        cycle.explain(demand, aside::reason(refused));
+    }
     let mut turned_away: HashMap<&str, Vec<Demand<'_>>> = HashMap::new();
     for queue in &queues {
         if let Some(line) = lines.get_mut(queue.name.as_str()) {
@@ -30,22 +36,39 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
     for queue in &queues {
         let line = lines.get(queue.name.as_str());
         let away = turned_away.get(queue.name.as_str()).map_or(&[][..], Vec::as_slice);
-        let waiting = line.map_or(0, |line| cycle.serve(queue, line)).saturating_add(size(away));
+        let waits_aside: Vec<Demand<'_>> =
+            stood.iter().map(|(demand, _)| *demand).filter(|demand| in_queue(demand, &queue.name)).collect();
+        let waiting = line.map_or(0, |line| cycle.serve(queue, line));
+        let waiting = waiting.saturating_add(size(away)).saturating_add(size(&waits_aside));
         for demand in away {
             cycle.explain(demand, explain::queue_disabled(&queue.name));
         }
         let dispatched = line.map_or(0, |line| line.dispatched);
         let problem = problem(snapshot, &queue.environments);
-        cycle.plan.queues.push(QueueCounts { queue: queue.name.clone(), waiting, dispatched, problem });
+        cycle.plan.queues.push(QueueCounts { queue: queue.name.clone(), waiting, dispatched, problem, refused: None });
     }
     explain_the_lost(&mut cycle, &lines);
     scale::keep_minimum(&mut cycle);
     scale::retire_idle(&mut cycle);
     wake_for_retries(&mut cycle);
-    let status = changes(&cycle);
+    let changes = changes(&cycle);
+    let notes = aside::notes(snapshot, &stood, &aside, &changes);
     let mut plan = cycle.plan;
-    plan.status = status;
+    for counts in &mut plan.queues {
+        counts.refused = notes.get(counts.queue.as_str()).cloned();
+    }
+    plan.probe = aside::probes(&stood);
+    let rests = |change: &StatusChange| aside.of(&change.uid, Write::Status).is_some_and(|refused| refused.rests);
+    (plan.unwritten, plan.status) = changes.into_iter().partition(rests);
     plan
+}
+
+fn in_queue(demand: &Demand<'_>, name: &str) -> bool {
+    match (demand.job, demand.wanted) {
+        (Some(job), _) => job.queue == name,
+        (None, Wanted::Unit(unit)) => unit.queue == name,
+        (None, Wanted::Future(_)) => false,
+    }
 }
 
 fn size(demands: &[Demand<'_>]) -> u32 {

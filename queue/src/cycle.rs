@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use cluster::admin::Heartbeat;
+use cluster::clock;
 use cluster::events::Events;
 use cluster::index::Index;
 use cluster::shutdown::Shutdown;
@@ -46,6 +47,7 @@ pub struct Config {
 pub type NodeOrders = Box<dyn Fn(Vec<Launch>, Vec<Retire>) -> BoxFuture<'static, bool> + Send + Sync>;
 
 /// What carrying out needs.
+#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) index: Index,
@@ -84,9 +86,11 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) {
         let started = Instant::now();
         version.borrow_and_update();
         heartbeat.beat();
+        let begun = clock::now();
         let Done { wake_at, failed, thought } = cycle(&context, &mut door, &nodes, &metrics, &mut shown).await;
         heartbeat.beat();
-        let pause = pause(wake_at, failed, Timestamp::now());
+        // As the wall's clock went when the plan was made: it may be set at any time.
+        let pause = pause(wake_at, failed, begun.at(clock::moment()));
         // However early something is due: what it asks for may be impossible just now.
         let next = async {
             // The index outlives the loop, so the channel cannot close.
@@ -124,40 +128,56 @@ async fn cycle(
     shown: &mut status::Shown,
 ) -> Done {
     // 1. what is seen
-    let read = door.read(context, Timestamp::now()).await;
+    let read = door.read(context, clock::now()).await;
     // Pods and what they leave free are of one moment, or a pod that appears in between takes no room anywhere.
-    let (looked, now) = (Instant::now(), Timestamp::now());
+    let (looked, now) = (Instant::now(), clock::now());
     let (mut snapshot, attempts) = context.index.look(now);
     door.observe(context, attempts, &mut snapshot, now);
     // 2. decide
     let began = Instant::now();
-    let plan = planning::plan(&snapshot, now);
+    let plan = planning::plan(&snapshot, now.wall);
     metrics.planned(began.elapsed(), &plan);
     let thought = looked.elapsed();
     log(&plan);
     // 3. do: what starts work first, then what explains it
-    let Plan { release, dispatch, hold, launch, retire, status: changes, explain, mut queues, wake_at } = plan;
+    let Plan {
+        release,
+        dispatch,
+        hold,
+        launch,
+        retire,
+        status: changes,
+        probe,
+        unwritten,
+        explain,
+        mut queues,
+        wake_at,
+    } = plan;
     door.count(&snapshot, &mut queues);
     let (attempts, dispatch): (Vec<_>, Vec<_>) = dispatch.into_iter().partition(|one| one.record.is_some());
     report::launches(context, &launch);
     let (choices, given): (Vec<_>, Vec<_>) = hold.into_iter().partition(|one| one.record.is_some());
     let decided = Decided { snapshot: &snapshot, dispatch: &attempts, hold: &choices, explain: &explain };
-    let (nodes_ok, bound, held, released, recorded) = tokio::join!(
+    // What the cluster refuses of these is planned again when its time has come.
+    let (nodes_ok, bound, (), (), (), recorded) = tokio::join!(
         nodes(launch, retire),
         pods::bind_all(context, &dispatch),
         pods::hold_all(context, &given),
         jobs::release_all(context, &release),
+        jobs::probe_all(context, &probe),
         door.after(context, decided, now),
     );
     report::dispatches(context, &bound);
-    let written = jobs::write_all(context, &changes).await;
-    let finished = jobs::finish_all(context).await;
+    jobs::show_all(context, &unwritten);
+    jobs::write_all(context, &changes).await;
+    jobs::finish_all(context).await;
     let next_status = shown.update(context, &snapshot, &queues, now).await;
-    let failed =
-        !read || !recorded || !nodes_ok || bound.len() < dispatch.len() || !held || !released || !written || !finished;
-    let next_doubt = context.index.next_doubt(now);
+    let failed = !read || !recorded || !nodes_ok;
+    let next_doubt = context.index.next_doubt(now).map(|moment| now.at(moment));
+    let next_try = context.index.next_try(clock::moment()).map(|moment| now.at(moment));
     let next_record = door.wake_at(now);
-    let wake_at = wake_at.into_iter().chain(next_status).chain(next_doubt).chain(next_record).min();
+    let others = [next_status, next_doubt, next_try, next_record].into_iter().flatten();
+    let wake_at = wake_at.into_iter().chain(others).min();
     Done { wake_at, failed, thought }
 }
 

@@ -1,93 +1,153 @@
 //! What is done to Jobs: let them go, and write state and reason on them.
 //!
 //! Invariant: a release and the status that belongs to it are one write; a Job that was replaced by another of the same name is
-//! not touched, because every patch names the UID.
+//! not touched, because every patch names the UID. What is refused is remembered, so that the plan passes it.
 
+use cluster::clock;
+use cluster::index::Answer;
 use futures::FutureExt as _;
-use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use model::keys;
 use model::plan::StatusChange;
+use model::snapshot::Write;
 use model::status::Status;
 use serde_json::{Value, json};
 
 use crate::cycle::Context;
 use crate::pods::together;
 use crate::report;
+use crate::write::{self, Clogged, Outcome, patient};
 
-/// Releases all; false if one failed.
-pub(crate) async fn release_all(context: &Context, changes: &[StatusChange]) -> bool {
-    let done = together(changes.iter().map(|change| release(context, change).boxed()).collect()).await;
-    done.into_iter().all(|done| done)
+/// Releases all.
+pub(crate) async fn release_all(context: &Context, changes: &[StatusChange]) {
+    let clogged = Clogged::default();
+    together(changes.iter().map(|change| one(context, change, What::Release, &clogged).boxed()).collect()).await;
 }
 
-async fn release(context: &Context, change: &StatusChange) -> bool {
-    context.index.assume_released(&change.uid, Timestamp::now());
-    let patch = json!({
-        "metadata": {"uid": change.uid, "annotations": {keys::RELEASED: "true", keys::STATUS: text(&change.status)}},
-        "spec": {"suspend": false},
-    });
-    let done = patch_job(context, change, patch).await;
-    if done == Done::Written {
-        context.index.assume_status(&change.uid, &change.status, Timestamp::now());
-        report::released(context, change);
-    }
-    done != Done::Failed
+/// Tries, without effect, whether Jobs can be released whose release was refused.
+pub(crate) async fn probe_all(context: &Context, changes: &[StatusChange]) {
+    let clogged = Clogged::default();
+    together(changes.iter().map(|change| one(context, change, What::Probe, &clogged).boxed()).collect()).await;
 }
 
-/// Writes all statuses; false if one failed.
-pub(crate) async fn write_all(context: &Context, changes: &[StatusChange]) -> bool {
-    let done = together(changes.iter().map(|change| write(context, change).boxed()).collect()).await;
-    done.into_iter().all(|done| done)
+/// Writes all statuses.
+pub(crate) async fn write_all(context: &Context, changes: &[StatusChange]) {
+    let clogged = Clogged::default();
+    together(changes.iter().map(|change| one(context, change, What::Status, &clogged).boxed()).collect()).await;
 }
 
-async fn write(context: &Context, change: &StatusChange) -> bool {
-    let patch = json!({"metadata": {"uid": change.uid, "annotations": {keys::STATUS: text(&change.status)}}});
-    let done = patch_job(context, change, patch).await;
-    if done == Done::Written {
-        context.index.assume_status(&change.uid, &change.status, Timestamp::now());
-        report::waits(context, change);
-    }
-    done != Done::Failed
-}
-
-/// Writes the last status of Jobs that have ended; false if one failed.
-pub(crate) async fn finish_all(context: &Context) -> bool {
-    let finished = context.index.finished_jobs().into_iter().map(|job| StatusChange {
+/// Writes the last status of Jobs that have ended.
+pub(crate) async fn finish_all(context: &Context) {
+    let finished = context.index.finished_jobs(clock::moment()).into_iter().map(|job| StatusChange {
         job: job.key,
         uid: job.uid,
         status: Status { state: job.state, reason: None },
     });
-    write_all(context, &finished.collect::<Vec<_>>()).await
+    write_all(context, &finished.collect::<Vec<_>>()).await;
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Done {
-    Written,
-    /// The Job is not there any more; nothing is left to do.
-    Gone,
-    Failed,
-}
-
-async fn patch_job(context: &Context, change: &StatusChange, patch: Value) -> Done {
-    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &change.job.namespace);
-    match jobs.patch(&change.job.name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => Done::Written,
-        // 409: another Job has taken the name.
-        Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => {
-            context.index.forget(&change.uid);
-            Done::Gone
-        }
-        Err(error) => {
-            context.index.forget(&change.uid);
-            tracing::warn!(job = %change.job, error = cluster::telemetry::chain(&error), "cannot patch");
-            Done::Failed
+/// Shows what cannot be written on Jobs: in Events, and to whoever asks the index.
+pub(crate) fn show_all(context: &Context, changes: &[StatusChange]) {
+    for change in changes {
+        if context.index.show_instead(&change.uid, &change.status) {
+            report::waits(context, change);
         }
     }
 }
 
-fn text(status: &Status) -> String {
-    serde_json::to_string(status).expect("a status is plain data")
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Release,
+    /// As a release, but the API server is to change nothing.
+    Probe,
+    Status,
+}
+
+impl What {
+    fn write(self) -> Write {
+        match self {
+            Self::Release | Self::Probe => Write::Release,
+            Self::Status => Write::Status,
+        }
+    }
+}
+
+async fn one(context: &Context, change: &StatusChange, what: What, clogged: &Clogged) {
+    if what == What::Release {
+        context.index.assume_released(&change.uid, clock::now());
+    }
+    let namespace = &change.job.namespace;
+    let sent = match clogged.why(namespace) {
+        Some(answer) => Err(answer),
+        None => patient(send(context.clone(), change.clone(), what)).await.ok_or_else(write::slow),
+    };
+    match sent {
+        Ok(None) => {}
+        Ok(Some(answer)) => clogged.learn(namespace, &answer),
+        Err(answer) => {
+            clogged.learn(namespace, &answer);
+            give_up(context, change, what, &answer);
+        }
+    }
+}
+
+/// Sends a write and takes in the answer, however late. `None`: it went through, or the Job is gone.
+async fn send(context: Context, change: StatusChange, what: What) -> Option<Answer> {
+    match patch(&context, &change, what).await {
+        Outcome::Written => {
+            done(&context, &change, what);
+            None
+        }
+        Outcome::Gone => {
+            context.index.forget(&change.uid);
+            None
+        }
+        Outcome::Not(answer) => {
+            give_up(&context, &change, what, &answer);
+            Some(answer)
+        }
+    }
+}
+
+fn done(context: &Context, change: &StatusChange, what: What) {
+    match what {
+        What::Probe => return context.index.tried(&change.uid, Write::Release),
+        What::Release => {
+            context.index.accepted(&change.uid, Write::Release);
+            report::released(context, change);
+        }
+        What::Status => report::waits(context, change),
+    }
+    context.index.accepted(&change.uid, Write::Status);
+    context.index.assume_status(&change.uid, &change.status, clock::now());
+}
+
+fn give_up(context: &Context, change: &StatusChange, what: What, answer: &Answer) {
+    context.index.forget(&change.uid);
+    write::note(context, &change.uid, Some(&change.uid), what.write(), answer);
+    if what == What::Status {
+        show_all(context, std::slice::from_ref(change));
+    }
+}
+
+async fn patch(context: &Context, change: &StatusChange, what: What) -> Outcome {
+    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &change.job.namespace);
+    let params = PatchParams { dry_run: what == What::Probe, ..PatchParams::default() };
+    match jobs.patch(&change.job.name, &params, &Patch::Merge(body(change, what))).await {
+        // Another Job has taken the name.
+        Err(kube::Error::Api(answer)) if answer.code == 409 => Outcome::Gone,
+        answer => write::outcome(answer),
+    }
+}
+
+fn body(change: &StatusChange, what: What) -> Value {
+    let status = serde_json::to_string(&change.status).expect("a status is plain data");
+    let mut patch = json!({"metadata": {"uid": change.uid, "annotations": {keys::STATUS: status}}});
+    if what != What::Status {
+        patch["metadata"]["annotations"][keys::RELEASED] = json!("true");
+        patch["spec"] = json!({"suspend": false});
+    }
+    patch
 }

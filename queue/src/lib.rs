@@ -10,6 +10,7 @@ mod metrics;
 mod pods;
 mod report;
 mod status;
+mod write;
 
 pub use cycle::{Config, NodeOrders, Parts, run};
 pub use door::Limits;

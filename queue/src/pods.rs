@@ -3,17 +3,20 @@
 //! Invariant: node UID, environment and attempt are on the pod when a kubelet first sees it, because one write puts them there
 //! together with the node's name (`pods/binding` merges annotations, and from Kubernetes 1.35 labels, KEP-4742).
 
+use cluster::clock;
+use cluster::index::Answer;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use model::keys;
 use model::plan::{Dispatch, Hold};
+use model::snapshot::Write;
 use serde_json::{Value, json};
 
 use crate::cycle::Context;
+use crate::write::{self, Clogged, Outcome, patient};
 
 /// Requests under way at the same time.
 const IN_FLIGHT: usize = 32;
@@ -25,29 +28,57 @@ pub(crate) async fn together<T>(all: Vec<BoxFuture<'_, T>>) -> Vec<T> {
 
 /// Binds all; returns those that are bound.
 pub(crate) async fn bind_all<'a>(context: &Context, dispatches: &'a [Dispatch]) -> Vec<&'a Dispatch> {
-    let bind = |dispatch: &'a Dispatch| async move { bind(context, dispatch).await.then_some(dispatch) }.boxed();
+    let clogged = &Clogged::default();
+    let bind =
+        |dispatch: &'a Dispatch| async move { bind(context, dispatch, clogged).await.then_some(dispatch) }.boxed();
     together(dispatches.iter().map(bind).collect()).await.into_iter().flatten().collect()
 }
 
-async fn bind(context: &Context, dispatch: &Dispatch) -> bool {
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &dispatch.unit.namespace);
-    // Before the request: the watch may show the pod bound before the answer is here.
-    context.index.assume_bound(&dispatch.uid, &dispatch.node, Timestamp::now());
-    let body = binding(dispatch);
-    let answer =
-        pods.create_subresource::<Value, Value>("binding", &dispatch.unit.name, &PostParams::default(), &body).await;
-    if let Err(error) = answer {
-        context.index.forget(&dispatch.uid);
-        tracing::warn!(pod = %dispatch.unit, node = dispatch.node, error = cluster::telemetry::chain(&error), "cannot bind");
+async fn bind(context: &Context, dispatch: &Dispatch, clogged: &Clogged) -> bool {
+    let namespace = &dispatch.unit.namespace;
+    if let Some(answer) = clogged.why(namespace) {
+        write::note(context, &dispatch.uid, dispatch.job.as_deref(), Write::Bind, &answer);
         return false;
     }
+    // Before the request: the watch may show the pod bound before the answer is here.
+    context.index.assume_bound(&dispatch.uid, &dispatch.node, clock::now());
+    let answer = patient(send_binding(context.clone(), dispatch.clone())).await.unwrap_or_else(|| {
+        // It may be bound at any moment: its room stays taken.
+        let slow = write::slow();
+        write::note(context, &dispatch.uid, dispatch.job.as_deref(), Write::Bind, &slow);
+        Some(slow)
+    });
+    if let Some(answer) = &answer {
+        clogged.learn(namespace, answer);
+    }
+    answer.is_none()
+}
+
+/// Binds a pod and takes in the answer, however late. `None`: it is bound.
+async fn send_binding(context: Context, dispatch: Dispatch) -> Option<Answer> {
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &dispatch.unit.namespace);
+    let body = binding(&dispatch);
+    let answer =
+        pods.create_subresource::<Value, Value>("binding", &dispatch.unit.name, &PostParams::default(), &body).await;
+    match write::outcome(answer) {
+        Outcome::Written => context.index.accepted(&dispatch.uid, Write::Bind),
+        Outcome::Gone => {
+            context.index.forget(&dispatch.uid);
+            return Some(Answer::Refused("the pod is gone".to_owned()));
+        }
+        Outcome::Not(answer) => {
+            context.index.forget(&dispatch.uid);
+            write::note(&context, &dispatch.uid, dispatch.job.as_deref(), Write::Bind, &answer);
+            return Some(answer);
+        }
+    }
     if context.config.label_after_bind {
-        let labels = json!({"metadata": {"uid": dispatch.uid, "labels": labels(dispatch)}});
+        let labels = json!({"metadata": {"uid": dispatch.uid, "labels": labels(&dispatch)}});
         if let Err(error) = pods.patch(&dispatch.unit.name, &PatchParams::default(), &Patch::Merge(labels)).await {
             tracing::warn!(pod = %dispatch.unit, error = cluster::telemetry::chain(&error), "cannot label a bound pod");
         }
     }
-    true
+    None
 }
 
 fn labels(dispatch: &Dispatch) -> Value {
@@ -74,22 +105,43 @@ fn binding(dispatch: &Dispatch) -> Value {
     })
 }
 
-/// Hands all to kube-scheduler; false if one failed.
-pub(crate) async fn hold_all(context: &Context, holds: &[Hold]) -> bool {
-    let done = together(holds.iter().map(|one| hold(context, one).boxed()).collect()).await;
-    done.into_iter().all(|done| done)
+/// Hands all to kube-scheduler.
+pub(crate) async fn hold_all(context: &Context, holds: &[Hold]) {
+    let clogged = Clogged::default();
+    together(holds.iter().map(|one| hold(context, one, &clogged).boxed()).collect()).await;
 }
 
-async fn hold(context: &Context, hold: &Hold) -> bool {
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &hold.unit.namespace);
-    context.index.assume_held(&hold.uid, &hold.nodes, Timestamp::now());
-    let patch = Patch::Strategic(holding(hold));
-    if let Err(error) = pods.patch(&hold.unit.name, &PatchParams::default(), &patch).await {
-        context.index.forget(&hold.uid);
-        tracing::warn!(pod = %hold.unit, error = cluster::telemetry::chain(&error), "cannot hand to kube-scheduler");
-        return false;
+async fn hold(context: &Context, hold: &Hold, clogged: &Clogged) {
+    let namespace = &hold.unit.namespace;
+    let note = |answer: &Answer| write::note(context, &hold.uid, hold.job.as_deref(), Write::Hold, answer);
+    if let Some(answer) = clogged.why(namespace) {
+        return note(&answer);
     }
-    true
+    context.index.assume_held(&hold.uid, &hold.nodes, clock::now());
+    match patient(send_hold(context.clone(), hold.clone())).await {
+        Some(None) => {}
+        Some(Some(answer)) => clogged.learn(namespace, &answer),
+        None => {
+            clogged.learn(namespace, &write::slow());
+            note(&write::slow());
+        }
+    }
+}
+
+/// Hands a pod over and takes in the answer, however late. `None`: it went through, or the pod is gone.
+async fn send_hold(context: Context, hold: Hold) -> Option<Answer> {
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &hold.unit.namespace);
+    let patch = Patch::Strategic(holding(&hold));
+    match write::outcome(pods.patch(&hold.unit.name, &PatchParams::default(), &patch).await) {
+        Outcome::Written => context.index.accepted(&hold.uid, Write::Hold),
+        Outcome::Gone => context.index.forget(&hold.uid),
+        Outcome::Not(answer) => {
+            context.index.forget(&hold.uid);
+            write::note(&context, &hold.uid, hold.job.as_deref(), Write::Hold, &answer);
+            return Some(answer);
+        }
+    }
+    None
 }
 
 /// The patch that removes our gate and names the nodes with room; gates of others stay (strategic merge by name).

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use cluster::index::Answer;
 use model::plan::{Dispatch, Launch, StatusChange};
+use model::snapshot::Write;
 use model::status::{Code, JobState};
 
 use crate::cycle::Context;
@@ -70,6 +72,18 @@ pub(crate) fn waits(context: &Context, change: &StatusChange) {
     }
 }
 
+/// A write to a Job or to one of its pods did not go through.
+pub(crate) fn refused(context: &Context, job: Option<&str>, write: Write, answer: &Answer) {
+    let Some(about) = job.and_then(|job| context.index.job_reference(job)) else { return };
+    let what = match write {
+        Write::Release => "release the Job",
+        Write::Status => "write state and reason on the Job",
+        Write::Bind => "put a pod on its node",
+        Write::Hold => "hand a pod to kube-scheduler",
+    };
+    context.events.warning(&about, "Refused", format!("Cannot {what}: {}", answer.message()));
+}
+
 /// Whether waiting alone will not help.
 fn needs_somebody(code: Code) -> bool {
     matches!(
@@ -82,6 +96,7 @@ fn needs_somebody(code: Code) -> bool {
             | Code::ResourceRequirement
             | Code::ProviderError
             | Code::PodsRefused
+            | Code::WriteRefused
             | Code::HooksMissing
     )
 }

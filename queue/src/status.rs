@@ -3,25 +3,46 @@
 //! Invariant: written only when it differs from what is stored, and at most once a second per object, whatever happens.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use api::crd::{ComputeEnvironmentStatus, JobQueueStatus, NodeCounts, Validity};
 use api::{ComputeEnvironment, JobQueue};
-use jiff::{SignedDuration, Timestamp};
+use cluster::index::Answer;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource as _, ResourceExt as _};
+use model::clock::{Moment, Now};
 use model::plan::QueueCounts;
 use model::quantity::format_milli;
 use model::snapshot::{Environment, Snapshot, Stage};
 use serde_json::json;
 
 use crate::cycle::Context;
+use crate::write::{Outcome, outcome, patient, slow};
 
-const MIN_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// What is refused is tried again this much later, twice as long each time.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// When each object was last written.
+/// When each object was last written, or why not.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    written: BTreeMap<String, Timestamp>,
+    written: BTreeMap<String, Last>,
+}
+
+/// The last write of an object.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    at: Moment,
+    /// How often in a row it did not go through.
+    failures: u32,
+}
+
+impl Last {
+    fn due(&self) -> Moment {
+        self.at.plus(MIN_INTERVAL.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE))
+    }
 }
 
 impl Shown {
@@ -31,16 +52,17 @@ impl Shown {
         context: &Context,
         snapshot: &Snapshot,
         queues: &[QueueCounts],
-        now: Timestamp,
+        now: Now,
     ) -> Option<Timestamp> {
         let mut later = Vec::new();
         for stored in context.index.job_queues() {
             let name = stored.name_any();
             let Some(counts) = queues.iter().find(|counts| counts.queue == name) else { continue };
             let wanted = queue_status(counts);
-            if stored.status.as_ref() != Some(&wanted) && self.is_due(&format!("jq/{name}"), now, &mut later) {
+            if stored.status.as_ref() != Some(&wanted) && self.is_due(&format!("jq/{name}"), now.moment, &mut later) {
                 let api: Api<JobQueue> = Api::all(context.client.clone());
-                write(&api, &name, json!({ "status": wanted })).await;
+                let answer = write(api, &name, json!({ "status": wanted })).await;
+                self.judge(context, &format!("jq/{name}"), &stored.object_ref(&()), answer);
             }
         }
         for stored in context.index.compute_environments() {
@@ -48,7 +70,7 @@ impl Shown {
             let Some(environment) = snapshot.environments.iter().find(|one| one.name == name) else { continue };
             let losses = context.index.losses(&name);
             let wanted = environment_status(environment, snapshot, losses.as_ref());
-            if stored.status.as_ref() != Some(&wanted) && self.is_due(&format!("ce/{name}"), now, &mut later) {
+            if stored.status.as_ref() != Some(&wanted) && self.is_due(&format!("ce/{name}"), now.moment, &mut later) {
                 let said = stored.status.as_ref().and_then(|status| status.status_reason.as_ref());
                 if let Some(losses) = losses.filter(|losses| said != Some(losses)) {
                     context.events.warning(&stored.object_ref(&()), "MachinesLost", losses);
@@ -59,39 +81,59 @@ impl Shown {
                 if wanted.status_reason.is_none() {
                     status["statusReason"] = serde_json::Value::Null;
                 }
-                write(&api, &name, json!({ "status": status })).await;
+                let answer = write(api, &name, json!({ "status": status })).await;
+                self.judge(context, &format!("ce/{name}"), &stored.object_ref(&()), answer);
             }
         }
-        later.into_iter().min()
+        later.into_iter().min().map(|due| now.at(due))
     }
 
-    fn is_due(&mut self, object: &str, now: Timestamp, later: &mut Vec<Timestamp>) -> bool {
-        let due = self.written.get(object).and_then(|last| last.checked_add(MIN_INTERVAL).ok());
-        match due {
+    fn is_due(&mut self, object: &str, now: Moment, later: &mut Vec<Moment>) -> bool {
+        let last = self.written.get(object).copied();
+        match last.map(|last| last.due()) {
             Some(due) if due > now => {
                 later.push(due);
                 false
             }
             _ => {
-                self.written.insert(object.to_owned(), now);
+                let failures = last.map_or(0, |last| last.failures);
+                self.written.insert(object.to_owned(), Last { at: now, failures });
                 true
             }
         }
     }
+
+    /// Takes in what came of a write; what is refused is told about the object itself.
+    fn judge(&mut self, context: &Context, object: &str, about: &ObjectReference, answer: Option<Answer>) {
+        let Some(last) = self.written.get_mut(object) else { return };
+        let Some(answer) = answer else { return last.failures = 0 };
+        last.failures = last.failures.saturating_add(1);
+        tracing::warn!(object, ?answer, "cannot write status");
+        context.events.warning(about, "Refused", format!("Cannot write its status: {}", answer.message()));
+    }
 }
 
-async fn write<K>(api: &Api<K>, name: &str, patch: serde_json::Value)
+/// Writes a status. `None`: it is written, or its object is gone.
+async fn write<K>(api: Api<K>, name: &str, patch: serde_json::Value) -> Option<Answer>
 where
-    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
 {
-    if let Err(error) = api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        tracing::warn!(object = name, error = cluster::telemetry::chain(&error), "cannot write status");
+    let name = name.to_owned();
+    let send = async move { outcome(api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await) };
+    match patient(send).await {
+        Some(Outcome::Written | Outcome::Gone) => None,
+        Some(Outcome::Not(answer)) => Some(answer),
+        None => Some(slow()),
     }
 }
 
 fn queue_status(counts: &QueueCounts) -> JobQueueStatus {
     let status = if counts.problem.is_some() { Validity::Invalid } else { Validity::Valid };
-    let reason = counts.problem.clone().unwrap_or_else(|| "JobQueue Healthy".to_owned());
+    let reason = match (&counts.problem, &counts.refused) {
+        (Some(problem), _) => problem.clone(),
+        (None, Some(refused)) => format!("JobQueue Healthy, but {refused}"),
+        (None, None) => "JobQueue Healthy".to_owned(),
+    };
     JobQueueStatus {
         status: Some(status),
         status_reason: Some(reason),
@@ -118,11 +160,17 @@ fn environment_status(
     let milli: i64 = machines.iter().map(|machine| machine.milli_vcpus).sum();
     let offers = environment.scaling.as_ref().and_then(|scaling| scaling.offers.as_ref().err());
     let problem = environment.problem.as_ref().or(offers).cloned();
+    let setbacks = environment.scaling.iter().flat_map(|scaling| &scaling.setbacks);
+    let refused = setbacks.filter(|setback| setback.offer.is_none()).map(|setback| setback.message.as_str()).next();
+    let healthy = refused.map_or_else(
+        || "ComputeEnvironment Healthy".to_owned(),
+        |refused| format!("ComputeEnvironment Healthy, but nothing is launched for now: {refused}"),
+    );
     let unmanaged = environment.scaling.is_none();
     ComputeEnvironmentStatus {
         uuid: Some(environment.uuid.clone()),
         status: Some(if problem.is_some() { Validity::Invalid } else { Validity::Valid }),
-        status_reason: problem.or(losses.cloned()).or_else(|| Some("ComputeEnvironment Healthy".to_owned())),
+        status_reason: Some(problem.or(losses.cloned()).unwrap_or(healthy)),
         desiredv_cpus: (!unmanaged).then(|| u32::try_from((milli + 999) / 1000).unwrap_or(u32::MAX)),
         vcpus: environment
             .scaling
@@ -138,14 +186,35 @@ mod tests {
 
     #[test]
     fn an_object_is_written_at_most_once_a_second() {
-        let now: Timestamp = "2026-11-01T12:00:00Z".parse().unwrap();
+        let at = |millis| Moment::after(Duration::from_millis(millis));
         let mut shown = Shown::default();
         let mut later = Vec::new();
-        assert!(shown.is_due("ce/a", now, &mut later));
-        assert!(!shown.is_due("ce/a", now + SignedDuration::from_millis(999), &mut later));
-        assert_eq!(later, [now + MIN_INTERVAL]);
-        assert!(shown.is_due("ce/a", now + MIN_INTERVAL, &mut later));
-        assert!(shown.is_due("ce/b", now, &mut later));
+        assert!(shown.is_due("ce/a", at(0), &mut later));
+        assert!(!shown.is_due("ce/a", at(999), &mut later));
+        assert_eq!(later, [at(1000)]);
+        assert!(shown.is_due("ce/a", at(1000), &mut later));
+        assert!(shown.is_due("ce/b", at(0), &mut later));
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_written_is_tried_less_and_less_often() {
+        let at = |seconds| Moment::after(Duration::from_secs(seconds));
+        for (failures, due) in [(0, 1), (1, 2), (3, 8), (6, 60), (99, 60)] {
+            assert_eq!(Last { at: at(0), failures }.due(), at(due), "{failures}");
+        }
+    }
+
+    #[test]
+    fn a_queue_says_what_the_cluster_does_not_let_happen() {
+        let counts = |problem: Option<&str>| QueueCounts {
+            queue: "q".into(),
+            waiting: 1,
+            dispatched: 2,
+            problem: problem.map(str::to_owned),
+            refused: Some("no".into()),
+        };
+        let said = |problem| queue_status(&counts(problem)).status_reason.unwrap_or_default();
+        assert_eq!((said(None).as_str(), said(Some("x")).as_str()), ("JobQueue Healthy, but no", "x"));
     }
 
     #[test]
@@ -172,8 +241,13 @@ mod tests {
 
     #[test]
     fn a_queue_without_an_environment_says_so() {
-        let counts =
-            QueueCounts { queue: "q".into(), waiting: 1, dispatched: 2, problem: Some("ce x is missing".into()) };
+        let counts = QueueCounts {
+            queue: "q".into(),
+            waiting: 1,
+            dispatched: 2,
+            problem: Some("ce x is missing".into()),
+            refused: None,
+        };
         let status = queue_status(&counts);
         assert_eq!(status.status, Some(Validity::Invalid));
         assert_eq!(status.status_reason.as_deref(), Some("ce x is missing"));

@@ -4,16 +4,17 @@
 //! last. Does not know whether a write succeeded: whoever wrote says so.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use model::clock::Moment;
 use model::status::Status;
 
 /// Above the time that a watch takes to show a write, even when it has to start again; below the time at which a unit that hangs
 /// would be noticed by people.
-const LIFETIME: SignedDuration = SignedDuration::from_secs(30);
+const LIFETIME: Duration = Duration::from_secs(30);
 /// kube-scheduler does not say which hold it refused, so a refusal that was there before counts again only after this time:
 /// above the back-off in its configuration (`podMaxBackoffSeconds`), after which it has tried the new hold.
-const DOUBT: SignedDuration = SignedDuration::from_secs(3);
+const DOUBT: Duration = Duration::from_secs(3);
 
 /// What is assumed about pods and Jobs, by UID.
 #[derive(Debug, Default)]
@@ -25,21 +26,21 @@ pub(super) struct Assumed {
 
 #[derive(Debug)]
 struct Entry<T> {
-    since: Timestamp,
+    since: Moment,
     what: T,
 }
 
 impl<T> Entry<T> {
-    fn new(what: T, now: Timestamp) -> Self {
+    fn new(what: T, now: Moment) -> Self {
         Self { since: now, what }
     }
 
-    fn lives(&self, now: Timestamp) -> bool {
+    fn lives(&self, now: Moment) -> bool {
         self.after(LIFETIME) > now
     }
 
-    fn after(&self, time: SignedDuration) -> Timestamp {
-        self.since.saturating_add(time).unwrap_or(Timestamp::MAX)
+    fn after(&self, time: Duration) -> Moment {
+        self.since.plus(time)
     }
 }
 
@@ -59,25 +60,25 @@ pub(super) enum Placed {
 
 impl Entry<Placed> {
     /// Until when a refusal may be of the hold before.
-    fn doubt(&self) -> Option<Timestamp> {
+    fn doubt(&self) -> Option<Moment> {
         matches!(self.what, Placed::Held { again: true, .. }).then(|| self.after(DOUBT))
     }
 }
 
 impl Assumed {
-    pub(super) fn bound(&mut self, pod: &str, node: &str, now: Timestamp) {
+    pub(super) fn bound(&mut self, pod: &str, node: &str, now: Moment) {
         self.pods.insert(pod.to_owned(), Entry::new(Placed::Bound(node.to_owned()), now));
     }
 
-    pub(super) fn held(&mut self, pod: &str, nodes: &[String], again: bool, now: Timestamp) {
+    pub(super) fn held(&mut self, pod: &str, nodes: &[String], again: bool, now: Moment) {
         self.pods.insert(pod.to_owned(), Entry::new(Placed::Held { nodes: nodes.to_vec(), again }, now));
     }
 
-    pub(super) fn released(&mut self, job: &str, now: Timestamp) {
+    pub(super) fn released(&mut self, job: &str, now: Moment) {
         self.released.insert(job.to_owned(), Entry::new((), now));
     }
 
-    pub(super) fn status(&mut self, job: &str, status: &Status, now: Timestamp) {
+    pub(super) fn status(&mut self, job: &str, status: &Status, now: Moment) {
         self.status.insert(job.to_owned(), Entry::new(status.clone(), now));
     }
 
@@ -88,7 +89,7 @@ impl Assumed {
     }
 
     /// Drops what is too old and what `shown` says is no longer news.
-    pub(super) fn settle(&mut self, now: Timestamp, shown: &impl Shown) {
+    pub(super) fn settle(&mut self, now: Moment, shown: &impl Shown) {
         self.pods.retain(|uid, entry| {
             let is_news = match shown.pod(uid, &entry.what) {
                 Seen::NotYet => true,
@@ -102,7 +103,7 @@ impl Assumed {
     }
 
     /// When the next refusal counts again that is not believed yet.
-    pub(super) fn next_doubt(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn next_doubt(&self, now: Moment) -> Option<Moment> {
         self.pods.values().filter_map(Entry::doubt).filter(|end| *end > now).min()
     }
 

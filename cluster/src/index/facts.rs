@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use api::convert::job::JobRecord;
 use api::convert::pod::Origin;
 use k8s_openapi::api::core::v1::ObjectReference;
-use model::snapshot::ObjectKey;
+use model::clock::Moment;
+use model::snapshot::{ObjectKey, Write};
 use model::status::JobState;
 
 use super::state::State;
@@ -49,12 +50,13 @@ impl State {
         })
     }
 
-    pub(super) fn finished_jobs(&self) -> Vec<FinishedJob> {
+    pub(super) fn finished_jobs(&self, now: Moment) -> Vec<FinishedJob> {
         let finished = |record: &JobRecord| {
             let state = record.ended?;
             let written = self.assumed.status_of(&record.job.uid).or(record.job.status.as_ref());
             let done = written.is_some_and(|status| status.state == state && status.reason.is_none());
-            (!done && !record.terminating).then(|| FinishedJob {
+            let rests = || self.refused.rests(&record.job.uid, Write::Status, now);
+            (!done && !record.terminating && !rests()).then(|| FinishedJob {
                 key: record.job.key.clone(),
                 uid: record.job.uid.clone(),
                 state,

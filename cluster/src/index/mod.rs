@@ -4,6 +4,7 @@
 //! twice before the watches have caught up; nothing here reads a clock, and no lock is held across a wait. Keeps converted
 //! values, not Kubernetes objects, except our own custom resources, which are few. Does not know where events come from.
 
+mod ages;
 mod assumed;
 mod change;
 mod facts;
@@ -12,26 +13,28 @@ mod idle;
 mod learned;
 mod notes;
 mod refusals;
+mod refused;
 mod snapshot;
 mod state;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::convert::job::JobRecord;
 use api::convert::node::NodeRecord;
 use api::{BatchNode, ComputeEnvironment, JobQueue};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use model::clock::{Moment, Now};
 use model::job::PodFacts;
 use model::names::ArnBase;
-use model::snapshot::{Offer, Setback, Snapshot};
+use model::snapshot::{Offer, Setback, Snapshot, Write};
 use model::status::Status;
 use tokio::sync::watch;
 
 pub use change::Change;
 pub use facts::{FinishedJob, PodOnNode};
+pub use refused::Answer;
 use state::State;
 
 /// The index. Clones share it.
@@ -69,12 +72,12 @@ impl Index {
 
     /// Everything one planning cycle needs, our own writes included that the watches have not shown yet. A node without units is
     /// idle from the first `now` at which it is seen so.
-    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+    pub fn snapshot(&self, now: Now) -> Snapshot {
         self.state().snapshot(now)
     }
 
     /// The [`snapshot`](Self::snapshot), and of the same moment the pods made for the API, also those that have ended, until they are gone.
-    pub fn look(&self, now: Timestamp) -> (Snapshot, Vec<Arc<PodFacts>>) {
+    pub fn look(&self, now: Now) -> (Snapshot, Vec<Arc<PodFacts>>) {
         let mut state = self.state();
         (state.snapshot(now), state.attempts_now())
     }
@@ -98,35 +101,67 @@ impl Index {
     }
 
     /// We bound a pod to a node. Counts until the watch shows a node for it, the pod is gone, or 30 s have passed.
-    pub fn assume_bound(&self, pod_uid: &str, node: &str, now: Timestamp) {
-        self.state().assumed.bound(pod_uid, node, now);
+    pub fn assume_bound(&self, pod_uid: &str, node: &str, now: Now) {
+        self.state().assumed.bound(pod_uid, node, now.moment);
     }
 
     /// We handed a pod to kube-scheduler with room held on these nodes. Counts as [`assume_bound`](Self::assume_bound) does; a
     /// refusal of an earlier hold is not taken for one of this.
-    pub fn assume_held(&self, pod_uid: &str, nodes: &[String], now: Timestamp) {
+    pub fn assume_held(&self, pod_uid: &str, nodes: &[String], now: Now) {
         self.state().assume_held(pod_uid, nodes, now);
     }
 
     /// When a snapshot will show a refusal by kube-scheduler that it does not show yet, although nothing changes.
-    pub fn next_doubt(&self, now: Timestamp) -> Option<Timestamp> {
-        self.state().assumed.next_doubt(now)
+    pub fn next_doubt(&self, now: Now) -> Option<Moment> {
+        self.state().assumed.next_doubt(now.moment)
     }
 
     /// We released a Job. Counts until the watch shows it, the Job has ended or is gone, or 30 s have passed.
-    pub fn assume_released(&self, job_uid: &str, now: Timestamp) {
-        self.state().assumed.released(job_uid, now);
+    pub fn assume_released(&self, job_uid: &str, now: Now) {
+        self.state().assumed.released(job_uid, now.moment);
     }
 
     /// We wrote a Job's status. Counts as [`assume_released`](Self::assume_released) does.
-    pub fn assume_status(&self, job_uid: &str, status: &Status, now: Timestamp) {
-        self.state().assumed.status(job_uid, status, now);
+    pub fn assume_status(&self, job_uid: &str, status: &Status, now: Now) {
+        self.state().assumed.status(job_uid, status, now.moment);
     }
 
     /// A write failed: everything assumed about this pod or Job is forgotten. Does not count as a change, so that a write that
     /// always fails makes no busy loop: whoever wrote plans again after a while.
     pub fn forget(&self, uid: &str) {
         self.state().assumed.forget(uid);
+    }
+
+    /// A write to this pod or Job did not go through: it is not planned again before a time, which grows. Returns whether that, or why, is
+    /// news. Does not count as a change.
+    pub fn refused(&self, uid: &str, write: Write, answer: &Answer, now: Moment) -> bool {
+        self.state().refused.add(uid, write, answer, now)
+    }
+
+    /// A write to this pod or Job went through.
+    pub fn accepted(&self, uid: &str, write: Write) {
+        self.state().refused.clear(uid, write);
+    }
+
+    /// A trial of a write that was refused before went through: it may be planned again.
+    pub fn tried(&self, uid: &str, write: Write) {
+        self.state().refused.tried(uid, write);
+        self.changed();
+    }
+
+    /// What a Job's status would be, could it be written. Returns whether that is news.
+    pub fn show_instead(&self, uid: &str, status: &Status) -> bool {
+        self.state().refused.instead(uid, status)
+    }
+
+    /// What the status of Jobs would be on which it cannot be written, by UID.
+    pub fn shown_instead(&self) -> HashMap<String, Status> {
+        self.state().refused.all_instead()
+    }
+
+    /// When a write that did not go through may be tried again.
+    pub fn next_try(&self, now: Moment) -> Option<Moment> {
+        self.state().refused.next(now)
     }
 
     /// Takes in a `BatchNode` as a create or patch returned it; older versions that a watch shows later are ignored.
@@ -154,8 +189,8 @@ impl Index {
     }
 
     /// A launch failed; replaces an earlier setback of the same offer.
-    pub fn add_setback(&self, environment: &str, setback: Setback) {
-        self.state().launches.add_setback(environment, setback);
+    pub fn add_setback(&self, environment: &str, setback: Setback, now: Now) {
+        self.state().launches.add_setback(environment, setback, now);
         self.changed();
     }
 
@@ -238,9 +273,9 @@ impl Index {
         self.state().job_reference(uid)
     }
 
-    /// Jobs of queues that have ended and whose written status does not say so yet.
-    pub fn finished_jobs(&self) -> Vec<FinishedJob> {
-        self.state().finished_jobs()
+    /// Jobs of queues that have ended and whose written status does not say so yet, unless writing it was refused a moment ago.
+    pub fn finished_jobs(&self, now: Moment) -> Vec<FinishedJob> {
+        self.state().finished_jobs(now)
     }
 
     /// Pods on a node that have not ended, those bound by us a moment ago included.

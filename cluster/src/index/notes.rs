@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use model::clock::{Moment, Now};
 use model::snapshot::{Offer, Setback};
 
 /// Offers and setbacks by object name of the environment.
@@ -21,6 +21,7 @@ struct Notes {
 #[derive(Debug)]
 struct Counted {
     setback: Setback,
+    until: Moment,
     count: u32,
 }
 
@@ -32,11 +33,12 @@ impl Launches {
         changed
     }
 
-    pub(super) fn add_setback(&mut self, environment: &str, setback: Setback) {
+    pub(super) fn add_setback(&mut self, environment: &str, setback: Setback, now: Now) {
+        let until = now.moment_of(setback.until);
         let notes = self.0.entry(environment.to_owned()).or_default();
         match notes.setbacks.iter_mut().find(|one| one.setback.offer == setback.offer) {
-            Some(one) => *one = Counted { setback, count: one.count.saturating_add(1) },
-            None => notes.setbacks.push(Counted { setback, count: 1 }),
+            Some(one) => *one = Counted { setback, until, count: one.count.saturating_add(1) },
+            None => notes.setbacks.push(Counted { setback, until, count: 1 }),
         }
     }
 
@@ -73,9 +75,10 @@ impl Launches {
         known.unwrap_or_else(|| Err("the provider has not answered yet".to_owned()))
     }
 
-    /// Setbacks that are not over at `now`.
-    pub(super) fn setbacks(&self, environment: &str, now: Timestamp) -> Vec<Setback> {
+    /// Setbacks that are not over at `now`, and until when on its clock.
+    pub(super) fn setbacks(&self, environment: &str, now: Now) -> Vec<Setback> {
         let setbacks = self.0.get(environment).map(|notes| notes.setbacks.as_slice()).unwrap_or_default();
-        setbacks.iter().filter(|one| one.setback.until > now).map(|one| one.setback.clone()).collect()
+        let still = setbacks.iter().filter(|one| one.until > now.moment);
+        still.map(|one| Setback { until: now.at(one.until), ..one.setback.clone() }).collect()
     }
 }

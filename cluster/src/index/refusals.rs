@@ -6,18 +6,23 @@
 use std::collections::HashMap;
 
 use api::convert::refusal::Refusal;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use model::clock::Now;
 use model::snapshot::{Job, Unit};
 
+use super::ages::Ages;
 use super::table::Table;
 
 /// The Job controller tries again at least once a minute; Events are written a little later, and their times are whole seconds.
 const REPEATED_WITHIN: SignedDuration = SignedDuration::from_secs(150);
 
 /// Notes on each Job why the cluster refuses its pods, if it does at `now`.
-pub(super) fn note(jobs: &mut [Job], refusals: &Table<Refusal>, units: &[Unit], now: Timestamp) {
+pub(super) fn note(jobs: &mut [Job], refusals: &Table<Refusal>, ages: &mut Ages, units: &[Unit], now: Now) {
     let mut latest: HashMap<&str, &Refusal> = HashMap::new();
-    for refusal in refusals.values().filter(|refusal| now.duration_since(refusal.at) < REPEATED_WITHIN) {
+    for (event, refusal) in refusals.iter() {
+        if now.wall.duration_since(ages.of(event, refusal.at, now)) >= REPEATED_WITHIN {
+            continue;
+        }
         let known = latest.entry(refusal.job.as_str()).or_insert(refusal);
         // Of the same second the same one, whatever the order of events.
         if (known.at, &known.message) < (refusal.at, &refusal.message) {

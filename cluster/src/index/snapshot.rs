@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use api::convert::job::JobRecord;
 use api::convert::pod::{Origin, PodRecord, Queued};
 use api::convert::{Problems, custom};
-use jiff::Timestamp;
+use model::clock::Now;
 use model::snapshot::{Environment, Job, JobRef, Machine, Node, Place, Queue, Snapshot, Unit};
 use model::status::Status;
 
@@ -17,15 +17,21 @@ use super::state::State;
 use super::table::Table;
 
 impl State {
-    pub(super) fn snapshot(&mut self, now: Timestamp) -> Snapshot {
-        self.assumed.settle(now, &Watched { pods: &self.pods, jobs: &self.jobs });
+    pub(super) fn snapshot(&mut self, now: Now) -> Snapshot {
+        self.assumed.settle(now.moment, &Watched { pods: &self.pods, jobs: &self.jobs });
+        let (pods, all) = (&self.pods, &self.jobs);
+        self.refused.settle(|uid| pods.get(uid).is_some() || all.get(uid).is_some());
         let mut environments = self.environments_at(now);
         let machines = self.machines();
         let units: Vec<Unit> = self.pods.values().filter_map(|record| self.unit(record)).collect();
         let nodes = self.nodes_at(now, &units);
         self.learned.update(&mut environments, &machines, &nodes);
         let mut jobs = self.open_jobs();
-        refusals::note(&mut jobs, &self.refusals, &units, now);
+        for job in &mut jobs {
+            job.started = job.started.map(|started| self.ages.of(&job.uid, started, now));
+        }
+        refusals::note(&mut jobs, &self.refusals, &mut self.ages, &units, now);
+        self.ages.settle();
         Snapshot {
             hooks_missing: self.hooks_missing(),
             queues: self.all_queues(),
@@ -34,6 +40,7 @@ impl State {
             machines,
             jobs,
             units,
+            refused: self.refused.all(now.moment),
         }
     }
 
@@ -41,7 +48,7 @@ impl State {
         self.queues.values().flatten().map(custom::queue).collect()
     }
 
-    fn environments_at(&mut self, now: Timestamp) -> Vec<Environment> {
+    fn environments_at(&mut self, now: Now) -> Vec<Environment> {
         let mut problems = Problems::new();
         let convert = |(name, object): (&String, &api::ComputeEnvironment)| {
             let (offers, setbacks) = (self.launches.offers(name), self.launches.setbacks(name, now));
@@ -109,10 +116,10 @@ impl State {
     }
 
     /// We handed a pod to kube-scheduler, perhaps not for the first time.
-    pub(super) fn assume_held(&mut self, pod: &str, nodes: &[String], now: Timestamp) {
+    pub(super) fn assume_held(&mut self, pod: &str, nodes: &[String], now: Now) {
         let place = self.pods.get(pod).and_then(|record| record.queued.as_ref()?.place.as_ref());
         let again = matches!(place, Some(Place::Held { .. }));
-        self.assumed.held(pod, nodes, again, now);
+        self.assumed.held(pod, nodes, again, now.moment);
     }
 
     /// Name of the node that a pod is on, or on which we put it a moment ago.
@@ -124,7 +131,7 @@ impl State {
     }
 
     /// All batch nodes, with what is on them.
-    fn nodes_at(&mut self, now: Timestamp, units: &[Unit]) -> Vec<Node> {
+    fn nodes_at(&mut self, now: Now, units: &[Unit]) -> Vec<Node> {
         let batch = self.nodes.values().filter(|record| record.environment_uuid().is_some());
         let mut nodes: Vec<Node> = batch.map(|record| record.node.clone()).collect();
         let place: HashMap<String, usize> =

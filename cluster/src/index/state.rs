@@ -26,12 +26,14 @@ use model::keys;
 use model::names::ArnBase;
 use model::resources::Resources;
 
+use super::ages::Ages;
 use super::assumed::Assumed;
 use super::change::Change;
 use super::failures::Failures;
 use super::idle::Idle;
 use super::learned::Learned;
 use super::notes::Launches;
+use super::refused::Refusals;
 use super::table::{Table, Taken};
 
 /// An object that is kept as it is, or why it cannot be read.
@@ -70,8 +72,10 @@ pub(super) struct State {
     removed: BTreeMap<String, String>,
     pub(super) failures: Failures,
     pub(super) assumed: Assumed,
+    pub(super) refused: Refusals,
     pub(super) launches: Launches,
     pub(super) idle: Idle,
+    pub(super) ages: Ages,
     pub(super) learned: Learned,
     told: Told,
 }

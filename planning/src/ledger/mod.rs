@@ -6,11 +6,12 @@
 
 mod dependencies;
 mod queues;
+mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::job::{Change, JobId, JobRecord, Placed, PodFacts, Spec, Stop};
 use model::placement::Shape;
 use model::status::JobState;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::lifecycle::{self, Event};
 use queues::Queues;
+use timers::Timers;
 
 /// A job that has not ended.
 #[derive(Clone, Debug)]
@@ -49,7 +51,7 @@ pub struct Ledger {
     /// Jobs that somebody waits for, that have not ended and are not in here: made with kubectl, or not taken in yet.
     outside: BTreeSet<JobId>,
     /// When time alone changes something.
-    timers: BTreeSet<(Timestamp, JobId)>,
+    timers: Timers,
     changes: Vec<Change>,
 }
 
@@ -206,15 +208,19 @@ impl Ledger {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp) {
-        while let Some((due, id)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
-            self.timers.remove(&(due, id));
+        while let Some(id) = self.timers.next(now) {
             self.run(id, Happened::Outside(Event::Tick), now);
         }
     }
 
+    /// The clock that all times here are of was set forward, or back: what is under way takes no longer or shorter for it.
+    pub fn clock_was_set(&mut self, by: SignedDuration) {
+        self.timers.clock_was_set(by);
+    }
+
     /// When time alone changes something next.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(due, _)| *due)
+        self.timers.wake_at()
     }
 
     /// What has changed and is not stored yet, in order. It stays until [`stored`](Self::stored).
@@ -295,7 +301,10 @@ impl Ledger {
             },
             Happened::Outside(event) => *event,
         };
-        let Some(transition) = lifecycle::next(&live.record, &live.spec, &event, now) else { return Vec::new() };
+        // A timer knows better than a clock that was set.
+        let due = matches!(event, Event::Tick).then(|| lifecycle::wake_at(&live.record, &live.spec)).flatten();
+        let judged = due.map_or(now, |due| due.max(now));
+        let Some(transition) = lifecycle::next(&live.record, &live.spec, &event, judged) else { return Vec::new() };
         let before = std::mem::replace(&mut live.record, transition.record.clone());
         let spec = live.spec.clone();
         self.changes.push(Change {
@@ -326,6 +335,7 @@ impl Ledger {
             return Vec::new();
         }
         self.jobs.remove(&id);
+        self.timers.set(id, None);
         let mut others = self.waiting_for(id, record.state);
         match id.parent() {
             Some(parent) => others.push((parent, Happened::ChildrenEnded)),
@@ -347,17 +357,12 @@ impl Ledger {
             JobState::Starting | JobState::Running => drop(self.placed.insert(record.id)),
             _ => {}
         }
-        if let Some(due) = lifecycle::wake_at(record, spec) {
-            self.timers.insert((due, record.id));
-        }
+        self.timers.set(record.id, lifecycle::wake_at(record, spec));
     }
 
     fn unindex(&mut self, record: &JobRecord, spec: &Spec) {
         self.waiting.remove(&spec.queue, record);
         self.placed.remove(&record.id);
-        if let Some(due) = lifecycle::wake_at(record, spec) {
-            self.timers.remove(&(due, record.id));
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use model::job::JobId;
 use model::placement::Shape;
+use model::plan::Plan;
 use model::resources::{PODS, Resources};
 use model::snapshot::{
     Environment, Job, JobRef, Machine, Node, ObjectKey, Offer, Place, Queue, Scaling, Setback, Snapshot, Stage, Unit,
@@ -226,10 +227,16 @@ pub(crate) fn bound(node: &str) -> Place {
 
 /// The plan as text: one line per decision, reasons last.
 pub(crate) fn text(world: &World) -> String {
-    let plan = crate::plan(&world.0, noon());
+    text_of(&crate::plan(&world.0, noon()))
+}
+
+pub(crate) fn text_of(plan: &Plan) -> String {
     let mut out = String::new();
     for release in &plan.release {
         writeln!(out, "release {}", release.job.name).unwrap();
+    }
+    for probe in &plan.probe {
+        writeln!(out, "probe {}", probe.job.name).unwrap();
     }
     for dispatch in &plan.dispatch {
         writeln!(out, "dispatch {} to {} of {}", dispatch.unit.name, dispatch.node, dispatch.environment).unwrap();

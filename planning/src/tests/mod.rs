@@ -8,3 +8,4 @@ mod deadlines;
 mod limits;
 mod liveness;
 mod properties;
+mod refused;

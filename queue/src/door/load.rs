@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cluster::index::Index;
 use jiff::{SignedDuration, Timestamp};
+use model::clock::Jumps;
 use model::job::{Door, JobId};
 use planning::ledger::Ledger;
 use records::{Error, Store};
@@ -52,6 +53,7 @@ pub(super) async fn open(index: Index, store: Store, retention: SignedDuration, 
         store,
         news,
         ledger,
+        jumps: Jumps::default(),
         terms,
         taken: Vec::new(),
         polled: None,

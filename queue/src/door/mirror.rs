@@ -11,7 +11,7 @@ use api::convert::job::JobRecord as Seen;
 use jiff::Timestamp;
 use model::job::{Door, JobId, JobRecord, Spec};
 use model::snapshot::Snapshot;
-use model::status::JobState;
+use model::status::{JobState, Status};
 use records::{Error, Store};
 
 use crate::cycle::Context;
@@ -82,6 +82,7 @@ impl Mirror {
         now: Timestamp,
     ) -> (Vec<(JobRecord, Arc<Spec>)>, HashSet<JobId>) {
         let mut here = HashSet::new();
+        let instead = context.index.shown_instead();
         let mut of = |seen: &Seen| {
             let asked = seen.asked.as_ref()?;
             here.insert(asked.id);
@@ -89,7 +90,8 @@ impl Mirror {
                 return None;
             }
             let stored = self.open.get(&asked.id);
-            let record = record(seen, asked, now, stored.map(|(record, _)| record));
+            let status = instead.get(&seen.job.uid).or(seen.job.status.as_ref());
+            let record = record(seen, asked, status, now, stored.map(|(record, _)| record));
             let same = stored.is_some_and(|(stored, _)| *stored == record);
             (!same).then(|| {
                 (record, stored.map_or_else(|| Arc::new(spec(seen, asked, snapshot)), |(_, spec)| spec.clone()))
@@ -104,8 +106,14 @@ impl Mirror {
     }
 }
 
-fn record(seen: &Seen, asked: &Asked, now: Timestamp, stored: Option<&JobRecord>) -> JobRecord {
-    let status = seen.job.status.as_ref();
+/// `status` is what is written on the Job, or would be if the cluster let it.
+fn record(
+    seen: &Seen,
+    asked: &Asked,
+    status: Option<&Status>,
+    now: Timestamp,
+    stored: Option<&JobRecord>,
+) -> JobRecord {
     let written = status.map_or(JobState::Submitted, |status| status.state);
     // A status that says it ended was written for a Job that has.
     let state = seen.ended.unwrap_or(written);

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use cluster::fault::{self, Point};
 use jiff::{SignedDuration, Timestamp};
+use model::clock::{Jumps, Moment, Now};
 use model::job::{Door, JobId, Placed, PodFacts};
 use model::names;
 use model::plan::{Dispatch, Hold, QueueCounts};
@@ -61,14 +62,14 @@ const INBOX: u32 = 2_000;
 /// Jobs and children taken in at most in one cycle, the last array job's children on top.
 const MOST_TAKEN: u32 = 10_000;
 /// Another process may have stored something that nobody here was told.
-const POLL: SignedDuration = SignedDuration::from_secs(1);
+const POLL: Duration = Duration::from_secs(1);
 /// The loop waits no longer for one answer of the store, because Jobs wait with it; and after a failure it leaves the store alone for a while.
 const PATIENCE: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(10);
 /// Changes stored in one transaction: a fraction of a second.
 const PART: usize = 2_000;
 /// A reason that says the same with other numbers is stored again only this often.
-const EXPLAIN_EVERY: SignedDuration = SignedDuration::from_secs(30);
+const EXPLAIN_EVERY: Duration = Duration::from_secs(30);
 
 /// The API's jobs, as the leader serves them.
 pub(crate) struct ApiDoor {
@@ -84,13 +85,15 @@ struct Open {
     store: Store,
     news: watch::Receiver<u64>,
     ledger: Ledger,
+    /// How the wall's clock, which the ledger's times are of, was set.
+    jumps: Jumps,
     terms: Terms,
     /// Requests that are in the ledger and still in the store.
     taken: Vec<Request>,
     /// When the store was last asked for news.
-    polled: Option<Timestamp>,
+    polled: Option<Moment>,
     /// When all reasons were last stored.
-    explained: Option<Timestamp>,
+    explained: Option<Moment>,
     /// Pods as the last look showed them.
     pods: Vec<Arc<PodFacts>>,
     /// Running pods that the store knows nothing of, as far as it was said.
@@ -126,8 +129,8 @@ impl ApiDoor {
     }
 
     /// Takes in what is new in the store. False: it did not answer.
-    pub(crate) async fn read(&mut self, context: &Context, now: Timestamp) -> bool {
-        if self.open.is_none() && !self.load(context, now).await {
+    pub(crate) async fn read(&mut self, context: &Context, now: Now) -> bool {
+        if self.open.is_none() && !self.load(context, now.wall).await {
             return false;
         }
         let Some(open) = &mut self.open else { return true };
@@ -135,23 +138,18 @@ impl ApiDoor {
         if open.is_stored() && open.mirror.is_stored() && open.terms.outdated(&context.index, waits) {
             tracing::info!("a queue has other default requests, or is gone: its jobs are read again, with all others");
             self.open = None;
-            return self.load(context, now).await;
+            return self.load(context, now.wall).await;
         }
         open.take_in(context, now).await
     }
 
     /// Before a plan: takes in what the cluster shows, and puts into the snapshot what waits and what was placed a moment ago. `pods` are of
     /// the same moment as the snapshot, which counts their room.
-    pub(crate) fn observe(
-        &mut self,
-        context: &Context,
-        pods: Vec<Arc<PodFacts>>,
-        snapshot: &mut Snapshot,
-        now: Timestamp,
-    ) {
+    pub(crate) fn observe(&mut self, context: &Context, pods: Vec<Arc<PodFacts>>, snapshot: &mut Snapshot, now: Now) {
         let Some(open) = &mut self.open else { return };
-        open.observe(context, pods, self.limits.mount_patience, now);
-        open.ledger.tick(now);
+        open.ledger.clock_was_set(open.jumps.seen(now));
+        open.observe(context, pods, self.limits.mount_patience, now.wall);
+        open.ledger.tick(now.wall);
         units::add(&open.ledger, &open.pods, &open.deeds, snapshot, self.limits.window, now);
     }
 
@@ -176,21 +174,22 @@ impl ApiDoor {
     }
 
     /// After a plan: stores what it means for the API's jobs, and then brings pods to what is stored. False: something failed.
-    pub(crate) async fn after(&mut self, context: &Context, decided: Decided<'_>, now: Timestamp) -> bool {
+    pub(crate) async fn after(&mut self, context: &Context, decided: Decided<'_>, now: Now) -> bool {
         let Some(open) = &mut self.open else { return true };
         open.explain(decided.explain, now);
         for dispatch in decided.dispatch {
-            open.dispatched(context, dispatch, now);
+            open.dispatched(context, dispatch, now.wall);
         }
         for hold in decided.hold {
-            open.held(context, hold, now);
+            open.held(context, hold, now.wall);
         }
         if open.rests() {
             return false;
         }
         let stored = open.store().await;
-        let mirrored = stored && open.mirror(context, decided.snapshot, now).await;
-        let done = stored && !open.rests() && open.act(context, self.limits.finished_pod_ttl, now).await;
+        let ttl = Duration::try_from(self.limits.finished_pod_ttl).unwrap_or(Duration::ZERO);
+        let mirrored = stored && open.mirror(context, decided.snapshot, now.wall).await;
+        let done = stored && !open.rests() && open.act(context, ttl, now).await;
         // What came of making pods.
         mirrored && done && open.store().await
     }
@@ -206,13 +205,13 @@ impl ApiDoor {
     }
 
     /// When time alone changes something.
-    pub(crate) fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let poll = now.saturating_add(POLL).unwrap_or(now);
+    pub(crate) fn wake_at(&self, now: Now) -> Option<Timestamp> {
+        let poll = now.at(now.moment.plus(POLL));
         let Some(open) = &self.open else { return self.loading.is_some().then_some(poll) };
         // More is waiting than the last cycle took in.
-        let poll = if open.polled.is_none() && !open.rests() { now } else { poll };
+        let poll = if open.polled.is_none() && !open.rests() { now.wall } else { poll };
         // What is due of the pods waits for the store, too.
-        let deeds = open.deeds.wake_at().filter(|_| !open.rests());
+        let deeds = open.deeds.wake_at().filter(|_| !open.rests()).map(|due| now.at(due));
         open.ledger.wake_at().into_iter().chain(deeds).chain([poll]).min()
     }
 }
@@ -230,8 +229,8 @@ pub(crate) struct Decided<'a> {
 }
 
 impl Open {
-    async fn take_in(&mut self, context: &Context, now: Timestamp) -> bool {
-        let due = self.polled.is_none_or(|last| now.duration_since(last) >= POLL);
+    async fn take_in(&mut self, context: &Context, now: Now) -> bool {
+        let due = self.polled.is_none_or(|last| now.moment.since(last) >= POLL);
         if !due && !self.news.has_changed().unwrap_or(false) {
             return true;
         }
@@ -241,10 +240,10 @@ impl Open {
             self.polled = None;
             return true;
         }
-        match bounded(self.read(context, now)).await {
+        match bounded(self.read(context, now.wall)).await {
             Ok(full) => {
                 // More is waiting than one cycle takes in: the next one looks again at once.
-                self.polled = (!full).then_some(now);
+                self.polled = (!full).then_some(now.moment);
                 true
             }
             Err(failure) => self.rest("new jobs cannot be read", &failure),
@@ -394,17 +393,17 @@ impl Open {
     }
 
     /// Takes over why jobs wait. What only has other numbers than before waits for the next time that all is stored.
-    fn explain(&mut self, reasons: &[(JobId, Reason)], now: Timestamp) {
-        let all = self.explained.is_none_or(|last| now.duration_since(last) >= EXPLAIN_EVERY);
+    fn explain(&mut self, reasons: &[(JobId, Reason)], now: Now) {
+        let all = self.explained.is_none_or(|last| now.moment.since(last) >= EXPLAIN_EVERY);
         for (id, reason) in reasons {
             let stored = self.ledger.get(*id).and_then(|live| live.record.reason.as_deref());
             if all || !stored.is_some_and(|text| text.starts_with(reason.code.as_str())) {
                 let text = format!("{} - {}", reason.code.as_str(), reason.message);
-                self.ledger.explained(*id, Some(&text), now);
+                self.ledger.explained(*id, Some(&text), now.wall);
             }
         }
         if all {
-            self.explained = Some(now);
+            self.explained = Some(now.moment);
         }
     }
 }

@@ -5,14 +5,17 @@
 //! is that of its attempt and placement, and it stays until its outcome is stored, because of its finalizer.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use cluster::fault::{self, Point};
 use futures::FutureExt as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace as RawNamespace, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{ApiResource, Status};
+use model::clock::{Moment, Now};
 use model::job::{ContainerState, JobId, JobRecord, Placed, PodFacts, Spec};
 use model::keys;
 use planning::admission::policy::NamespaceFacts;
@@ -23,9 +26,10 @@ use serde_json::json;
 use super::{Open, bounded, units};
 use crate::cycle::Context;
 use crate::pods::together;
+use crate::write::{self, Clogged, patient};
 
 /// A deed is not repeated before this time: the watch needs a moment to show it.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Pods deleted or let go at most in one cycle; the next follows at once.
 const MOST: usize = 500;
 /// Pods made at most in one cycle: somebody else's webhook may take seconds for each, and Jobs wait meanwhile.
@@ -34,8 +38,10 @@ const MOST_MADE: usize = 128;
 /// What was done a moment ago, by name of the pod, and what is due later.
 #[derive(Debug, Default)]
 pub(super) struct Deeds {
-    done: HashMap<(String, What), Timestamp>,
-    next: Option<Timestamp>,
+    done: HashMap<(String, What), Moment>,
+    next: Option<Moment>,
+    /// When pods that have ended did, by UID: what their containers say counts once.
+    ended: HashMap<String, Moment>,
     /// The last job whose pod was tried to be made.
     tried: Option<JobId>,
 }
@@ -49,9 +55,10 @@ enum What {
 }
 
 /// A pod that is to be made.
+#[derive(Clone)]
 struct Making {
     record: JobRecord,
-    spec: std::sync::Arc<Spec>,
+    spec: Arc<Spec>,
 }
 
 /// What came of making a pod.
@@ -63,6 +70,8 @@ enum Outcome {
         message: String,
         /// It may have it later, as it is.
         passing: bool,
+        /// The server, or somebody's webhook, failed over it.
+        failing: bool,
     },
     /// Nobody knows; it is tried again.
     Unclear,
@@ -83,14 +92,14 @@ enum Namespace {
 type Namespaces<'a> = HashMap<&'a str, Namespace>;
 
 impl Deeds {
-    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+    pub(super) fn wake_at(&self) -> Option<Moment> {
         self.next
     }
 
     /// Whether this may be done now; notes that it is.
-    fn begin(&mut self, pod: &str, what: What, now: Timestamp) -> bool {
+    fn begin(&mut self, pod: &str, what: What, now: Moment) -> bool {
         let key = (pod.to_owned(), what);
-        if self.done.get(&key).is_some_and(|last| now.duration_since(*last) < PATIENCE) {
+        if self.done.get(&key).is_some_and(|last| now.since(*last) < PATIENCE) {
             return false;
         }
         self.done.insert(key, now);
@@ -99,46 +108,55 @@ impl Deeds {
 
     /// Whether kube-scheduler was given other nodes for a pod a moment ago: longer than it takes to try them
     /// (`podMaxBackoffSeconds` in its configuration).
-    pub(super) fn held_lately(&self, pod: &str, now: Timestamp) -> bool {
+    pub(super) fn held_lately(&self, pod: &str, now: Moment) -> bool {
         let last = self.done.get(&(pod.to_owned(), What::Held));
-        last.is_some_and(|last| now.duration_since(*last) < PATIENCE)
+        last.is_some_and(|last| now.since(*last) < PATIENCE)
     }
 
     fn forget(&mut self, pod: &str, what: What) {
         self.done.remove(&(pod.to_owned(), what));
     }
 
-    fn clean(&mut self, now: Timestamp) {
-        self.done.retain(|_, last| now.duration_since(*last) < PATIENCE);
+    fn clean(&mut self, pods: &[Arc<PodFacts>], now: Moment) {
+        self.done.retain(|_, last| now.since(*last) < PATIENCE);
+        if !self.ended.is_empty() {
+            let here: HashSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
+            self.ended.retain(|uid, _| here.contains(uid.as_str()));
+        }
         self.next = None;
     }
 
-    fn due(&mut self, at: Timestamp) {
+    /// When a pod ended.
+    fn ended(&mut self, pod: &PodFacts, now: Now) -> Moment {
+        *self.ended.entry(pod.uid.clone()).or_insert_with(|| now.began(ended_at(pod)))
+    }
+
+    fn due(&mut self, at: Moment) {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 }
 
 impl Open {
     /// Brings the cluster's pods to what is stored. False: something failed.
-    pub(super) async fn act(&mut self, context: &Context, ttl: SignedDuration, now: Timestamp) -> bool {
-        self.deeds.clean(now);
+    pub(super) async fn act(&mut self, context: &Context, ttl: Duration, now: Now) -> bool {
+        self.deeds.clean(&self.pods, now.moment);
         let Some(strangers) = self.strangers().await else { return false };
         let pods = std::mem::take(&mut self.pods);
         let (mut unwanted, mut lets_go, mut old, mut held) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for pod in pods.iter().filter(|pod| !strangers.contains(&pod.job)) {
             match self.duty_of(pod) {
-                Duty::Delete if unwanted.len() < MOST && self.deeds.begin(&pod.name, What::Deleted, now) => {
+                Duty::Delete if unwanted.len() < MOST && self.deeds.begin(&pod.name, What::Deleted, now.moment) => {
                     unwanted.push(pod);
                 }
-                Duty::Hold if self.deeds.begin(&pod.name, What::Held, now) => held.push(pod),
-                Duty::Release if lets_go.len() < MOST && self.deeds.begin(&pod.name, What::LetGo, now) => {
+                Duty::Hold if self.deeds.begin(&pod.name, What::Held, now.moment) => held.push(pod),
+                Duty::Release if lets_go.len() < MOST && self.deeds.begin(&pod.name, What::LetGo, now.moment) => {
                     lets_go.push(pod);
                 }
                 Duty::Nothing if pod.ended() && !pod.kept && pod.deleting.is_none() => {
-                    let due = ended_at(pod).saturating_add(ttl).unwrap_or(now);
-                    if due > now {
+                    let due = self.deeds.ended(pod, now).plus(ttl);
+                    if due > now.moment {
                         self.deeds.due(due);
-                    } else if old.len() < MOST && self.deeds.begin(&pod.name, What::Deleted, now) {
+                    } else if old.len() < MOST && self.deeds.begin(&pod.name, What::Deleted, now.moment) {
                         old.push(pod);
                     }
                 }
@@ -146,7 +164,7 @@ impl Open {
             }
         }
         let here: HashMap<&str, &PodFacts> = pods.iter().map(|pod| (pod.name.as_str(), &**pod)).collect();
-        let missing = self.missing(&here, now);
+        let missing = self.missing(&here, now.moment);
         let held = held
             .into_iter()
             .filter_map(|pod| Some((pod, self.ledger.get(pod.job)?.record.placed.clone()?)))
@@ -155,7 +173,7 @@ impl Open {
             together(unwanted.into_iter().chain(old).map(|pod| delete(context, pod).boxed()).collect()),
             together(lets_go.into_iter().map(|pod| let_go(context, pod).boxed()).collect()),
             together(held.iter().map(|(pod, placed)| hold(context, pod, placed).boxed()).collect()),
-            self.make(context, missing, now),
+            self.make(context, missing, now.wall),
         );
         made && deleted.into_iter().chain(gone).chain(widened).all(|done| done)
     }
@@ -190,7 +208,7 @@ impl Open {
     }
 
     /// Jobs whose pod is stored and not there.
-    fn missing(&mut self, here: &HashMap<&str, &PodFacts>, now: Timestamp) -> Vec<(JobId, String)> {
+    fn missing(&mut self, here: &HashMap<&str, &PodFacts>, now: Moment) -> Vec<(JobId, String)> {
         let absent = self.ledger.placed().filter(|live| lifecycle::duty(&live.record, None) == Duty::Create);
         let absent = absent.filter_map(|live| Some((live.record.id, live.record.placed.as_ref()?.pod_name.clone())));
         let absent = in_turn(absent.filter(|(_, name)| !here.contains_key(name.as_str())).collect(), self.deeds.tried);
@@ -219,15 +237,18 @@ impl Open {
         let makings: Vec<Making> =
             kept.into_iter().map(|kept| Making { record: kept.record, spec: kept.spec }).collect();
         let namespaces = namespaces(context, &makings).await;
-        let made = together(makings.iter().map(|making| make(context, making, &namespaces).boxed()).collect()).await;
+        let clogged = Clogged::default();
+        let one = |making| make_patiently(context, making, &namespaces, &clogged).boxed();
+        let made = together(makings.iter().map(one).collect()).await;
         fault::reach(Point::PodMade);
         let mut all = true;
         for (id, pod, outcome) in made {
             match outcome {
                 Outcome::Made => {}
-                Outcome::Refused { message, passing } => self.ledger.not_made(id, &message, passing, now),
+                Outcome::Refused { message, passing, .. } => self.ledger.not_made(id, &message, passing, now),
+                // It is tried again in a few seconds, as whatever has just been done.
                 Outcome::Unclear => {
-                    self.deeds.forget(&pod, What::Made);
+                    tracing::warn!(pod, "whether this pod was made is not clear");
                     all = false;
                 }
             }
@@ -252,16 +273,38 @@ fn ended_at(pod: &PodFacts) -> Timestamp {
     ends.max().unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-async fn make(context: &Context, making: &Making, namespaces: &Namespaces<'_>) -> (JobId, String, Outcome) {
+/// Makes a pod; in a namespace where that hangs, or somebody else's webhook fails, one of a cycle's pods is tried and not each.
+async fn make_patiently(
+    context: &Context,
+    making: &Making,
+    namespaces: &Namespaces<'_>,
+    clogged: &Clogged,
+) -> (JobId, String, Outcome) {
+    let namespace = making.record.placed.as_ref().map_or("", |placed| placed.namespace.as_str());
+    let unclear = || {
+        let name = making.record.placed.as_ref().map(|placed| placed.pod_name.clone());
+        (making.record.id, name.unwrap_or_default(), Outcome::Unclear)
+    };
+    if clogged.why(namespace).is_some() {
+        return unclear();
+    }
+    // One that takes long goes on by itself: the watch shows it, or the next try finds it.
+    let known = namespaces.get(namespace).copied().unwrap_or(Namespace::Unclear);
+    let made = patient(make(context.clone(), making.clone(), known)).await.unwrap_or_else(unclear);
+    if matches!(made.2, Outcome::Unclear | Outcome::Refused { failing: true, .. }) {
+        clogged.learn(namespace, &write::slow());
+    }
+    made
+}
+
+async fn make(context: Context, making: Making, namespace: Namespace) -> (JobId, String, Outcome) {
     let id = making.record.id;
     let Some(placed) = &making.record.placed else { return (id, String::new(), Outcome::Made) };
     let name = placed.pod_name.clone();
-    let forbids = match namespaces.get(placed.namespace.as_str()) {
-        Some(Namespace::There { forbids_host_network }) => *forbids_host_network,
-        Some(Namespace::NotThere) => {
-            return (id, name, never(format!("namespace {} does not exist", placed.namespace)));
-        }
-        Some(Namespace::Unclear) | None => return (id, name, Outcome::Unclear),
+    let forbids = match namespace {
+        Namespace::There { forbids_host_network } => forbids_host_network,
+        Namespace::NotThere => return (id, name, never(format!("namespace {} does not exist", placed.namespace))),
+        Namespace::Unclear => return (id, name, Outcome::Unclear),
     };
     let queue = units::queue_facts(&context.index, &making.spec.queue);
     let made = Made {
@@ -284,9 +327,7 @@ async fn make(context: &Context, making: &Making, namespaces: &Namespaces<'_>) -
     let pods: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &placed.namespace, &kind);
     let outcome = match pods.create(&PostParams::default(), &pod).await {
         Ok(_) => Outcome::Made,
-        Err(kube::Error::Api(answer)) if answer.reason == "AlreadyExists" || is_final(&answer) => {
-            refused(context, &making.record, &answer).await
-        }
+        Err(kube::Error::Api(answer)) => refused(&context, &making.record, &answer).await,
         Err(error) => {
             tracing::warn!(job = %id, pod = name, error = cluster::telemetry::chain(&error), "cannot make a pod");
             Outcome::Unclear
@@ -310,16 +351,23 @@ async fn refused(context: &Context, record: &JobRecord, answer: &Status) -> Outc
             Some(facts) if facts.job == record.id && facts.placement == record.placement && facts.kept => Outcome::Made,
             _ => never(format!("a pod named {} exists and is not Bulkhead's", placed.pod_name)),
         },
-        Ok(None) if is_final(answer) => {
-            let passing = answer.code == 403 && answer.message.contains("exceeded quota");
-            Outcome::Refused { message: answer.message.clone(), passing }
+        // The server said so, and it is not there: it was not made, whatever went wrong.
+        Ok(None) => {
+            let failing = !is_final(answer);
+            Outcome::Refused { message: answer.message.clone(), passing: failing || passes(answer), failing }
         }
         _ => Outcome::Unclear,
     }
 }
 
+/// Whether the same pod may be taken later: a quota is full, a right is missing, somebody's policy or webhook denies it. What is wrong with
+/// the pod itself stays wrong.
+fn passes(answer: &Status) -> bool {
+    answer.code == 403 || answer.message.contains("denied the request") || answer.message.contains("denied request")
+}
+
 fn never(message: String) -> Outcome {
-    Outcome::Refused { message, passing: false }
+    Outcome::Refused { message, passing: false, failing: false }
 }
 
 /// The namespaces of pods that are to be made, each asked for once: they are few, and the pods of a cycle may be many.
@@ -388,6 +436,21 @@ fn settled(what: &str, pod: &PodFacts, answer: Result<(), kube::Error>) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_policy_or_a_quota_refuses_passes_and_a_pod_that_is_wrong_does_not() {
+        for (code, message, expected) in [
+            (403, "pods \"a\" is forbidden: exceeded quota: q", true),
+            (403, "pods is forbidden: User \"x\" cannot create resource \"pods\"", true),
+            (422, "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no", true),
+            (400, "admission webhook \"w.example.com\" denied the request: no", true),
+            (422, "Pod \"a\" is invalid: spec.containers[0].image: Required value", false),
+            (400, "Pod in version \"v1\" cannot be handled as a Pod", false),
+            (413, "Request entity too large", false),
+        ] {
+            assert_eq!(passes(&Status::failure(message, "x").with_code(code)), expected, "{message}");
+        }
+    }
 
     #[test]
     fn whoever_was_not_tried_goes_first() {

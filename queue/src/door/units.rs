@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cluster::index::Index;
-use jiff::Timestamp;
+use model::clock::{Moment, Now};
 use model::job::{Placed, PodFacts};
 use model::names;
 use model::snapshot::{Node, ObjectKey, Place, Snapshot, Unit};
@@ -27,21 +27,22 @@ pub(super) fn add(
     deeds: &Deeds,
     snapshot: &mut Snapshot,
     window: usize,
-    now: Timestamp,
+    now: Now,
 ) {
     let queue_of = |aws_name: &str| {
         let known = snapshot.queues.iter().find(|queue| queue.aws_name == aws_name);
         known.map_or_else(|| names::object_name(aws_name), |queue| queue.name.clone())
     };
     let mut units: Vec<Unit> =
-        ledger.waiting(window, now).map(|live| unit(live, queue_of(&live.spec.queue), Place::Waiting)).collect();
+        ledger.waiting(window, now.wall).map(|live| unit(live, queue_of(&live.spec.queue), Place::Waiting)).collect();
     let seen: HashMap<&str, &PodFacts> = pods.iter().map(|pod| (pod.name.as_str(), &**pod)).collect();
     let place_of: HashMap<String, usize> =
         snapshot.nodes.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
     for live in ledger.placed() {
         let Some(placed) = &live.record.placed else { continue };
         if placed.node.is_empty() {
-            let refused = seen.get(placed.pod_name.as_str()).is_some_and(|pod| is_refused(placed, pod, deeds, now));
+            let refused =
+                seen.get(placed.pod_name.as_str()).is_some_and(|pod| is_refused(placed, pod, deeds, now.moment));
             keep(&mut snapshot.nodes, &placed.hold, refused);
             let place = Place::Held { nodes: placed.hold.clone(), refused };
             units.push(unit(live, queue_of(&live.spec.queue), place));
@@ -64,7 +65,7 @@ pub(super) fn add(
 
 /// Whether kube-scheduler has found no node for a pod among those that it may choose now. It does not say which choice it refused, so one
 /// that was widened a moment ago counts as not tried.
-fn is_refused(placed: &Placed, pod: &PodFacts, deeds: &Deeds, now: Timestamp) -> bool {
+fn is_refused(placed: &Placed, pod: &PodFacts, deeds: &Deeds, now: Moment) -> bool {
     pod.unschedulable.is_some() && pod.hold == placed.hold && !deeds.held_lately(&pod.name, now)
 }
 

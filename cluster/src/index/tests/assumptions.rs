@@ -12,13 +12,13 @@ fn waiting() -> Index {
 }
 
 fn place(index: &Index, seconds: i64) -> Place {
-    index.snapshot(at(seconds)).units.remove(0).place
+    index.snapshot(even(at(seconds))).units.remove(0).place
 }
 
 #[test]
 fn a_pod_that_we_bound_is_on_its_node_at_once() {
     let index = waiting();
-    index.assume_bound("uid-p", "n1", at(0));
+    index.assume_bound("uid-p", "n1", even(at(0)));
     assert_eq!(place(&index, 1), bound("n1", false));
     let node = only_node(&index, at(1));
     assert_eq!((node.used, node.units, node.idle_since), (cores(1), 1, None));
@@ -28,7 +28,7 @@ fn a_pod_that_we_bound_is_on_its_node_at_once() {
 #[test]
 fn an_assumption_outlives_events_that_do_not_show_it() {
     let index = waiting();
-    index.assume_bound("uid-p", "n1", at(0));
+    index.assume_bound("uid-p", "n1", even(at(0)));
     apply::<Pod>(&index, &annotated(pod("p", "j"), "other", "x"));
     assert_eq!(place(&index, 29), bound("n1", false));
     list::<Pod>(&index, &[pod("p", "j")]);
@@ -38,9 +38,9 @@ fn an_assumption_outlives_events_that_do_not_show_it() {
 #[test]
 fn an_assumption_ends_after_half_a_minute_or_when_it_is_forgotten() {
     let index = waiting();
-    index.assume_bound("uid-p", "n1", at(0));
+    index.assume_bound("uid-p", "n1", even(at(0)));
     assert_eq!(place(&index, 30), Place::Waiting);
-    index.assume_bound("uid-p", "n1", at(30));
+    index.assume_bound("uid-p", "n1", even(at(30)));
     index.forget("uid-p");
     assert_eq!(place(&index, 31), Place::Waiting);
 }
@@ -48,7 +48,7 @@ fn an_assumption_ends_after_half_a_minute_or_when_it_is_forgotten() {
 #[test]
 fn the_watch_has_the_last_word_about_the_node() {
     let index = waiting();
-    index.assume_bound("uid-p", "n1", at(0));
+    index.assume_bound("uid-p", "n1", even(at(0)));
     apply::<Pod>(&index, &on(pod("p", "j"), "n2"));
     assert_eq!(place(&index, 1), bound("n2", false));
     assert_eq!(only_node(&index, at(1)).units, 0);
@@ -59,7 +59,7 @@ fn the_watch_has_the_last_word_about_the_node() {
 #[test]
 fn a_pod_that_is_gone_takes_its_assumption_along() {
     let index = waiting();
-    index.assume_bound("uid-p", "n1", at(0));
+    index.assume_bound("uid-p", "n1", even(at(0)));
     delete::<Pod>(&index, &pod("p", "j"));
     assert_eq!(only_node(&index, at(1)).units, 0);
     apply::<Pod>(&index, &pod("p", "j"));
@@ -77,16 +77,16 @@ fn a_hold_is_seen_at_once_and_replaced_by_what_the_watch_shows() {
         pod["status"]["conditions"] = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]);
         pod
     };
-    index.assume_held("uid-p", &["n1".to_owned()], at(0));
+    index.assume_held("uid-p", &["n1".to_owned()], even(at(0)));
     assert_eq!(place(&index, 1), held(&["n1"], false));
     assert_eq!(only_node(&index, at(1)).idle_since, None);
     apply::<Pod>(&index, &shown("n1"));
     assert_eq!(place(&index, 2), held(&["n1"], true));
-    index.assume_held("uid-p", &["n1".to_owned(), "n2".to_owned()], at(3));
+    index.assume_held("uid-p", &["n1".to_owned(), "n2".to_owned()], even(at(3)));
     assert_eq!(place(&index, 3), held(&["n1", "n2"], false), "the refusal was of the hold before");
     apply::<Pod>(&index, &shown("n1,n2"));
     assert_eq!(place(&index, 5), held(&["n1", "n2"], false), "it may still be");
-    assert_eq!((index.next_doubt(at(5)), index.next_doubt(at(6))), (Some(at(6)), None));
+    assert_eq!((index.next_doubt(even(at(5))), index.next_doubt(even(at(6)))), (Some(even(at(6)).moment), None));
     assert_eq!(place(&index, 6), held(&["n1", "n2"], true));
 }
 
@@ -95,12 +95,12 @@ fn a_release_and_a_status_are_seen_at_once() {
     let index = waiting();
     let status = Status { state: JobState::Starting, reason: None };
     let seen = |seconds| {
-        let job = index.snapshot(at(seconds)).jobs.remove(0);
+        let job = index.snapshot(even(at(seconds))).jobs.remove(0);
         (job.released, job.status)
     };
     assert_eq!(seen(0), (false, None));
-    index.assume_released("uid-j", at(0));
-    index.assume_status("uid-j", &status, at(0));
+    index.assume_released("uid-j", even(at(0)));
+    index.assume_status("uid-j", &status, even(at(0)));
     assert_eq!(seen(1), (true, Some(status.clone())));
     apply::<Job>(&index, &annotated(job("j"), keys::RELEASED, "true"));
     assert_eq!(seen(2), (true, Some(status.clone())), "the status is still to come");
@@ -119,8 +119,8 @@ fn a_release_and_a_status_are_seen_at_once() {
 fn assumptions_are_no_change() {
     let index = waiting();
     let before = version(&index);
-    index.assume_bound("uid-p", "n1", at(0));
-    index.assume_released("uid-j", at(0));
+    index.assume_bound("uid-p", "n1", even(at(0)));
+    index.assume_released("uid-j", even(at(0)));
     index.forget("uid-p");
     assert_eq!(version(&index), before);
 }

@@ -27,7 +27,7 @@ fn attempt(name: &str) -> Value {
 #[test]
 fn a_pod_was_deleted_when_that_was_first_asked_for() {
     let index = index();
-    let deleting = || index.look(at(0)).1[0].deleting;
+    let deleting = || index.look(even(at(0))).1[0].deleting;
     let mut made = attempt("p");
     made["spec"]["terminationGracePeriodSeconds"] = json!(30);
     apply::<Pod>(&index, &made);
@@ -48,7 +48,7 @@ fn the_first_report_that_a_volume_does_not_mount_is_on_its_pod_alone() {
     }
     index.feed(unmounted("b", "p", "timed out", at(130)));
     index.feed(unmounted("a", "p", "no such secret", at(7)));
-    let mut found = index.look(at(0)).1;
+    let mut found = index.look(even(at(0))).1;
     found.sort_by(|a, b| a.name.cmp(&b.name));
     let found = found.iter().map(|pod| pod.unmounted.as_ref().map(|it| (it.message.as_str(), it.since)));
     assert_eq!(found.collect::<Vec<_>>(), [Some(("no such secret", at(7))), None]);
@@ -59,7 +59,7 @@ fn what_cannot_be_attached_is_known_beside_what_cannot_be_mounted() {
     let index = index();
     apply::<Pod>(&index, &attempt("p"));
     index.feed(Change::Attach(Box::new(reported("FailedAttachVolume", "a", "p", "attached elsewhere", at(7)))));
-    let said = || index.look(at(0)).1[0].unmounted.clone().map(|it| (it.reason, it.message, it.since, it.last));
+    let said = || index.look(even(at(0))).1[0].unmounted.clone().map(|it| (it.reason, it.message, it.since, it.last));
     let first = |last| Some(("FailedAttachVolume".to_owned(), "attached elsewhere".to_owned(), at(7), at(last)));
     assert_eq!(said(), first(7));
     // A new list of the other watch changes nothing about it.

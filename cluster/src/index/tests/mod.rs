@@ -4,10 +4,13 @@
 
 mod assumptions;
 mod attempts;
+mod clocks;
 mod lists;
 mod objects;
 mod pods_and_nodes;
 mod refusals;
+
+use std::time::Duration;
 
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use jiff::Timestamp;
@@ -15,6 +18,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
+use model::clock::{Moment, Now};
 use model::keys;
 use model::names::ArnBase;
 use model::resources::Resources;
@@ -27,6 +31,11 @@ use super::{Change, Index};
 /// Seconds since some moment.
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+/// That time, on clocks that go evenly.
+fn even(wall: Timestamp) -> Now {
+    Now { wall, moment: Moment::after(Duration::from_secs(u64::try_from(wall.as_second()).unwrap())) }
 }
 
 fn read<K: DeserializeOwned>(object: &Value) -> DeserializeGuard<K> {
@@ -165,14 +174,14 @@ fn machine(name: &str, version: &str, phase: &str) -> Value {
 }
 
 fn units(index: &Index) -> Vec<Unit> {
-    let mut units = index.snapshot(at(0)).units;
+    let mut units = index.snapshot(even(at(0))).units;
     units.sort_by(|a, b| a.key.cmp(&b.key));
     units
 }
 
 /// The only node of the snapshot.
 fn only_node(index: &Index, now: Timestamp) -> BatchNodeView {
-    let mut nodes = index.snapshot(now).nodes;
+    let mut nodes = index.snapshot(even(now)).nodes;
     assert_eq!(nodes.len(), 1);
     nodes.remove(0)
 }

@@ -23,13 +23,13 @@ fn a_job_that_ended_is_no_longer_planned_until_its_status_says_so() {
     apply::<Job>(&index, &ended(job("j"), "Failed"));
     apply::<Job>(&index, &ended(annotated(job("k"), keys::STATUS, r#"{"state":"SUCCEEDED"}"#), "Complete"));
     apply::<Job>(&index, &job("open"));
-    assert_eq!(index.snapshot(at(0)).jobs.len(), 1);
-    let finished = index.finished_jobs();
+    assert_eq!(index.snapshot(even(at(0))).jobs.len(), 1);
+    let finished = index.finished_jobs(even(at(0)).moment);
     assert_eq!(finished.len(), 1);
     assert_eq!((finished[0].key.name.as_str(), finished[0].state), ("j", JobState::Failed));
     let written = model::status::Status { state: JobState::Failed, reason: None };
-    index.assume_status("uid-j", &written, at(0));
-    assert_eq!(index.finished_jobs(), []);
+    index.assume_status("uid-j", &written, even(at(0)));
+    assert_eq!(index.finished_jobs(even(at(0)).moment), []);
     assert_eq!(index.job_reference("uid-j").unwrap().name.as_deref(), Some("j"));
     assert!(index.job_reference("uid-nobody").is_none());
 }
@@ -40,14 +40,14 @@ fn a_job_that_is_being_deleted_is_not_planned() {
     let mut deleting = job("j");
     deleting["metadata"]["deletionTimestamp"] = json!(at(0).to_string());
     apply::<Job>(&index, &deleting);
-    assert_eq!(index.snapshot(at(0)).jobs, []);
+    assert_eq!(index.snapshot(even(at(0))).jobs, []);
 }
 
 #[test]
 fn the_requests_of_jobs_follow_the_defaults_of_their_queue() {
     let index = index();
     apply::<Job>(&index, &job("j"));
-    let requests = || index.snapshot(at(0)).jobs.remove(0).shape.requests;
+    let requests = || index.snapshot(even(at(0))).jobs.remove(0).shape.requests;
     assert_eq!(requests(), Resources::default().with("pods", 1), "no queue, no defaults");
     apply::<JobQueue>(&index, &queue("q"));
     assert_eq!(requests(), Resources::new(250, 256 << 20).with("pods", 1));
@@ -70,7 +70,7 @@ fn custom_resources_come_by_name() {
     list::<JobQueue>(&index, &[queue("q2"), queue("q1")]);
     list::<ComputeEnvironment>(&index, &[environment("ce")]);
     list::<BatchNode>(&index, &[machine("m", "1", "Retiring")]);
-    let snapshot = index.snapshot(at(0));
+    let snapshot = index.snapshot(even(at(0)));
     let queues: Vec<_> = snapshot.queues.iter().map(|queue| queue.name.as_str()).collect();
     assert_eq!(queues, ["q1", "q2"]);
     assert_eq!(snapshot.environments[0].uuid, ArnBase::default().compute_environment_uuid("ce"));
@@ -83,7 +83,7 @@ fn custom_resources_come_by_name() {
 fn offers_and_setbacks_are_those_of_their_environment() {
     let index = index();
     apply::<ComputeEnvironment>(&index, &environment("ce"));
-    let scaling = |seconds| index.snapshot(at(seconds)).environments.remove(0).scaling.unwrap();
+    let scaling = |seconds| index.snapshot(even(at(seconds))).environments.remove(0).scaling.unwrap();
     assert_eq!(scaling(0).offers, Err("the provider has not answered yet".to_owned()));
     let before = version(&index);
     index.set_offers("ce", Ok(Vec::new()));
@@ -96,9 +96,9 @@ fn offers_and_setbacks_are_those_of_their_environment() {
         message: "no capacity".to_owned(),
         capacity: true,
     };
-    index.add_setback("ce", setback(Some("m5.large"), 5));
-    index.add_setback("ce", setback(Some("m5.large"), 10));
-    index.add_setback("ce", setback(None, 20));
+    index.add_setback("ce", setback(Some("m5.large"), 5), even(at(0)));
+    index.add_setback("ce", setback(Some("m5.large"), 10), even(at(0)));
+    index.add_setback("ce", setback(None, 20), even(at(0)));
     assert_eq!(scaling(9).setbacks, [setback(Some("m5.large"), 10), setback(None, 20)]);
     assert_eq!(scaling(10).setbacks, [setback(None, 20)]);
     assert_eq!(index.setback_count("ce", Some("m5.large")), 2);
@@ -119,7 +119,7 @@ fn an_object_that_cannot_be_read_is_absent_and_named() {
     index.feed(Event::Apply(broken::<Pod>("p")));
     index.feed(Event::Apply(broken::<Job>("j")));
     index.feed(Event::Apply(broken::<Node>("n")));
-    assert_eq!(index.snapshot(at(0)), model::snapshot::Snapshot::default());
+    assert_eq!(index.snapshot(even(at(0))), model::snapshot::Snapshot::default());
     let unreadable = index.unreadable();
     assert_eq!(unreadable.len(), 3);
     assert_eq!(

@@ -78,7 +78,7 @@ fn a_node_is_idle_from_the_first_look_without_units() {
     assert_eq!(idle(30), None);
     delete::<Pod>(&index, &on(pod("p", "j"), "n1"));
     assert_eq!(idle(40), Some(at(40)));
-    index.assume_held("uid-h", &["n1".to_owned()], at(41));
+    index.assume_held("uid-h", &["n1".to_owned()], even(at(41)));
     assert_eq!(idle(41), Some(at(40)), "held for a pod that nobody knows");
     let mut held = annotated(pod("h", "j"), keys::HOLD, "n0,n1");
     held["spec"]["schedulerName"] = json!(keys::SCHEDULER_EXTENDED);

@@ -14,7 +14,7 @@ fn refused(name: &str, job: &str, message: &str, time: Timestamp) -> Value {
 }
 
 fn refusal(index: &Index, now: Timestamp) -> Option<String> {
-    index.snapshot(now).jobs[0].refusal.clone()
+    index.snapshot(even(now)).jobs[0].refusal.clone()
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn an_environment_is_invalid_while_its_namespace_does_not_exist() {
     let index = index();
     let mut object = environment("ce");
     apply::<ComputeEnvironment>(&index, &object);
-    let problem = || index.snapshot(at(0)).environments[0].problem.clone();
+    let problem = || index.snapshot(even(at(0))).environments[0].problem.clone();
     assert_eq!(problem(), None, "it names none");
     object["spec"]["namespace"] = json!("work");
     apply::<ComputeEnvironment>(&index, &object);
@@ -80,7 +80,7 @@ fn hooks(names: &[&str]) -> Value {
 #[test]
 fn hooks_are_missing_only_when_that_has_been_seen() {
     let index = index();
-    let missing = || index.snapshot(at(0)).hooks_missing;
+    let missing = || index.snapshot(even(at(0))).hooks_missing;
     assert!(!missing(), "nothing is known yet");
     list::<MutatingWebhookConfiguration>(&index, &[hooks(&["jobs.bulkhead.dev", "pods.bulkhead.dev"])]);
     assert!(!missing());
