@@ -1,6 +1,7 @@
 //! What a Job of the Job door asks for, as its record shows it: its pod in the words of the AWS Batch API.
 //!
-//! Invariant: only what the API has a word for; the rest is on the Job itself. Judges nothing.
+//! Invariant: only what the API has a word for; the rest is on the Job itself. Values of environment variables are left out: whoever may
+//! read records need not be allowed to read Jobs. Judges nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,7 +68,7 @@ fn container(container: &Container) -> Value {
     put("command", container.command.as_ref().map(|words| json!(words)));
     put("args", container.args.as_ref().map(|words| json!(words)));
     let env = container.env.iter().flatten().filter(|variable| variable.value_from.is_none());
-    let env: Vec<Value> = env.map(|variable| json!({"name": variable.name, "value": variable.value})).collect();
+    let env: Vec<Value> = env.map(|variable| json!({"name": variable.name})).collect();
     put("env", (!env.is_empty()).then(|| json!(env)));
     let amounts = |amounts: Option<&BTreeMap<String, Quantity>>| {
         amounts.filter(|amounts| !amounts.is_empty()).map(|amounts| {
@@ -113,7 +114,7 @@ mod tests {
             *asked.pod,
             json!({"containers": [{
                 "name": "pi", "image": "perl", "command": ["perl"], "args": ["-v"],
-                "env": [{"name": "A", "value": "1"}], "resources": {"requests": {"cpu": "1"}},
+                "env": [{"name": "A"}], "resources": {"requests": {"cpu": "1"}},
             }]})
         );
     }

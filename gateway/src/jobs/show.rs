@@ -123,8 +123,22 @@ fn pod_properties(job: &Kept) -> Value {
     let ends = last.map_or((&[][..], &[][..]), |last| (&last.containers, &last.init_containers));
     containers(pod.get_mut("containers"), ends.0, UNNAMED);
     containers(pod.get_mut("initContainers"), ends.1, UNNAMED_INIT);
+    if spec.door == Door::Job {
+        conceal(&mut pod);
+    }
     place(&mut pod, record, spec);
     Value::Object(pod)
+}
+
+/// Values of variables of a Job that kubectl made are for those who may read Jobs in its namespace. Records of older versions hold them.
+fn conceal(pod: &mut Map<String, Value>) {
+    for list in ["containers", "initContainers"] {
+        let containers = pod.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        let env = containers.filter_map(|container| container.get_mut("env")).filter_map(Value::as_array_mut);
+        for variable in env.flatten().filter_map(Value::as_object_mut) {
+            variable.retain(|member, _| member == "name");
+        }
+    }
 }
 
 fn place(pod: &mut Map<String, Value>, record: &JobRecord, spec: &Spec) {

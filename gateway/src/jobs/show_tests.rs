@@ -142,6 +142,20 @@ fn an_end_that_was_asked_for_shows_until_the_job_has_ended_by_itself() {
 }
 
 #[test]
+fn values_of_variables_are_shown_of_jobs_of_the_api_alone() {
+    let env = json!([{"name": "PASSWORD", "value": "secret"}, {"name": "EMPTY"}]);
+    let pod = json!({"containers": [{"name": "a", "env": env}, {"name": "b"}], "initContainers": [{"name": "c", "env": env}]});
+    let env_of = |door: &str, list: &str| {
+        let detail = shown(&job(json!({"door": door, "definition": "", "pod": pod})));
+        detail["eksProperties"]["podProperties"][list][0]["env"].clone()
+    };
+    for list in ["containers", "initContainers"] {
+        assert_eq!(env_of("api", list), env);
+        assert_eq!(env_of("job", list), json!([{"name": "PASSWORD"}, {"name": "EMPTY"}]));
+    }
+}
+
+#[test]
 fn a_kubernetes_job_is_shown_with_what_is_known() {
     let detail = shown(&job(json!({"door": "job", "definition": "", "pod": {"containers": "odd", "more": 1}})));
     assert_eq!(detail["eksProperties"]["podProperties"], json!({"containers": "odd", "more": 1, "volumes": []}));
