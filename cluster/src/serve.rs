@@ -1,15 +1,25 @@
-//! HTTP serving: TLS with certificates that change while it runs, a bound on concurrent requests, and an end within a cap.
+//! HTTP/1.1 serving that a slow or hostile client cannot hold up: TLS with certificates that change while it runs, time limits on everything that a client does, a bound on
+//! connections and requests, and an end within a cap.
 //!
-//! Invariant: a certificate is served only if its key matches; a pair that cannot be used leaves the old one in place. A
-//! slow or hostile client holds up nobody else: handshakes run beside each other, each with a time limit.
+//! Invariant: a certificate is served only if its key matches; a pair that cannot be used leaves the old one in place. Who opens a connection gets one: where there are too
+//! many, one that waits for its client goes ([`crowd`]). HTTP/2 is not spoken: API servers, kubelets and the clients of AWS do not need it.
 //!
 //! It does not know where certificates come from nor what the routes do.
+
+mod body;
+mod crowd;
+mod pace;
+mod run;
+mod watched;
+pub mod weight;
+
+pub use body::{Unread, read};
+pub use run::{Limits, LocalAddress, Source, run, run_within};
 
 use std::{
     fmt, io,
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
 use axum::{
@@ -18,7 +28,6 @@ use axum::{
     http::StatusCode,
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    serve::Listener,
 };
 use rustls::{
     ServerConfig,
@@ -32,21 +41,9 @@ use rustls::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc},
-    task::JoinHandle,
+    sync::Semaphore,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-
-use crate::shutdown::{Shutdown, capped};
-
-/// A client on the same network completes a handshake in milliseconds; one that needs longer only holds memory.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Handshakes under way at once. Further connections wait in the kernel's queue.
-const CONCURRENT_HANDSHAKES: usize = 512;
-/// Finished handshakes that wait for the HTTP server to take them.
-const READY_STREAMS: usize = 64;
-/// After a failed accept (usually: no file descriptors left) wait this long, doubled each time up to the maximum.
-const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Why serving could not start.
 #[derive(Debug, thiserror::Error)]
@@ -131,23 +128,27 @@ impl ResolvesServerCert for ServingCert {
     }
 }
 
-/// A TLS listener for `axum::serve`: gives out only connections whose handshake is done.
-#[derive(Debug)]
+/// A bound address whose connections begin with a TLS handshake.
 pub struct TlsListener {
+    tcp: TcpListener,
+    tls: TlsAcceptor,
     addr: SocketAddr,
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    acceptor: JoinHandle<()>,
+}
+
+impl fmt::Debug for TlsListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsListener").field("addr", &self.addr).finish_non_exhaustive()
+    }
 }
 
 impl TlsListener {
-    /// Binds `addr` and starts to accept; each handshake gets what `cert` holds at that moment.
+    /// Binds `addr`; each handshake gets what `cert` holds at that moment.
     pub async fn bind(addr: SocketAddr, cert: Arc<ServingCert>) -> Result<Self, ServeError> {
         let failed = |source| ServeError::Bind { addr, source };
         let tls = TlsAcceptor::from(Arc::new(server_config(cert)?));
-        let listener = TcpListener::bind(addr).await.map_err(failed)?;
-        let addr = listener.local_addr().map_err(failed)?;
-        let (ready, streams) = mpsc::channel(READY_STREAMS);
-        Ok(Self { addr, ready: streams, acceptor: tokio::spawn(accept(listener, tls, ready)) })
+        let tcp = TcpListener::bind(addr).await.map_err(failed)?;
+        let addr = tcp.local_addr().map_err(failed)?;
+        Ok(Self { tcp, tls, addr })
     }
 
     /// Where it listens; differs from what was asked for when the port was 0.
@@ -156,26 +157,16 @@ impl TlsListener {
     }
 }
 
-impl Drop for TlsListener {
-    fn drop(&mut self) {
-        self.acceptor.abort();
-    }
-}
-
-impl Listener for TlsListener {
+impl Source for TlsListener {
     type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(connection) => connection,
-            // The accepting task only ends when this listener is dropped.
-            None => std::future::pending().await,
-        }
+    fn tcp(&self) -> &TcpListener {
+        &self.tcp
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.addr)
+    fn open(&self, tcp: TcpStream) -> impl Future<Output = io::Result<Self::Io>> + Send + use<> {
+        let tls = self.tls.clone();
+        async move { tls.accept(tcp).await }
     }
 }
 
@@ -185,54 +176,8 @@ fn server_config(cert: Arc<ServingCert>) -> Result<ServerConfig, ServeError> {
         .map_err(ServeError::Tls)?
         .with_no_client_auth()
         .with_cert_resolver(cert);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-async fn accept(listener: TcpListener, tls: TlsAcceptor, ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
-    let slots = Arc::new(Semaphore::new(CONCURRENT_HANDSHAKES));
-    let (first, longest) = ACCEPT_BACKOFF;
-    let mut backoff = first;
-    loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else {
-            return;
-        };
-        let (tcp, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, ?backoff, "cannot accept connections");
-                tokio::time::sleep(backoff).await;
-                backoff = (backoff * 2).min(longest);
-                continue;
-            }
-        };
-        backoff = first;
-        let (tls, ready) = (tls.clone(), ready.clone());
-        tokio::spawn(async move {
-            let _slot = slot;
-            let _still_works = tcp.set_nodelay(true);
-            match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(tcp)).await {
-                // An error means that the server is gone.
-                Ok(Ok(stream)) => drop(ready.send((stream, peer)).await),
-                Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
-                Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
-            }
-        });
-    }
-}
-
-/// Serves until `shutdown` stops, then lets open requests finish for at most `cap`.
-pub async fn run<L>(listener: L, router: Router, shutdown: &Shutdown, cap: Duration)
-where
-    L: Listener,
-    L::Addr: fmt::Debug,
-{
-    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.stopped());
-    match capped(serving.into_future(), shutdown, cap).await {
-        Some(Ok(())) => {}
-        Some(Err(error)) => tracing::error!(%error, "serving ended"),
-        None => tracing::warn!(?cap, "open connections did not end in time and are cut"),
-    }
 }
 
 /// Answers 503 at once when `max` requests are under way in all routes of `router` together, so that an overloaded server

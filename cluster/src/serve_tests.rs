@@ -1,12 +1,19 @@
 //! Real handshakes over loopback sockets: what is served, when it changes, and who waits for whom.
 
-use axum::{body::Body, routing::get};
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    routing::{get, post},
+};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tower::ServiceExt;
 
 use super::*;
+use crate::shutdown::Shutdown;
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
@@ -114,7 +121,7 @@ async fn clients_that_never_speak_hold_up_nobody() {
     for _ in 0..100 {
         silent.push(TcpStream::connect(addr).await.unwrap());
     }
-    tokio::time::timeout(HANDSHAKE_TIMEOUT / 2, connect(addr, "a.test", &served))
+    tokio::time::timeout(Limits::default().head / 2, connect(addr, "a.test", &served))
         .await
         .expect("a well-behaved client must not wait for the silent ones")
         .unwrap();
@@ -173,4 +180,139 @@ fn debug_output_holds_no_key() {
     let cert = ServingCert::empty();
     load(&cert, &pair("a.test")).unwrap();
     assert_eq!(format!("{cert:?}"), "ServingCert { loaded: true, .. }");
+}
+
+/// A server without TLS, and with short patience.
+async fn hasty(connections: usize) -> (SocketAddr, Shutdown) {
+    let patience = Duration::from_millis(300);
+    let limits = Limits { connections, head: patience, body: patience, answer: patience, idle: patience * 2 };
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let (addr, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
+    let read =
+        |body: Body| async move { super::read(body, 1 << 20, Duration::MAX, |_| true).await.is_ok().to_string() };
+    let large = || async { vec![b'x'; 64 << 20] };
+    let router =
+        Router::new().route("/", get(|| async { "hello" })).route("/read", post(read)).route("/large", get(large));
+    let stop = shutdown.clone();
+    tokio::spawn(async move { run_within(limits, listener, router, &stop, Duration::from_secs(5)).await });
+    (addr, shutdown)
+}
+
+async fn say(addr: SocketAddr, words: &str) -> TcpStream {
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    tcp.write_all(words.as_bytes()).await.unwrap();
+    tcp
+}
+
+/// What an ordinary client gets, which must not take longer than a second.
+async fn ask(addr: SocketAddr) -> String {
+    let asking = async {
+        let mut tcp = say(addr, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    tokio::time::timeout(Duration::from_secs(1), asking).await.expect("an ordinary client must not wait")
+}
+
+/// What slow and hostile clients say before they fall silent.
+const HALVES: [&str; 7] = [
+    "",
+    "GET / HT",
+    "GET / HTTP/1.1\r\nhost: a\r\n",
+    "POST /read HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n",
+    "POST /read HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nabc",
+    "POST /read HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabc",
+    "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+];
+
+#[tokio::test]
+async fn whoever_falls_silent_is_cut_off_wherever_that_is() {
+    let (addr, _shutdown) = hasty(100).await;
+    let mut all = Vec::new();
+    for half in HALVES {
+        all.push((half, say(addr, half).await));
+    }
+    for (half, mut tcp) in all {
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(5), tcp.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "after {half:?} the connection stays open");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_is_cut_off_as_one_that_stops() {
+    let (addr, _shutdown) = hasty(100).await;
+    for first in ["", "GET / HTTP/1.1\r\nhost: a\r\n\r\n"] {
+        let mut tcp = say(addr, first).await;
+        let trickle = async {
+            while tcp.write_all(b"a").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(5), trickle).await.is_ok(), "after {first:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_given_up() {
+    let (addr, _shutdown) = hasty(1).await;
+    // It takes a little, and then nothing.
+    let mut slow = say(addr, "GET /large HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut some = [0; 1000];
+    slow.read_exact(&mut some).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut rest = Vec::new();
+    let _cut = tokio::time::timeout(Duration::from_secs(5), slow.read_to_end(&mut rest)).await.expect("it ends");
+    assert!(rest.len() < 64 << 20, "{} bytes", rest.len());
+}
+
+#[tokio::test]
+async fn there_is_a_place_for_the_next_client_however_many_are_silent() {
+    let (addr, _shutdown) = hasty(50).await;
+    let mut held = Vec::new();
+    for round in 0..200 {
+        held.push(say(addr, HALVES[round % HALVES.len()]).await);
+        if round % 20 == 0 {
+            assert!(ask(addr).await.starts_with("HTTP/1.1 200"));
+        }
+    }
+    assert!(ask(addr).await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn silent_handshakes_hold_up_nobody_however_many_there_are() {
+    let cert = ServingCert::empty();
+    let served = pair("a.test");
+    load(&cert, &served).unwrap();
+    let (addr, _shutdown, _server) = start(&cert).await;
+    let mut silent = Vec::new();
+    for _ in 0..2 * Limits::default().connections {
+        silent.push(TcpStream::connect(addr).await.unwrap());
+    }
+    let connecting = tokio::time::timeout(Duration::from_secs(1), connect(addr, "a.test", &served));
+    connecting.await.expect("it must not wait for the silent ones").unwrap();
+}
+
+#[tokio::test]
+async fn http2_is_not_spoken_and_too_many_headers_are_refused() {
+    let (addr, _shutdown) = hasty(100).await;
+    let many = "x: y\r\n".repeat(10_000);
+    let long = format!("x: {}\r\n", "y".repeat(100_000));
+    for words in [
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+        &format!("GET / HTTP/1.1\r\n{many}\r\n"),
+        &format!("GET / HTTP/1.1\r\n{long}\r\n"),
+        "GET / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        "\u{16}\u{3}\u{1}",
+    ] {
+        let mut tcp = TcpStream::connect(addr).await.unwrap();
+        let _cut_off_while_writing = tcp.write_all(words.as_bytes()).await;
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(5), tcp.read_to_end(&mut answer)).await;
+        let start: String = words.chars().take(30).collect();
+        assert!(ended.is_ok(), "{start:?}");
+        assert!(!answer.starts_with(b"HTTP/1.1 2"), "{start:?}: {}", answer.escape_ascii());
+    }
+    assert!(ask(addr).await.ends_with("hello"));
 }

@@ -12,7 +12,6 @@ mod review;
 mod routes;
 mod run;
 mod watch;
-mod weight;
 
 pub use hooks::Hook;
 pub use look_up::{Facts, LookUp};

@@ -152,12 +152,12 @@ pub(crate) fn status(code: u16, message: &str) -> Value {
         400 => "BadRequest",
         403 => "Forbidden",
         404 => "NotFound",
+        408 | 504 => "Timeout",
         409 => "Conflict",
         413 => "RequestEntityTooLarge",
         422 => "Invalid",
         429 => "TooManyRequests",
         503 => "ServiceUnavailable",
-        504 => "Timeout",
         _ => "InternalError",
     };
     let message = format!("bulkhead: {message}");

@@ -1,18 +1,20 @@
 //! The webhook's HTTP: one route per hook, within limits of time, number and memory.
 //!
-//! Invariant: every request gets a well-formed answer, whatever it holds. Overload is refused at once, before the body is read;
-//! that, a deadline and a failed look-up are HTTP errors, which leave the decision to the hook's failure policy.
+//! Invariant: every request gets a well-formed answer, whatever it holds. Overload is refused at once; that, a deadline and a failed look-up are HTTP errors, which leave
+//! the decision to the hook's failure policy. A request takes the memory of what has come of it, not of what it announces, and small ones, which most are, have
+//! room of their own.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header::CONTENT_LENGTH};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use cluster::serve::{self, Unread, weight};
 use cluster::telemetry::chain;
 use futures::FutureExt as _;
 use planning::admission::{Admit, Refusal};
@@ -22,16 +24,22 @@ use crate::hooks::{Hook, decide};
 use crate::look_up::LookUp;
 use crate::metrics::Metrics;
 use crate::review::{self, Undecodable};
-use crate::weight;
 
 /// A review may hold two objects, each as large as the API server takes (3 MiB), and managed fields.
 const BODY_LIMIT: usize = 16 << 20;
-/// All bodies under way together, in KiB.
+/// What every body may have, KiB: together 16 MiB.
+const SMALL_BODY_KIB: usize = 32;
+/// What all bodies under way together have beyond that, in KiB.
 const BODIES_LIMIT_KIB: usize = 24 << 10;
-/// All reviews being decided together, in KiB; the container has 256 MiB. More than the concurrency limit of usual reviews.
-const REVIEWS_LIMIT_KIB: usize = 160 << 10;
-/// Requests under way. An API server opens 25 lasting connections; more than this at once means that we are the bottleneck.
+/// All reviews being decided together, in KiB; the container has 256 MiB.
+const REVIEWS_LIMIT_KIB: usize = 112 << 10;
+/// Reviews of at most so many KiB, as usual ones are, have other room beside: of that, so many.
+const SMALL_REVIEW_KIB: usize = 512;
+const SMALL_REVIEWS_LIMIT_KIB: usize = 32 << 10;
+/// Requests under way; there are no more connections.
 const CONCURRENCY: usize = 512;
+/// The API server sends a body at once.
+const BODY_PATIENCE: Duration = Duration::from_secs(2);
 /// Of the time that the caller waits, the part that is ours; the rest is for the way back.
 const SHARE_OF_TIMEOUT: f64 = 0.9;
 /// The API server's default, for callers that do not say how long they wait.
@@ -44,13 +52,15 @@ pub struct Webhook {
     metrics: Metrics,
     bodies: Arc<Semaphore>,
     reviews: Arc<Semaphore>,
+    small_reviews: Arc<Semaphore>,
 }
 
 impl Webhook {
     /// Decides with what `look_up` knows.
     pub fn new(look_up: LookUp, metrics: Metrics) -> Self {
-        let [bodies, reviews] = [BODIES_LIMIT_KIB, REVIEWS_LIMIT_KIB].map(|limit| Arc::new(Semaphore::new(limit)));
-        Self { look_up, metrics, bodies, reviews }
+        let limits = [BODIES_LIMIT_KIB, REVIEWS_LIMIT_KIB, SMALL_REVIEWS_LIMIT_KIB];
+        let [bodies, reviews, small_reviews] = limits.map(|limit| Arc::new(Semaphore::new(limit)));
+        Self { look_up, metrics, bodies, reviews, small_reviews }
     }
 }
 
@@ -170,17 +180,14 @@ async fn answer(
     body: Body,
     subject: &mut Option<Subject>,
 ) -> Result<Answered, Failure> {
-    let length = declared_length(headers)?;
-    let _room = room(&webhook.bodies, length.div_ceil(1024))?;
-    let body = to_bytes(body, length).await.map_err(|error| {
-        Failure::new(StatusCode::BAD_REQUEST, "garbage", format!("the body cannot be read: {}", chain(&error)))
-    })?;
+    let mut room = None;
+    let body = received(webhook, headers, body, &mut room).await?;
     let weight = weight::kib(&body);
     if weight > REVIEWS_LIMIT_KIB {
         let message = format!("the review takes up to {weight} KiB of memory, more than {REVIEWS_LIMIT_KIB}");
         return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "garbage", message));
     }
-    let _memory = room(&webhook.reviews, weight)?;
+    let _memory = memory(webhook, weight)?;
     let (uid, admit) = match review::decode(&body) {
         Ok(mut request) => {
             *subject = Some(about(&request));
@@ -204,10 +211,51 @@ async fn answer(
     Ok(Answered { outcome, operations, refused, answer })
 }
 
-/// Room for so many KiB, until it is dropped.
-fn room(limit: &Semaphore, kib: usize) -> Result<SemaphorePermit<'_>, Failure> {
-    let shed = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "shed", "too many large requests at once");
-    limit.try_acquire_many(u32::try_from(kib).unwrap_or(u32::MAX)).map_err(|_| shed())
+/// The body. `room` is what it takes beyond what every body has.
+async fn received<'a>(
+    webhook: &'a Webhook,
+    headers: &HeaderMap,
+    body: Body,
+    room: &mut Option<SemaphorePermit<'a>>,
+) -> Result<Bytes, Failure> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let too_long = |length| {
+        let message = format!("the body has {length} bytes, more than {BODY_LIMIT}");
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "garbage", message)
+    };
+    if let Some(length) = announced.filter(|length| *length > BODY_LIMIT) {
+        return Err(too_long(length.to_string()));
+    }
+    let pay = |length: usize| {
+        let held = room.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let more = length.div_ceil(1024).saturating_sub(SMALL_BODY_KIB + held);
+        let Ok(more) = webhook.bodies.try_acquire_many(u32::try_from(more).unwrap_or(u32::MAX)) else { return false };
+        match room {
+            Some(room) => room.merge(more),
+            None => *room = Some(more),
+        }
+        true
+    };
+    serve::read(body, announced.unwrap_or(BODY_LIMIT), BODY_PATIENCE, pay).await.map_err(|unread| {
+        let message = format!("the body cannot be read: {}", chain(&unread));
+        match unread {
+            Unread::TooLong(_) if announced.is_none() => too_long("too many".to_owned()),
+            Unread::TooLong(_) | Unread::Broken(_) => Failure::new(StatusCode::BAD_REQUEST, "garbage", message),
+            Unread::Late(_) => Failure::new(StatusCode::REQUEST_TIMEOUT, "late", message),
+            Unread::NoRoom => shed(),
+        }
+    })
+}
+
+/// Memory for a review of so many KiB, until it is dropped.
+fn memory(webhook: &Webhook, kib: usize) -> Result<SemaphorePermit<'_>, Failure> {
+    let count = u32::try_from(kib).unwrap_or(u32::MAX);
+    let small = (kib <= SMALL_REVIEW_KIB).then(|| webhook.small_reviews.try_acquire_many(count).ok()).flatten();
+    small.map_or_else(|| webhook.reviews.try_acquire_many(count).map_err(|_| shed()), Ok)
+}
+
+fn shed() -> Failure {
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "shed", "too many large requests at once")
 }
 
 fn about(request: &review::Request) -> Subject {
@@ -217,19 +265,6 @@ fn about(request: &review::Request) -> Subject {
         namespace: request.namespace.clone(),
         object: request.name.clone(),
         dry_run: request.dry_run,
-    }
-}
-
-/// The length that the caller announces; without one it may be anything up to the limit.
-fn declared_length(headers: &HeaderMap) -> Result<usize, Failure> {
-    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    match declared {
-        Some(length) if length > BODY_LIMIT => {
-            let message = format!("the body has {length} bytes, more than {BODY_LIMIT}");
-            Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "garbage", message))
-        }
-        Some(length) => Ok(length),
-        None => Ok(BODY_LIMIT),
     }
 }
 

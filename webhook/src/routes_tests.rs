@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::look_up::Facts;
+use axum::body::to_bytes;
 use kube::Client;
 use kube::client::Body as KubeBody;
 use model::keys;
@@ -198,21 +199,89 @@ async fn a_body_that_announces_more_than_the_limit_is_refused_before_it_is_read(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_takes_too_long_is_answered_before_the_caller_gives_up() {
-    let never = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+async fn a_decision_that_takes_too_long_is_answered_before_the_caller_gives_up() {
+    let silent = service_fn(|_: axum::http::Request<KubeBody>| {
+        std::future::pending::<Result<axum::http::Response<KubeBody>, Infallible>>()
+    });
+    let look_up = LookUp::new(Facts::default(), Client::new(silent, "default"));
+    let router = router(Webhook::new(look_up, Metrics::new(&mut Registry::default())));
     let begun = tokio::time::Instant::now();
-    let (code, answer) = post_body("/jobs?timeout=3s", never).await;
-    assert_eq!((code, &answer["reason"]), (StatusCode::GATEWAY_TIMEOUT, &json!("Timeout")));
+    let review = review_of("CREATE", "batch", &pod(&json!({}), Some("j")));
+    let request = Request::post("/pods?timeout=3s").body(Body::from(review.to_string())).unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
     assert!(begun.elapsed() < Duration::from_secs(3));
 }
 
-#[tokio::test]
-async fn large_requests_are_shed_before_they_are_read() {
+/// A body of which this comes, and then nothing, or an end before its end.
+fn half(text: impl Into<Vec<u8>>, end: Option<std::io::Error>) -> Body {
+    use futures::StreamExt as _;
+    let some = futures::stream::iter([Ok(text.into())]);
+    match end {
+        Some(end) => Body::from_stream(some.chain(futures::stream::iter([Err(end)]))),
+        None => Body::from_stream(some.chain(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>())),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_given_up_however_long_the_caller_would_wait() {
+    for (path, some) in [("/jobs?timeout=30s", ""), ("/pods?timeout=30s", "{\"request\":"), ("/nodes", "x")] {
+        let begun = tokio::time::Instant::now();
+        let (code, answer) = post_body(path, half(some, None)).await;
+        assert_eq!((code, &answer["reason"]), (StatusCode::REQUEST_TIMEOUT, &json!("Timeout")), "{path}");
+        assert!(begun.elapsed() <= BODY_PATIENCE, "{path}");
+    }
+    let (code, _) = post_body("/jobs", half("{", Some(std::io::Error::other("cut")))).await;
+    assert_eq!(code, StatusCode::BAD_REQUEST);
+}
+
+/// The webhook, and so many requests under way that announce this many bytes, of which so many have come.
+async fn besieged(requests: usize, announced: usize, come: usize) -> (Webhook, tokio::task::JoinSet<StatusCode>) {
     let look_up = LookUp::new(Facts::default(), client_answering(stored()));
     let webhook = Webhook::new(look_up, Metrics::new(&mut Registry::default()));
-    let _taken = webhook.bodies.clone().try_acquire_many_owned(u32::try_from(BODIES_LIMIT_KIB).unwrap()).unwrap();
-    let request = Request::post("/pods").header(CONTENT_LENGTH, "2000").body(Body::empty()).unwrap();
-    assert_eq!(router(webhook).oneshot(request).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    let mut under_way = tokio::task::JoinSet::new();
+    for _ in 0..requests {
+        let request = Request::post("/pods?timeout=30s").header(CONTENT_LENGTH, announced);
+        let request = request.body(half(vec![b' '; come], None)).unwrap();
+        let answer = router(webhook.clone()).oneshot(request);
+        under_way.spawn(async move { answer.await.unwrap().status() });
+    }
+    // They are all at the point where they wait for more.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    (webhook, under_way)
+}
+
+async fn reviewed(webhook: &Webhook, annotation: usize) -> StatusCode {
+    let mut pod = pod(&json!({keys::QUEUE: "fast"}), None);
+    pod["metadata"]["annotations"] = json!({"large": "x".repeat(annotation)});
+    let body = review_of("CREATE", "batch", &pod).to_string();
+    let request = Request::post("/pods?timeout=3s").header(CONTENT_LENGTH, body.len()).body(Body::from(body)).unwrap();
+    router(webhook.clone()).oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_only_announced_takes_no_room_from_others() {
+    let (webhook, mut under_way) = besieged(CONCURRENCY - 1, BODY_LIMIT, 1).await;
+    assert_eq!(reviewed(&webhook, 0).await, StatusCode::OK);
+    assert_eq!(reviewed(&webhook, 5 << 20).await, StatusCode::OK);
+    while let Some(code) = under_way.join_next().await {
+        assert_eq!(code.unwrap(), StatusCode::REQUEST_TIMEOUT);
+    }
+    assert_eq!(webhook.bodies.available_permits(), BODIES_LIMIT_KIB);
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_reviews_have_room_when_large_ones_have_taken_all_there_is() {
+    let (webhook, mut under_way) = besieged(100, BODY_LIMIT, 1 << 20).await;
+    assert!(webhook.bodies.available_permits() < 1 << 10);
+    assert_eq!(reviewed(&webhook, 5 << 20).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(reviewed(&webhook, 0).await, StatusCode::OK);
+    let _taken = webhook.reviews.clone().try_acquire_many_owned(u32::try_from(REVIEWS_LIMIT_KIB).unwrap()).unwrap();
+    assert_eq!(reviewed(&webhook, 0).await, StatusCode::OK);
+    under_way.shutdown().await;
+    assert_eq!(webhook.bodies.available_permits(), BODIES_LIMIT_KIB, "what is given up gives its room back");
 }
 
 #[tokio::test]

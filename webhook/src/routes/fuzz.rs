@@ -9,6 +9,7 @@ mod sent;
 mod valid;
 mod verdict;
 
+use axum::body::to_bytes;
 use prometheus_client::registry::Registry;
 use proptest::prelude::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner, contextualize_config};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::sent::Sent;
 use crate::routes::{BODY_LIMIT, REVIEWS_LIMIT_KIB};
-use crate::weight;
+use cluster::serve::weight;
 
 /// Judges an answer. Returns the review of the object as patched, if it was.
 pub(super) fn verdict(sent: &Sent, code: StatusCode, answer: &[u8]) -> Result<Option<Value>, String> {

@@ -1,4 +1,4 @@
-//! How much memory a review takes while it is decided, judged by its text before it is parsed.
+//! How much memory JSON takes while it is decided on, judged by its text before it is parsed.
 //!
 //! Invariant: never less than it really takes. A tree of small maps takes a hundred times its text, one of long strings twice.
 
@@ -12,7 +12,7 @@ const ITEM: usize = 192;
 const COPIES: usize = 2;
 
 /// KiB that a body takes. What looks like a map inside a text counts as one, too.
-pub(crate) fn kib(body: &[u8]) -> usize {
+pub fn kib(body: &[u8]) -> usize {
     // In pieces in which a count fits into a byte: then the compiler counts sixteen bytes at once.
     let count = |byte: u8| {
         let piece = |piece: &[u8]| usize::from(piece.iter().map(|it| u8::from(*it == byte)).sum::<u8>());

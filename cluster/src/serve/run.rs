@@ -1,0 +1,215 @@
+//! The server: takes connections, and serves each until it ends, keeps us waiting for too long, or has to make room.
+//!
+//! Invariant: no client makes another wait: every connection has a task of its own, and there is a place for the next one unless all are being answered.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::pin,
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::Request, response::Response};
+use hyper::{body::Body as _, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tower::ServiceExt as _;
+
+use super::{
+    crowd::{Crowd, Place, lock},
+    watched::{Received, Stream},
+};
+use crate::shutdown::{Shutdown, capped};
+
+/// After a failed accept (usually: no file descriptors left) wait this long, doubled each time up to the maximum.
+const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Bytes of the head of a request, and of a body that are read ahead.
+const BUFFER: usize = 32 << 10;
+const HEADERS: usize = 64;
+
+/// How many clients there may be, and how slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections; each takes up to 100 KiB.
+    pub connections: usize,
+    /// For a handshake, and for the head of a request from its first byte; of the first request from the handshake.
+    pub head: Duration,
+    /// For a body, if whoever reads it has no other limit.
+    pub body: Duration,
+    /// From when a client stops taking an answer until it has all of it.
+    pub answer: Duration,
+    /// Between two requests. Above Go's 90 seconds, so that the API server closes first and no request of its runs into a closed connection.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            head: Duration::from_secs(5),
+            body: Duration::from_secs(10),
+            answer: Duration::from_secs(30),
+            idle: Duration::from_mins(2),
+        }
+    }
+}
+
+/// Address at which a request came in, among the extensions of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalAddress(pub SocketAddr);
+
+/// Where connections come from.
+pub trait Source: Send + 'static {
+    /// What requests are read from.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// What is listened on.
+    fn tcp(&self) -> &TcpListener;
+
+    /// Makes a new connection ready for requests.
+    fn open(&self, tcp: TcpStream) -> impl Future<Output = io::Result<Self::Io>> + Send + use<Self>;
+}
+
+impl Source for TcpListener {
+    type Io = TcpStream;
+
+    fn tcp(&self) -> &TcpListener {
+        self
+    }
+
+    fn open(&self, tcp: TcpStream) -> impl Future<Output = io::Result<TcpStream>> + Send + use<> {
+        std::future::ready(Ok(tcp))
+    }
+}
+
+/// Serves until `shutdown` stops, then lets open requests finish for at most `cap`.
+pub async fn run(source: impl Source, router: Router, shutdown: &Shutdown, cap: Duration) {
+    run_within(Limits::default(), source, router, shutdown, cap).await;
+}
+
+/// The same within other limits.
+pub async fn run_within(limits: Limits, source: impl Source, router: Router, shutdown: &Shutdown, cap: Duration) {
+    let mut connections = JoinSet::new();
+    let serving = async {
+        take(limits, &source, router, shutdown, &mut connections).await;
+        drop(source);
+        while connections.join_next().await.is_some() {}
+    };
+    if capped(serving, shutdown, cap).await.is_none() {
+        tracing::warn!(?cap, "open connections did not end in time and are cut");
+    }
+}
+
+/// Takes connections until `shutdown` stops.
+async fn take<S: Source>(
+    limits: Limits,
+    source: &S,
+    router: Router,
+    shutdown: &Shutdown,
+    connections: &mut JoinSet<()>,
+) {
+    let crowd = Crowd::new(limits.connections);
+    let mut stopped = pin!(shutdown.stopped());
+    let (first, longest) = ACCEPT_BACKOFF;
+    let mut backoff = first;
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stopped => return,
+            Some(_) = connections.join_next() => continue,
+            accepted = source.tcp().accept() => accepted,
+        };
+        let (tcp, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, ?backoff, "cannot accept connections");
+                tokio::time::sleep(backoff).await;
+                backoff = (backoff * 2).min(longest);
+                continue;
+            }
+        };
+        backoff = first;
+        let Some(place) = crowd.enter(peer.ip(), Instant::now()) else {
+            tracing::debug!(%peer, "all connections are being answered: this one is closed");
+            continue;
+        };
+        let local = tcp.local_addr().unwrap_or_else(|_| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+        let _still_works = tcp.set_nodelay(true);
+        let (opening, router, shutdown) = (source.open(tcp), router.clone(), shutdown.clone());
+        connections.spawn(async move {
+            let work = async {
+                match timeout(limits.head, opening).await {
+                    Ok(Ok(io)) => serve(io, LocalAddress(local), router, &place, limits, &shutdown).await,
+                    Ok(Err(error)) => tracing::debug!(%peer, %error, "handshake failed"),
+                    Err(_) => tracing::debug!(%peer, "handshake took too long"),
+                }
+            };
+            tokio::select! {
+                () = work => {}
+                () = place.sent_away() => {}
+            }
+        });
+    }
+}
+
+/// Serves one connection.
+async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    io: I,
+    local: LocalAddress,
+    router: Router,
+    member: &Place,
+    limits: Limits,
+    shutdown: &Shutdown,
+) {
+    let pace = member.pace();
+    lock(pace).shaken(Instant::now());
+    let io = TokioIo::new(Stream { inner: io, pace: pace.clone() });
+    let service = service_fn(|request: Request<Incoming>| answer(request, local, router.clone(), member));
+    let connection = http1::Builder::new().max_buf_size(BUFFER).max_headers(HEADERS).serve_connection(io, service);
+    let mut connection = pin!(connection);
+    let mut stopped = pin!(shutdown.stopped());
+    let mut stopping = false;
+    loop {
+        // What is awaited changes while the connection is served: it is looked at often enough.
+        let now = Instant::now();
+        let ends = lock(pace).ends(&limits);
+        if ends.is_some_and(|ends| ends <= now) {
+            tracing::debug!("a client took too long");
+            return;
+        }
+        let look = now + limits.head / 2;
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended badly");
+                }
+                return;
+            }
+            () = &mut stopped, if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = tokio::time::sleep_until(ends.map_or(look, |ends| ends.min(look))) => {}
+        }
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    local: LocalAddress,
+    router: Router,
+    member: &Place,
+) -> Result<Response, std::convert::Infallible> {
+    let pace = member.pace().clone();
+    lock(&pace).begun(!request.body().is_end_stream(), Instant::now());
+    let body_pace = pace.clone();
+    let mut request = request.map(|inner| Body::new(Received { inner, pace: body_pace }));
+    request.extensions_mut().insert(local);
+    let response = router.oneshot(request).await;
+    lock(&pace).answered(Instant::now());
+    response
+}
