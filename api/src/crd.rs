@@ -111,6 +111,7 @@ pub struct ComputeEnvironmentSpec {
     pub state: State,
     /// Namespace of pods submitted through the AWS Batch API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("!self.startsWith('kube-') && self != 'bulkhead-system'").message("the namespaces of the system and of Bulkhead itself are not for jobs"))]
     pub namespace: Option<String>,
     /// vCPUs kept even when idle.
     #[serde(default, rename = "minvCpus")]
@@ -134,6 +135,10 @@ pub struct ComputeEnvironmentSpec {
     /// made through the AWS API names no provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<Provider>,
+    /// Jobs of the AWS Batch API may have what Pod Security's level `baseline` forbids (hostPath volumes, privileged containers, further capabilities):
+    /// whoever may submit can then take over the environment's nodes. The API cannot set this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_privileged: bool,
     /// Members of the AWS API that have no meaning here, echoed by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use api::crd::{ExternalProvider, Provider};
 use clap::Args;
 use cluster::client::Clients;
-use cluster::shutdown::Shutdown;
+use cluster::shutdown::{DRAIN_CAP, Shutdown};
 use cluster::tasks::Tasks;
 use gateway::KubeObjects;
 use jiff::SignedDuration;
@@ -36,6 +36,13 @@ pub(crate) struct ApiArgs {
     /// Serve the API here instead, to whoever reaches this address. For local clusters.
     #[arg(long)]
     insecure_listen: Option<SocketAddr>,
+    /// Serve the API under this name, too: `name`, or `name:port` for that port alone; may be said several times. Requests under other names are refused, so that no web
+    /// page can call it. Names of the loopback and of Service bulkhead-api are always served, and the address that a request comes in at.
+    #[arg(long = "served-host", value_name = "NAME")]
+    served_hosts: Vec<String>,
+    /// Domain of the cluster's DNS, in which the Service has its longest name.
+    #[arg(long, default_value = "cluster.local")]
+    cluster_domain: String,
     /// Where MANAGED compute environments made through the API get their machines: `external=http://…`.
     #[arg(long, value_parser = provider)]
     default_provider: Option<Provider>,
@@ -134,12 +141,17 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let objects = KubeObjects::new(clients.retrying.clone());
     let metrics = gateway::Metrics::new(registry);
-    let config = gateway::Config { arn, default_provider: arguments.default_provider.clone(), metrics };
+    let served_hosts = arguments.served_hosts.iter().map(String::as_str);
+    let served = gateway::Served::new(&arguments.cluster_domain, served_hosts)
+        .map_err(|message| anyhow::anyhow!("--served-host: {message}"))?;
+    let config = gateway::Config { arn, default_provider: arguments.default_provider.clone(), served, metrics };
     let router = gateway::router(Some(gateway::Stored::new(stores.subscribe())), objects, config);
     let address = arguments.insecure_listen.unwrap_or(arguments.api_listen);
     let listener = TcpListener::bind(address).await.with_context(|| format!("the API cannot listen on {address}"))?;
     tracing::info!(api = %address, "listening");
-    let stopped = shutdown.stopped();
-    tasks.spawn("API listener", async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+    let shutdown = shutdown.clone();
+    tasks.spawn_infallible("API listener", async move {
+        cluster::serve::run(listener, router, &shutdown, DRAIN_CAP).await;
+    });
     Ok(())
 }

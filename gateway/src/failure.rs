@@ -35,8 +35,20 @@ pub(crate) enum Failure {
     UnknownOperation(String),
     /// The operation has another method.
     Method(String),
+    /// It does not say, in a way that can be understood, under which name it came.
+    NoHost,
+    /// The API is not served under this name.
+    Host(String),
+    /// It is a web page's, as this header says.
+    Page(String),
+    /// Its body has another form.
+    ContentType(String),
+    /// It takes no answer that there is.
+    NotAcceptable(String),
     /// Its body is longer than any that has a meaning.
     TooLarge(usize),
+    /// Its body does not come.
+    BodyLate,
     /// Too many requests at once.
     Busy,
     /// It took too long.
@@ -55,10 +67,14 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Refused(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Refused(_) | Self::Malformed(_) | Self::NoHost => StatusCode::BAD_REQUEST,
+            Self::Host(_) | Self::Page(_) => StatusCode::FORBIDDEN,
+            Self::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::UnknownOperation(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyLate => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Late | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Crashed => StatusCode::INTERNAL_SERVER_ERROR,
@@ -68,10 +84,14 @@ impl Failure {
     /// Header `x-amzn-errortype`. The model of AWS Batch has only the first and the last; clients retry `TooManyRequestsException`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Refused(_) => "ClientException",
+            Self::Refused(_) | Self::NoHost => "ClientException",
+            Self::Host(_) | Self::Page(_) => "AccessDeniedException",
+            Self::ContentType(_) => "UnsupportedMediaTypeException",
+            Self::NotAcceptable(_) => "NotAcceptableException",
             Self::Malformed(_) => "SerializationException",
             Self::UnknownOperation(_) | Self::Method(_) => "UnknownOperationException",
             Self::TooLarge(_) => "RequestEntityTooLargeException",
+            Self::BodyLate => "RequestTimeoutException",
             Self::Busy => "TooManyRequestsException",
             Self::Late | Self::Unavailable { .. } | Self::Crashed => "ServerException",
         }
@@ -85,7 +105,17 @@ impl Failure {
             }
             Self::UnknownOperation(path) => format!("AWS Batch has no operation at {path}"),
             Self::Method(path) => format!("{path} is called with another method"),
+            Self::NoHost => "The request says no host name, or none that can be read".to_owned(),
+            Self::Host(name) => format!(
+                "This API is not served as {name}; if it is meant to be, add --served-host={name} to the controller's arguments"
+            ),
+            Self::Page(header) => format!("Web pages may not call this API (header {header})"),
+            Self::ContentType(given) => {
+                format!("A body must be application/json or application/x-amz-json-1.1; this request has {given}")
+            }
+            Self::NotAcceptable(given) => format!("Answers are application/json, which is not among {given}"),
             Self::TooLarge(limit) => format!("Request size must be at most {} KiB", limit / 1024),
+            Self::BodyLate => "The body of the request did not come in time".to_owned(),
             Self::Busy => "Too Many Requests".to_owned(),
             Self::Late => "The request took too long; try again".to_owned(),
             Self::Malformed(message) | Self::Unavailable { message, .. } => message.clone(),

@@ -5,6 +5,7 @@
 //! API see the same objects; jobs and definitions are records. It starts nothing: what it stores, the queue loop finds.
 
 mod cache;
+mod caller;
 mod decode;
 mod definitions;
 mod dispatch;
@@ -17,14 +18,17 @@ mod names;
 mod objects;
 mod operation;
 mod page;
+mod privileges;
 mod queues;
 mod records;
 mod routes;
 mod stored;
+mod tags;
 
 #[cfg(test)]
 mod tests;
 
+pub use caller::Served;
 pub use metrics::Metrics;
 pub use objects::{Kind, KubeObjects, ObjectError, Objects};
 pub use records::{By, Definition, Filter, Kept, Page, Pattern, Records, RecordsError, Request, Scope, Submission};

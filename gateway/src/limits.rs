@@ -1,23 +1,10 @@
-//! Limits and forms that several kinds of request share: tags, labels of Kubernetes, enumerations.
+//! Limits and forms that several kinds of request share: namespaces, enumerations.
 //!
 //! Invariant: pure; AWS's words where they are recorded.
 
-use std::collections::BTreeMap;
+use model::names::is_reserved_namespace;
 
 use crate::failure::Invalid;
-
-/// Tags of a resource (<https://docs.aws.amazon.com/batch/latest/userguide/using-tags.html>).
-pub(crate) fn tags(tags: &BTreeMap<String, String>) -> Result<(), Invalid> {
-    if tags.len() > 50 {
-        return Invalid::err("A resource can have at most 50 tags.");
-    }
-    for (key, value) in tags {
-        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
-            return Invalid::err(format!("Tag {key} is too long: a key has 1 to 128 characters, a value at most 256."));
-        }
-    }
-    Ok(())
-}
 
 /// One of the values of an enumeration.
 pub(crate) fn one_of<T: Copy>(member: &str, given: &str, values: &[(&str, T)]) -> Result<T, Invalid> {
@@ -44,6 +31,9 @@ pub(crate) fn namespace(name: &str) -> Result<(), Invalid> {
     if name.starts_with("kube-") {
         return Invalid::err("kubernetesNamespace cannot be a reserved Kubernetes system namespace.");
     }
+    if is_reserved_namespace(name) {
+        return Invalid::err(format!("kubernetesNamespace cannot be {name}, which is Bulkhead's own."));
+    }
     Ok(())
 }
 
@@ -62,17 +52,15 @@ mod tests {
             (&long, Invalid::err("kubernetesNamespace must less than or equal to 63 characters long.")),
             ("default", Invalid::err("kubernetesNamespace cannot be the default Kubernetes namespace.")),
             ("kube-system", Invalid::err("kubernetesNamespace cannot be a reserved Kubernetes system namespace.")),
+            ("kube-", Invalid::err("kubernetesNamespace must be a valid Kubernetes namespace.")),
+            ("kube-mine", Invalid::err("kubernetesNamespace cannot be a reserved Kubernetes system namespace.")),
+            ("kubernetes", Ok(())),
+            (
+                "bulkhead-system",
+                Invalid::err("kubernetesNamespace cannot be bulkhead-system, which is Bulkhead's own."),
+            ),
         ] {
             assert_eq!(namespace(name), expected, "{name}");
         }
-    }
-
-    #[test]
-    fn tags_are_counted_and_measured() {
-        let some = |count: usize| (0..count).map(|i| (i.to_string(), String::new())).collect::<BTreeMap<_, _>>();
-        assert_eq!(tags(&some(50)), Ok(()));
-        assert!(tags(&some(51)).is_err());
-        assert!(tags(&BTreeMap::from([("k".repeat(129), String::new())])).is_err());
-        assert!(tags(&BTreeMap::from([("k".to_owned(), "v".repeat(257))])).is_err());
     }
 }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use cluster::serve::{self, LocalAddress, Unread, weight};
 use futures::FutureExt as _;
 use model::names::ArnBase;
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::cache::Queues;
+use crate::caller::{self, Served};
 use crate::decode;
 use crate::dispatch::perform;
 use crate::failure::{Failure, Invalid};
@@ -34,8 +36,13 @@ const BODY_LIMIT: usize = 128 << 10;
 const JOB_LIMIT: usize = 30 << 10;
 /// From the same page.
 const DEFINITION_LIMIT: usize = 24 << 10;
-/// Requests under way. Each holds at most one body and its answer.
+/// Requests being answered.
 const CONCURRENCY: usize = 256;
+/// All requests being answered together, in KiB; those of at most `SMALL_KIB`, as usual ones are, have other room: 64 MiB.
+const MEMORY_KIB: usize = 96 << 10;
+const SMALL_KIB: u32 = 256;
+/// No client needs longer to send a body of at most 128 KiB.
+const BODY_PATIENCE: Duration = Duration::from_secs(5);
 /// Below the 60 seconds that AWS's clients wait.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(20);
 
@@ -47,6 +54,8 @@ pub struct Config {
     /// Where machines of MANAGED environments come from that are made through the API. `None`: such an environment is stored and
     /// INVALID, with a reason that says what to set.
     pub default_provider: Option<api::crd::Provider>,
+    /// Under which names it is called.
+    pub served: Served,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -58,6 +67,7 @@ pub(crate) struct Gateway<R, O> {
     pub(crate) queues: Queues,
     records: Option<R>,
     slots: Semaphore,
+    memory: Semaphore,
 }
 
 impl<R, O> Gateway<R, O> {
@@ -68,8 +78,8 @@ impl<R, O> Gateway<R, O> {
 
 /// The API. Without records every operation on jobs and job definitions answers 503.
 pub fn router(records: Option<impl Records>, objects: impl Objects, config: Config) -> Router {
-    let slots = Semaphore::new(CONCURRENCY);
-    let gateway = Gateway { config, objects, queues: Queues::default(), records, slots };
+    let [slots, memory] = [CONCURRENCY, MEMORY_KIB].map(Semaphore::new);
+    let gateway = Gateway { config, objects, queues: Queues::default(), records, slots, memory };
     Router::new().fallback(serve).with_state(Arc::new(gateway))
 }
 
@@ -77,7 +87,10 @@ async fn serve<R: Records, O: Objects>(State(gateway): State<Arc<Gateway<R, O>>>
     let (begun, id) = (Instant::now(), Uuid::new_v4());
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
+    let at = parts.extensions.get::<LocalAddress>().map(|address| address.0.ip());
+    let let_in = caller::check(&parts.uri, &parts.headers, &gateway.config.served, at);
     let (operation, result) = match route(parts.method.as_str(), path) {
+        route if let_in.is_err() => (route.name(), let_in.map(|()| Value::Null)),
         Route::Built(operation, name) => (name, limited(&gateway, operation, &parts.headers, body).await),
         Route::NotBuilt(name) => {
             (name, Err(Failure::Refused(Invalid(format!("{name} is not supported by Bulkhead yet")))))
@@ -106,9 +119,15 @@ async fn limited<R: Records, O: Objects>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Value, Failure> {
+    caller::media(headers, !body.is_end_stream())?;
+    // Who is slow to send it keeps nobody from being answered.
+    let body = read(operation, headers, body).await?;
     let _slot = gateway.slots.try_acquire().map_err(|_| Failure::Busy)?;
+    let large = u32::try_from(weight::kib(&body)).ok().filter(|kib| *kib > SMALL_KIB);
+    let _memory = gateway.memory.try_acquire_many(large.unwrap_or(0)).map_err(|_| Failure::Busy)?;
     let work = AssertUnwindSafe(async {
-        let members = decode::body(&read(operation, headers, body).await?)?;
+        let members = decode::body(&body)?;
+        drop(body);
         perform(gateway, operation, &members).await
     });
     match tokio::time::timeout(TIME_LIMIT, work.catch_unwind()).await {
@@ -123,9 +142,12 @@ async fn read(operation: Operation, headers: &HeaderMap, body: Body) -> Result<a
     if let Some(length) = declared {
         fits(operation, length)?;
     }
-    let body = to_bytes(body, BODY_LIMIT).await.map_err(|error| {
-        let too_long = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
-        if too_long { Failure::TooLarge(BODY_LIMIT) } else { Failure::Malformed("The body cannot be read".to_owned()) }
+    // Every connection may have one body on its way: together at most 64 MiB.
+    let body = serve::read(body, BODY_LIMIT, BODY_PATIENCE, |_| true).await.map_err(|unread| match unread {
+        Unread::TooLong(limit) => Failure::TooLarge(limit),
+        Unread::Late(_) => Failure::BodyLate,
+        Unread::NoRoom => Failure::Busy,
+        Unread::Broken(_) => Failure::Malformed("The body cannot be read".to_owned()),
     })?;
     fits(operation, body.len())?;
     Ok(body)

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use self::memory::{MemoryObjects, MemoryRecords};
-use crate::{Config, Metrics, router};
+use crate::{Config, Metrics, Served, router};
 
 /// The API with its stores.
 struct World {
@@ -31,7 +31,19 @@ impl World {
     }
 
     async fn send(&self, method: &str, path: &str, body: impl Into<Body>) -> Response<Body> {
-        let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+        self.send_with(method, path, &[("content-type", "application/json")], body).await
+    }
+
+    async fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Response<Body> {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost:8070");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(body.into()).unwrap();
         self.router.clone().oneshot(request).await.unwrap()
     }
 
@@ -72,6 +84,7 @@ fn config() -> Config {
     Config {
         arn: ArnBase::default(),
         default_provider: Some(serde_json::from_value(provider).unwrap()),
+        served: Served::default(),
         metrics: Metrics::new(&mut Registry::default()),
     }
 }

@@ -48,6 +48,11 @@ impl ArnBase {
     }
 }
 
+/// Whether a namespace is the system's or Bulkhead's own: no job of the API goes there.
+pub fn is_reserved_namespace(name: &str) -> bool {
+    name.starts_with("kube-") || name == crate::keys::NAMESPACE
+}
+
 /// The object name for an AWS name: the name in lower case with `_` as `-`, plus a short hash if that changed it.
 pub fn object_name(aws_name: &str) -> String {
     let lower = aws_name.to_lowercase().replace('_', "-");

@@ -12,6 +12,7 @@ pub mod machine;
 mod offers;
 mod order;
 pub mod plan;
+pub mod pod_security;
 pub mod removal;
 mod room;
 mod scale;

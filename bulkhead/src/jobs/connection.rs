@@ -48,7 +48,7 @@ impl Connection {
     /// Calls an operation of the API.
     pub(super) async fn call(&mut self, operation: &str, body: &Value) -> anyhow::Result<Value> {
         let request = Request::post(format!("/v1/{operation}"))
-            .header("host", "bulkhead")
+            .header("host", "localhost")
             .header("content-type", "application/json")
             .body(Body::from(body.to_string()))?;
         self.sender.ready().await.context("the API does not answer")?;

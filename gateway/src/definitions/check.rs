@@ -12,8 +12,9 @@ use super::pod_check;
 use super::request::{Consumables, Describe, Register};
 use super::retry::{retry_strategy, timeout_seconds};
 use crate::failure::Invalid;
-use crate::limits::{one_of, tags};
+use crate::limits::one_of;
 use crate::names::is_name;
+use crate::tags::tags;
 
 /// A definition as it is kept and shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -24,6 +24,7 @@ use crate::failure::{Failure, Invalid};
 use crate::names;
 use crate::objects::Objects;
 use crate::page;
+use crate::privileges;
 use crate::records::{Definition, Records};
 use crate::routes::Gateway;
 
@@ -34,6 +35,11 @@ pub(crate) async fn register<R: Records, O: Objects>(
     let request: request::Register = decode::members(body)?;
     let (name, arn) = (request.job_definition_name.clone(), &gateway.config.arn);
     let kept = check::validate(request)?;
+    // As it was sent: what AWS has no word for counts, too.
+    let asked = privileges::asked(&body.get("eksProperties").unwrap_or(&Value::Null)["podProperties"]);
+    if !asked.is_empty() {
+        privileges::may_register(&asked, &gateway.objects.list().await?)?;
+    }
     let kept = serde_json::to_value(kept).map_err(|_| Failure::Crashed)?;
     let revision = gateway.records()?.register(&name, &kept, Timestamp::now()).await?;
     let definition = arn.job_definition(&name, revision);

@@ -11,8 +11,9 @@ use super::request::{AccessEntry, Create, EksConfiguration};
 use super::resources::{self, Checked};
 use crate::decode::drop_empty;
 use crate::failure::Invalid;
-use crate::limits::{namespace, one_of, tags};
+use crate::limits::{namespace, one_of};
 use crate::names::is_name;
+use crate::tags::tags;
 
 /// What is echoed of the request itself.
 pub(crate) const ECHOED: [&str; 4] = ["serviceRole", "tags", "context", "unmanagedvCpus"];
@@ -66,6 +67,8 @@ pub(crate) fn environment(
         allocation_strategy: managed.strategy,
         scale_down_delay: delay(managed.scale_down_minutes),
         provider: provider.filter(|_| kind == EnvironmentType::Managed).cloned(),
+        // Only admins allow that, with kubectl.
+        allow_privileged: false,
         aws: Some(echoed(body)),
     };
     Ok(ComputeEnvironment::new(&object_name(name), spec))

@@ -67,6 +67,7 @@ pub(crate) struct Resources {
     pub(crate) launch_template: Option<LaunchTemplate>,
     pub(crate) scaling_policy: Option<ScalingPolicy>,
     pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) capacity_tags: BTreeMap<String, String>,
 }
 
 /// `computeResources.ec2Configuration[]`.

@@ -8,7 +8,8 @@ use api::crd::AllocationStrategy;
 
 use super::request::Resources;
 use crate::failure::Invalid;
-use crate::limits::{one_of, tags};
+use crate::limits::one_of;
+use crate::tags::tags;
 
 /// `type`: whether machines are spot.
 const KINDS: [(&str, bool); 2] = [("EC2", false), ("SPOT", true)];
@@ -68,7 +69,8 @@ pub(crate) fn surroundings(resources: &Resources) -> Result<(), Invalid> {
         return Invalid::err("Instance role is required.");
     }
     images(resources)?;
-    tags(&resources.tags)
+    tags(&resources.tags)?;
+    tags(&resources.capacity_tags)
 }
 
 /// How long an idle machine stays, if that is said; 0 says nothing.

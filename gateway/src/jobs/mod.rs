@@ -25,6 +25,7 @@ use crate::failure::{Failure, Invalid};
 use crate::names::{self, Resource, name_of};
 use crate::objects::Objects;
 use crate::page;
+use crate::privileges;
 use crate::queues::recent;
 use crate::records::{Records, Submission};
 use crate::routes::Gateway;
@@ -37,7 +38,7 @@ pub(crate) async fn submit<R: Records, O: Objects>(
     let (records, arn) = (gateway.records()?, &gateway.config.arn);
     submit::precheck(&request)?;
     let queue = recent(gateway, name_of(Resource::JobQueue, &request.job_queue)?).await?;
-    let queue = submit::queue(&request, queue.as_ref())?.to_owned();
+    let queue = submit::queue(&request, queue.as_ref())?;
     let wanted = names::definition(&request.job_definition)?;
     let found = records.definition(&wanted.name, wanted.revision).await?;
     let definition = submit::definition(&request, found)?;
@@ -49,7 +50,11 @@ pub(crate) async fn submit<R: Records, O: Objects>(
     let there = if ids.is_empty() { Vec::new() } else { records.jobs(&ids).await? };
     let depends_on = dependencies::check(&request, &there)?;
     let definition = arn.job_definition(&definition.name, definition.revision);
-    let spec = submit::spec(&request, kept, definition, queue, depends_on)?;
+    let spec = submit::spec(&request, kept, definition, queue.aws_name().to_owned(), depends_on)?;
+    let asked = privileges::asked(&spec.pod);
+    if !asked.is_empty() {
+        privileges::may_submit(&asked, queue, &gateway.objects.list().await?)?;
+    }
     let now = Timestamp::now();
     let id = JobId::made(Uuid::new_v4(), now);
     let answer = json!({"jobArn": arn.job(id), "jobName": spec.name, "jobId": id});

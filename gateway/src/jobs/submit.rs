@@ -16,9 +16,10 @@ use super::parameters::substitute;
 use super::request::Submit;
 use crate::definitions::{Body, retry_strategy, timeout_seconds, validate_pod};
 use crate::failure::Invalid;
-use crate::limits::tags;
+use crate::limits::namespace as check_namespace;
 use crate::names::{Resource, in_arn};
 use crate::records::Definition;
+use crate::tags::tags;
 
 /// What is wrong whatever is stored.
 pub(crate) fn precheck(request: &Submit) -> Result<(), Invalid> {
@@ -60,15 +61,15 @@ pub(crate) fn array_size(request: &Submit) -> Result<Option<u32>, Invalid> {
     }
 }
 
-/// AWS name of the queue, if it takes jobs.
-pub(crate) fn queue<'a>(request: &Submit, found: Option<&'a JobQueue>) -> Result<&'a str, Invalid> {
+/// The queue, if it takes jobs.
+pub(crate) fn queue<'a>(request: &Submit, found: Option<&'a JobQueue>) -> Result<&'a JobQueue, Invalid> {
     let given = &request.job_queue;
     match found {
         None => Invalid::err(format!("JobQueue {given} not found.")),
         Some(queue) if queue.spec.state == State::Disabled || queue.metadata.deletion_timestamp.is_some() => {
             Invalid::err(format!("JobQueue {given} is DISABLED and takes no new jobs."))
         }
-        Some(queue) => Ok(queue.aws_name()),
+        Some(queue) => Ok(queue),
     }
 }
 
@@ -104,6 +105,8 @@ pub(crate) fn spec(
     let timeout = request.timeout.as_ref().map(timeout_seconds).transpose()?.flatten();
     let tags = if request.tags.is_empty() { kept.tags } else { request.tags.clone() };
     let namespace = pod.metadata.as_ref().and_then(|metadata| metadata.namespace.clone());
+    // Definitions of older versions may name one that is reserved by now.
+    namespace.as_deref().map_or(Ok(()), check_namespace)?;
     let Ok(pod) = serde_json::to_value(pod) else { return Invalid::err("eksProperties cannot be stored.") };
     Ok(Spec {
         name: request.job_name.clone(),

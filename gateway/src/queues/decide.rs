@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 use super::request::{Create, Ordered, TimeLimit, Update};
 use crate::environments::{STATES, find, is_valid};
 use crate::failure::Invalid;
-use crate::limits::{one_of, tags};
+use crate::limits::one_of;
 use crate::names::{Resource, in_arn, is_name, name_of};
+use crate::tags::tags;
 
 /// What is kept only to be echoed.
 const ECHOED: [&str; 3] = ["tags", "jobStateTimeLimitActions", "computeEnvironmentOrder"];

@@ -146,3 +146,62 @@ async fn an_end_is_asked_for_while_there_is_something_to_end() {
     let refused = world.call("DescribeJobs", json!({"jobs": many})).await;
     assert_eq!(refused, Err("Maximum number of jobs supported is  100 .".to_owned()));
 }
+
+#[tokio::test]
+async fn what_reaches_the_nodes_is_for_environments_in_which_an_admin_allows_it() {
+    let world = World::ready().await;
+    let with = |change: Value| {
+        let mut body = definition("P");
+        let pod = body["eksProperties"]["podProperties"].as_object_mut().unwrap();
+        pod.extend(change.as_object().unwrap().clone());
+        body
+    };
+    let privileged = json!([{"image": "i", "resources": {"limits": {"cpu": "1", "memory": "8Mi"}}, "securityContext": {"privileged": true}}]);
+    let asks = [
+        (json!({"containers": privileged}), "containers[0].securityContext.privileged: true"),
+        (json!({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}), "volumes[0].hostPath"),
+        (json!({"hostPID": true}), "hostPID: true"),
+        (json!({"hostIPC": true}), "hostIPC: true"),
+    ];
+    for (ask, said) in &asks {
+        let refused = world.call("RegisterJobDefinition", with(ask.clone())).await.unwrap_err();
+        assert!(refused.contains(said) && refused.contains("spec.allowPrivileged: true"), "{refused}");
+    }
+    world.ok("CreateComputeEnvironment", environment("Other")).await;
+    world.objects.allow_privileged(&model::names::object_name("Other"));
+    for (ask, _) in &asks[..2] {
+        world.ok("RegisterJobDefinition", with(ask.clone())).await;
+        let refused = world.call("SubmitJob", submission(json!({"jobDefinition": "P"}))).await.unwrap_err();
+        assert!(refused.contains("of job queue Q does not allow that"), "{refused}");
+    }
+    world.objects.allow_privileged(&model::names::object_name("CE"));
+    world.ok("SubmitJob", submission(json!({"jobDefinition": "P"}))).await;
+    // It is no member of the API: nobody allows himself anything.
+    let update = json!({"computeEnvironment": "Other", "allowPrivileged": true, "computeResources": {"maxvCpus": 1}});
+    world.ok("UpdateComputeEnvironment", update).await;
+    let created = environment("Third")
+        .as_object()
+        .unwrap()
+        .clone()
+        .into_iter()
+        .chain([("allowPrivileged".to_owned(), json!(true))]);
+    world.ok("CreateComputeEnvironment", created.collect()).await;
+    let third = world.objects.get("ComputeEnvironment", &model::names::object_name("Third"));
+    assert_eq!(third["spec"].get("allowPrivileged"), None);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_into_the_namespaces_of_the_system() {
+    let world = World::ready().await;
+    for namespace in ["kube-system", "kube-public", "kube-node-lease", "kube-x", "bulkhead-system"] {
+        let mut body = definition("D");
+        body["eksProperties"]["podProperties"]["metadata"]["namespace"] = json!(namespace);
+        assert!(world.call("RegisterJobDefinition", body).await.is_err(), "{namespace}");
+        let metadata = json!({"podProperties": {"metadata": {"namespace": namespace}}});
+        let overridden = world.call("SubmitJob", submission(json!({"eksPropertiesOverride": metadata}))).await;
+        assert!(overridden.is_err(), "{namespace}");
+        let mut body = environment("E");
+        body["eksConfiguration"]["kubernetesNamespace"] = json!(namespace);
+        assert!(world.call("CreateComputeEnvironment", body).await.is_err(), "{namespace}");
+    }
+}

@@ -71,3 +71,67 @@ async fn without_records_jobs_are_503_and_the_rest_works() {
     }
     assert_eq!(world.ok("DescribeComputeEnvironments", json!({})).await, json!({"computeEnvironments": []}));
 }
+
+#[tokio::test]
+async fn pages_and_whoever_calls_another_name_reach_no_operation() {
+    let world = World::new();
+    let json = ("content-type", "application/json");
+    let mut wrong = Vec::new();
+    for (method, path) in
+        [("POST", "/v1/describejobqueues"), ("POST", "/v1/canceljobs"), ("OPTIONS", "/v1/submitjob"), ("GET", "/")]
+    {
+        for (headers, code, kind) in [
+            (vec![json, ("host", "evil.example")], 403, "AccessDeniedException"),
+            (vec![json, ("host", "")], 400, "ClientException"),
+            (vec![json, ("origin", "https://evil.example")], 403, "AccessDeniedException"),
+            (vec![json, ("sec-fetch-site", "cross-site")], 403, "AccessDeniedException"),
+        ] {
+            let response = world.send_with(method, path, &headers, "{}").await;
+            let got = (response.status().as_u16(), response.headers()["x-amzn-errortype"].to_str().unwrap().to_owned());
+            assert!(!response.headers().contains_key("access-control-allow-origin"));
+            if got != (code, kind.to_owned()) || read(response).await["message"].as_str().is_none() {
+                wrong.push(format!("{method} {path} {headers:?}: {got:?}"));
+            }
+        }
+    }
+    for (headers, code, kind) in [
+        (vec![("content-type", "text/plain")], 415, "UnsupportedMediaTypeException"),
+        (vec![], 415, "UnsupportedMediaTypeException"),
+        (vec![json, ("accept", "text/html")], 406, "NotAcceptableException"),
+    ] {
+        let response = world.send_with("POST", "/v1/describejobqueues", &headers, "{}").await;
+        let got = (response.status().as_u16(), response.headers()["x-amzn-errortype"].to_str().unwrap().to_owned());
+        if got != (code, kind.to_owned()) {
+            wrong.push(format!("{headers:?}: {got:?}"));
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+    assert_eq!(world.send_with("POST", "/v1/describejobqueues", &[], "").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_do_not_come_keep_nobody_from_being_answered() {
+    let world = World::new();
+    let mut under_way = tokio::task::JoinSet::new();
+    for _ in 0..1_000 {
+        let never = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        let request =
+            Request::post("/v1/submitjob").header("host", "localhost").header("content-type", "application/json");
+        under_way.spawn(world.router.clone().oneshot(request.header("content-length", 30_000).body(never).unwrap()));
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(world.ok("DescribeJobQueues", json!({})).await, json!({"jobQueues": []}));
+    while let Some(response) = under_way.join_next().await {
+        assert_eq!(response.unwrap().unwrap().status(), StatusCode::REQUEST_TIMEOUT);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_would_take_more_memory_than_there_is_is_not_read() {
+    let world = World::new();
+    let heavy = format!(r#"{{"x": [{}0]}}"#, "{},".repeat(40 << 10));
+    let response = world.send("POST", "/v1/describejobqueues", heavy).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let heavy = format!("[{}", "{".repeat((128 << 10) - 1));
+    assert_eq!(world.send("POST", "/v1/describejobqueues", heavy).await.status(), StatusCode::TOO_MANY_REQUESTS);
+}

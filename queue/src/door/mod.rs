@@ -4,6 +4,7 @@
 //! Invariant: nothing is done to a pod before the state that asks for it is stored; while the store does not answer, nothing is begun, and
 //! what was decided is kept until it is. Does not decide: `planning::ledger` and `planning::lifecycle` do.
 
+mod allowed;
 mod load;
 mod mirror;
 mod pods;

@@ -23,6 +23,7 @@ use planning::api_pod::{self, Made};
 use planning::lifecycle::{self, Duty};
 use serde_json::json;
 
+use super::allowed::allowed;
 use super::{Open, bounded, units};
 use crate::cycle::Context;
 use crate::pods::together;
@@ -318,6 +319,7 @@ async fn make(context: Context, making: Making, namespace: Namespace) -> (JobId,
         forbids_host_network: forbids,
     };
     let built = api_pod::build(&made)
+        .and_then(|pod| allowed(&pod, placed, &context.index).map(|()| pod))
         .and_then(|pod| serde_json::from_value::<DynamicObject>(pod).map_err(|error| error.to_string()));
     let pod = match built {
         Ok(pod) => pod,

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::Path as InPath;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::post;
-use gateway::{Config, Metrics, Stored};
+use gateway::{Config, Metrics, Served, Stored};
 use model::names::ArnBase;
 use records::Store;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub(super) fn api(store: Store) -> Router {
     // Its last value stays when nobody is left to change it.
     let (_, stores) = watch::channel(Some(store));
     let metrics = Metrics::new(&mut cluster::telemetry::registry("controller"));
-    let config = Config { arn: ArnBase::default(), default_provider: None, metrics };
+    let config = Config { arn: ArnBase::default(), default_provider: None, served: Served::default(), metrics };
     gateway::router(Some(Stored::new(stores)), Fixed::new(), config)
 }
 
