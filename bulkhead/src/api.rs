@@ -46,7 +46,8 @@ pub(crate) struct ApiArgs {
     /// Where MANAGED compute environments made through the API get their machines: `external=http://…`.
     #[arg(long, value_parser = provider)]
     default_provider: Option<Provider>,
-    /// How long a finished pod of a job of the API stays, so that its log can be read; 0s: it goes at once.
+    /// How long a finished pod of a job of the API stays, and its node if that is otherwise idle, so that its log can be read; 0s: it goes at
+    /// once.
     #[arg(long, value_parser = crate::certificates::duration, default_value = "10m")]
     finished_pod_ttl: Duration,
     /// How long the record of a job stays after its end.

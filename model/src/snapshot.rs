@@ -147,6 +147,8 @@ pub struct Node {
     pub units: u32,
     /// When it last became idle; `None`: it is not.
     pub idle_since: Option<Timestamp>,
+    /// Until when logs are promised that would go with it.
+    pub logs_until: Option<Timestamp>,
 }
 
 /// A machine of a MANAGED environment that is being launched, serves or goes.

@@ -91,9 +91,12 @@ fn verdict(room: &Room<'_>, rooms: &Rooms<'_>, scaling: &Scaling, is_minimum: bo
     if is_minimum {
         return Verdict::Stays;
     }
-    match idle_since.checked_add(scaling.scale_down_delay) {
-        Ok(due) if due > now => Verdict::StaysUntil(due),
-        _ => Verdict::Goes(format!("idle for {}", delay(scaling))),
+    // To save money is no reason to break a promise; the reasons above are.
+    let logs = room.node.and_then(|node| node.logs_until);
+    let due = idle_since.checked_add(scaling.scale_down_delay).ok().max(logs);
+    match due.filter(|due| *due > now) {
+        Some(due) => Verdict::StaysUntil(due),
+        None => Verdict::Goes(format!("idle for {}", delay(scaling))),
     }
 }
 

@@ -30,6 +30,35 @@ fn an_idle_node_goes_after_its_delay_and_not_before() {
 }
 
 #[test]
+fn an_idle_node_with_promised_logs_stays_until_the_promise_is_over_unless_it_has_to_go() {
+    let noon = super::build::noon();
+    let base = |seconds: i64| {
+        let base = world().managed("ce", 8).machine("ce", "m", 1000, Stage::Serving, 600);
+        base.with(|world| world.nodes[0].logs_until = Some(noon + SignedDuration::from_secs(seconds)))
+    };
+    check(&base(1), "");
+    assert_eq!(crate::plan(&base(1).0, noon).wake_at, Some(noon + SignedDuration::from_secs(1)));
+    check(&base(0), "retire m: idle for 1m");
+    check(&base(-5), "retire m: idle for 1m");
+    let young = base(-5).with(|world| world.nodes[0].idle_since = Some(super::build::before(59)));
+    check(&young, "");
+    check(
+        &base(100).with(|world| world.environments[0].enabled = false),
+        "retire m: its compute environment is DISABLED",
+    );
+    check(&base(100).scaling(|scaling| scaling.max_milli = 500), "retire m: its compute environment is above maxvCpus");
+    check(
+        &base(100).with(|world| world.environments.clear()),
+        "retire m: its compute environment ce does not exist any more",
+    );
+    check(
+        &base(100).scaling(|scaling| scaling.max_milli = 2000).queue("q", 1, &["ce"]).job("q", "j", 1, 2000, 10),
+        "retire m: it makes way for a larger machine
+         j Runnable LIMIT:MAX_VCPUS: compute environment CE is at its limit: its machines have 1 of 2 vCPUs (maxvCpus), another one needs 2",
+    );
+}
+
+#[test]
 fn a_node_that_is_wanted_or_needed_for_the_minimum_stays() {
     let base = world().managed("ce", 8).machine("ce", "m", 1000, Stage::Serving, 600);
     check(&base.clone().queue("q", 1, &["ce"]).job("q", "j", 1, 500, 1), "release j");

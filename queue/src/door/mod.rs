@@ -6,6 +6,7 @@
 
 mod allowed;
 mod load;
+mod logs;
 mod mirror;
 mod pods;
 mod retention;
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cycle::Context;
+use logs::Logs;
 use retention::AbortOnDrop;
 use terms::Terms;
 
@@ -45,6 +47,12 @@ pub struct Limits {
     pub retention: SignedDuration,
     /// A job of which a volume cannot be mounted for this long is ended.
     pub mount_patience: SignedDuration,
+}
+
+impl Limits {
+    fn finished_pod_ttl(&self) -> Duration {
+        Duration::try_from(self.finished_pod_ttl).unwrap_or(Duration::ZERO)
+    }
 }
 
 impl Default for Limits {
@@ -77,6 +85,7 @@ pub(crate) struct ApiDoor {
     stores: watch::Receiver<Option<Store>>,
     limits: Limits,
     open: Option<Open>,
+    logs: Logs,
     /// The store is being read; Jobs do not wait for that.
     loading: Option<JoinHandle<Result<Open, records::Error>>>,
 }
@@ -109,7 +118,7 @@ struct Open {
 impl ApiDoor {
     /// Opens as soon as there is a store.
     pub(crate) fn new(stores: watch::Receiver<Option<Store>>, limits: Limits) -> Self {
-        Self { stores, limits, open: None, loading: None }
+        Self { stores, limits, open: None, logs: Logs::default(), loading: None }
     }
 
     /// Waits until the store has news.
@@ -147,6 +156,8 @@ impl ApiDoor {
     /// Before a plan: takes in what the cluster shows, and puts into the snapshot what waits and what was placed a moment ago. `pods` are of
     /// the same moment as the snapshot, which counts their room.
     pub(crate) fn observe(&mut self, context: &Context, pods: Vec<Arc<PodFacts>>, snapshot: &mut Snapshot, now: Now) {
+        // Also while the store is not there: what was promised holds.
+        self.logs.promise(&pods, &mut snapshot.nodes, self.limits.finished_pod_ttl(), now);
         let Some(open) = &mut self.open else { return };
         open.ledger.clock_was_set(open.jumps.seen(now));
         open.observe(context, pods, self.limits.mount_patience, now.wall);
@@ -188,7 +199,7 @@ impl ApiDoor {
             return false;
         }
         let stored = open.store().await;
-        let ttl = Duration::try_from(self.limits.finished_pod_ttl).unwrap_or(Duration::ZERO);
+        let ttl = self.limits.finished_pod_ttl();
         let mirrored = stored && open.mirror(context, decided.snapshot, now.wall).await;
         let done = stored && !open.rests() && open.act(context, ttl, now).await;
         // What came of making pods.

@@ -266,7 +266,7 @@ fn in_turn<T>(mut all: Vec<(JobId, T)>, last: Option<JobId>) -> Vec<(JobId, T)> 
 }
 
 /// When a pod ended, as far as its containers say; one without any is not kept.
-fn ended_at(pod: &PodFacts) -> Timestamp {
+pub(super) fn ended_at(pod: &PodFacts) -> Timestamp {
     let ends = pod.containers.iter().chain(&pod.init_containers).filter_map(|container| match &container.state {
         ContainerState::Ended { finished, .. } => *finished,
         _ => None,

@@ -1,0 +1,98 @@
+//! Nodes that keep logs which are promised: those of the API's pods that have ended, until they are deleted for good.
+//!
+//! Invariant: a pod that is gone, or that somebody has told to go, keeps no node. Does not know what nodes cost.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::clock::{Moment, Now};
+use model::job::PodFacts;
+use model::snapshot::Node;
+
+use super::pods::ended_at;
+
+/// When pods that are kept ended, by UID, as it was first seen.
+#[derive(Debug, Default)]
+pub(super) struct Logs(HashMap<String, Moment>);
+
+impl Logs {
+    /// Notes on the nodes until when they keep logs: `ttl` after the end of the last pod.
+    pub(super) fn promise(&mut self, pods: &[Arc<PodFacts>], nodes: &mut [Node], ttl: Duration, now: Now) {
+        if ttl.is_zero() {
+            return;
+        }
+        let here: HashSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
+        self.0.retain(|uid, _| here.contains(uid.as_str()));
+        let mut until: HashMap<&str, Moment> = HashMap::new();
+        for pod in pods.iter().filter(|pod| pod.ended() && pod.deleting.is_none()) {
+            let Some(node) = &pod.node else { continue };
+            let ended = *self.0.entry(pod.uid.clone()).or_insert_with(|| now.began(ended_at(pod)));
+            let due = ended.plus(ttl);
+            until.entry(node).and_modify(|last| *last = due.max(*last)).or_insert(due);
+        }
+        for node in nodes {
+            node.logs_until = until.get(node.name.as_str()).map(|until| now.at(*until));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+    use model::job::{ContainerFacts, ContainerState, JobId, PodPhase};
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + seconds)
+    }
+
+    fn pod(node: &str, ended: Option<i64>) -> PodFacts {
+        let state =
+            ContainerState::Ended { exit_code: 0, started: None, finished: ended.map(at), reason: None, message: None };
+        let container = ContainerFacts { name: "c".into(), id: None, state };
+        PodFacts {
+            job: JobId::new(uuid::Uuid::from_u128(1)),
+            attempt: 1,
+            placement: 0,
+            name: "p".into(),
+            namespace: "ns".into(),
+            uid: format!("{node}-{ended:?}"),
+            node: Some(node.into()),
+            hold: vec![],
+            unschedulable: None,
+            unmounted: None,
+            ready_to_start: None,
+            phase: if ended.is_some() { PodPhase::Succeeded } else { PodPhase::Running },
+            reason: None,
+            message: None,
+            disruption: None,
+            containers: vec![container],
+            init_containers: vec![],
+            deleting: None,
+            confirmed: false,
+            kept: false,
+        }
+    }
+
+    #[test]
+    fn a_node_keeps_logs_until_the_last_of_its_ended_pods_is_due() {
+        let deleted = PodFacts { deleting: Some(at(95)), ..pod("c", Some(90)) };
+        let pods = [pod("a", Some(10)), pod("a", Some(70)), pod("a", Some(30)), pod("b", None), deleted];
+        let pods: Vec<Arc<PodFacts>> = pods.into_iter().map(Arc::new).collect();
+        let node = |name: &str| Node { name: name.to_owned(), ..Node::default() };
+        let mut nodes = [node("a"), node("b"), node("c"), node("d")];
+        let until = |nodes: &[Node; 4]| nodes.each_ref().map(|node| node.logs_until);
+        let now = Now { wall: at(100), moment: Moment::after(Duration::from_secs(7)) };
+        let mut logs = Logs::default();
+        logs.promise(&pods, &mut nodes, Duration::ZERO, now);
+        assert_eq!(until(&nodes), [None; 4], "pods go at once: nothing is promised");
+        logs.promise(&pods, &mut nodes, Duration::from_mins(10), now);
+        assert_eq!(until(&nodes), [Some(at(670)), None, None, None]);
+        // The wall's clock is set forward by an hour: of the promise as much is left as elapses.
+        let later = Now { wall: at(3710), moment: Moment::after(Duration::from_secs(17)) };
+        logs.promise(&pods, &mut nodes, Duration::from_mins(10), later);
+        assert_eq!(until(&nodes), [Some(at(670 + 3600)), None, None, None]);
+    }
+}
