@@ -36,6 +36,10 @@ pub struct Offer {
     /// Zone, if the offer is bound to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// Labels that a node of this kind has, besides its instance type, zone, `kubernetes.io/os: linux` and `kubernetes.io/arch: amd64`; or
+    /// what it has instead of these. The launch asks for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// Price per hour in millionths of any one currency; without it, vCPUs stand in for the price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_micros: Option<u64>,

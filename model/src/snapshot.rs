@@ -86,8 +86,8 @@ pub struct Scaling {
     pub offers: Result<Vec<Offer>, String>,
     /// Offers, or all launches, that are not tried again before a time.
     pub setbacks: Vec<Setback>,
-    /// What the last nodes of an offer really gave to units, by name of the offer.
-    pub learned: BTreeMap<String, Resources>,
+    /// What the last nodes of an offer really were, by name of the offer.
+    pub learned: BTreeMap<String, Given>,
 }
 
 /// One kind of machine.
@@ -105,6 +105,17 @@ pub struct Offer {
     pub spot: bool,
     /// Labels a node of this kind is known to have, the environment's own left out.
     pub labels: BTreeMap<String, String>,
+}
+
+/// What nodes of an offer really were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// What they gave to units.
+    pub room: Resources,
+    /// Labels of the newest one.
+    pub labels: BTreeMap<String, String>,
+    /// Labels that the offer had promised when that one was launched; of another promise the node says nothing.
+    pub promised: BTreeMap<String, String>,
 }
 
 /// A failed launch that is not repeated for a while.

@@ -8,6 +8,8 @@ use model::resources::{Resources, describe};
 use model::snapshot::{Offer, Setback, Write};
 use model::status::{Code, Reason};
 
+use crate::labels;
+
 /// Why one environment does not take a unit now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Note {
@@ -59,11 +61,7 @@ impl Note {
                 format!("{} requested, {} on its largest node", describe(name, wanted), describe(name, there))
             })
             .collect();
-        let what = if short.is_empty() {
-            "no node of it has the labels the pod asks for".to_owned()
-        } else {
-            short.join("; ")
-        };
+        let what = if short.is_empty() { labels::missing(shape) } else { short.join("; ") };
         Self::new(Code::ResourceRequirement, format!("compute environment {environment} can never run it: {what}"))
     }
 

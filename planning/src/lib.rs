@@ -6,6 +6,7 @@ pub mod api_pod;
 mod aside;
 mod dispatch;
 mod explain;
+pub mod labels;
 pub mod ledger;
 pub mod lifecycle;
 pub mod machine;

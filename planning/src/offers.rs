@@ -22,6 +22,11 @@ pub(crate) fn fitting<'a>(rooms: &Rooms<'_>, scaling: &'a Scaling, shape: &Shape
     }
     let large: Vec<&Offer> = allowed.iter().copied().filter(|offer| rooms.offer_suits(offer, shape)).collect();
     if large.is_empty() {
+        // A node that it can run on is there already, and no other will be like it.
+        let nodes = rooms.rooms.iter().filter(|room| room.node.is_some() && room.suits(shape)).count();
+        if nodes > 0 {
+            return Err(Note::no_room(environment, shape, nodes));
+        }
         let largest = allowed.iter().max_by_key(|offer| offer.milli_vcpus).map(|offer| rooms.expected(offer));
         return Err(Note::too_large(environment, shape, &largest.unwrap_or_default()));
     }

@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use model::keys;
 use model::placement::{Shape, Taint};
 use model::resources::Resources;
 use model::snapshot::{Environment, Machine, Node, Offer, Place, Snapshot, Stage};
 
 use crate::explain::Note;
+use crate::labels;
 
 /// A place where units fit: a node, or a machine that is on its way.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl<'a> Rooms<'a> {
         }
         // What is there now says more than what is remembered.
         for (offer, given) in environment.scaling.iter().flat_map(|scaling| &scaling.learned) {
-            rooms.learned.entry(offer).or_insert_with(|| given.clone());
+            rooms.learned.entry(offer).or_insert_with(|| given.room.clone());
         }
         for machine in machines {
             let has_room = rooms.rooms.iter().any(|room| room.name == machine.name);
@@ -171,7 +171,7 @@ impl<'a> Rooms<'a> {
         labels: &BTreeMap<String, String>,
     ) -> usize {
         let room = self.learned.get(offer).map_or_else(|| promised.clone(), |learned| learned.least(promised));
-        let labels = self.labels(labels);
+        let labels = self.labels(offer, labels);
         self.coming += 1;
         self.rooms.push(Room {
             name,
@@ -196,16 +196,13 @@ impl<'a> Rooms<'a> {
 
     /// What a node of this offer can be expected to give, and whether a unit of this shape fits onto an empty one.
     pub(crate) fn offer_suits(&self, offer: &Offer, shape: &Shape) -> bool {
-        shape.requests.fits(&self.expected(offer)) && shape.selects("", &self.labels(&offer.labels))
+        shape.requests.fits(&self.expected(offer)) && shape.selects("", &self.labels(&offer.name, &offer.labels))
     }
 
-    /// Labels of a node to come: what its offer promises, its environment's, and what kubelets set by themselves. Machines are taken
-    /// to be Linux unless their offer says otherwise.
-    fn labels(&self, promised: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let mut labels = promised.clone();
-        labels.insert(keys::CE_UUID.to_owned(), self.environment.uuid.clone());
-        labels.entry("kubernetes.io/os".to_owned()).or_insert_with(|| "linux".to_owned());
-        labels
+    /// Labels of a node to come of this offer.
+    fn labels(&self, offer: &str, promised: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let given = self.environment.scaling.as_ref().and_then(|scaling| scaling.learned.get(offer));
+        labels::expected(promised, given, &self.environment.uuid)
     }
 
     /// What a node of this offer can be expected to give to units.

@@ -10,7 +10,7 @@ use kube::{Api, ResourceExt as _};
 use model::keys;
 use model::status::JobState;
 use serde_json::json;
-use tests::{Fixture, MachineLog, eventually, job, ready, steadily};
+use tests::{Fixture, MachineLog, eventually, job, job_with, ready, steadily};
 
 use crate::Scenario;
 
@@ -60,7 +60,12 @@ async fn several_nodes(fixture: &Fixture) -> Result<()> {
     let machines = MachineLog::of(&fixture.world, &environment);
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     let namespace = fixture.namespace("ns", Some(&queue)).await?;
-    fixture.apply(&namespace, &job("many", 6, "450m", "64Mi", "sleep 4")).await?;
+    // Labels that nodes get by themselves, or that come with the offer, are expected of the first one.
+    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let asks = format!(
+        "nodeSelector: {{kubernetes.io/arch: {arch}, beta.kubernetes.io/os: linux, beta.kubernetes.io/instance-type: local.medium}}"
+    );
+    fixture.apply(&namespace, &job_with("many", 6, "450m", "64Mi", "sleep 4", &asks)).await?;
     let reason = fixture.waits_with(&namespace, "many", "LIMIT:MAX_VCPUS").await?;
     ensure!(reason.contains("2 of 2 vCPUs"), "reason: {reason}");
     fixture.completed(&namespace, "many").await?;

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use api::convert::job::JobRecord;
 use api::convert::pod::{Origin, PodRecord, Queued};
 use api::convert::{Problems, custom};
+use jiff::Timestamp;
 use model::clock::Now;
 use model::snapshot::{Environment, Job, JobRef, Machine, Node, Place, Queue, Snapshot, Unit};
 use model::status::Status;
@@ -25,7 +26,8 @@ impl State {
         let machines = self.machines();
         let units: Vec<Unit> = self.pods.values().filter_map(|record| self.unit(record)).collect();
         let nodes = self.nodes_at(now, &units);
-        self.learned.update(&mut environments, &machines, &nodes);
+        let created = |name: &str| self.nodes.get(name).map_or(Timestamp::UNIX_EPOCH, |record| record.created);
+        self.learned.update(&mut environments, &machines, &nodes, created);
         let mut jobs = self.open_jobs();
         for job in &mut jobs {
             job.started = job.started.map(|started| self.ages.of(&job.uid, started, now));

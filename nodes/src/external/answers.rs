@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use api::provider::{self as wire, ErrorCode};
-use model::quantity;
 use model::resources::{PODS, Resources};
 use model::snapshot::Offer;
+use model::{keys, quantity};
+use planning::labels::{HOSTNAME, with_twins};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -74,7 +75,7 @@ pub(super) fn offers(answer: &Answer) -> Result<(Vec<Offer>, Vec<String>), Provi
 
 /// Converts one offer: what pods can request is what is sold, except for what the provider says about it.
 fn offer(value: Value) -> Result<Offer, String> {
-    let wire::Offer { name, cpu, memory, resources, allocatable, zone, price_micros, spot } =
+    let wire::Offer { name, cpu, memory, resources, allocatable, zone, labels, price_micros, spot } =
         serde_json::from_value(value).map_err(|error| error.to_string())?;
     if name.is_empty() {
         return Err("it has no name".to_owned());
@@ -94,18 +95,43 @@ fn offer(value: Value) -> Result<Offer, String> {
     }
     let stand_in = milli_vcpus.saturating_mul(STAND_IN_PRICE_PER_MILLI_VCPU);
     let price_micros = price_micros.map_or(stand_in, |price| i64::try_from(price).unwrap_or(i64::MAX));
-    let labels = labels(&name, zone);
+    let labels = all_labels(&name, zone, labels)?;
     Ok(Offer { name, milli_vcpus, allocatable: room, price_micros, spot, labels })
 }
 
-/// The well-known labels of a node of this kind; whoever launches it asks for them
+/// The labels that make a node of this kind, under all their names; whoever launches it asks for them
 /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/>).
-fn labels(offer: &str, zone: Option<String>) -> BTreeMap<String, String> {
+fn all_labels(
+    offer: &str,
+    zone: Option<String>,
+    more: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, String> {
     let kind = ("node.kubernetes.io/instance-type", Some(offer.to_owned()));
-    [kind, ("topology.kubernetes.io/zone", zone)]
+    let mut labels: BTreeMap<String, String> = [kind, ("topology.kubernetes.io/zone", zone)]
         .into_iter()
         .filter_map(|(key, value)| Some((key.to_owned(), value.filter(|value| is_label_value(value))?)))
-        .collect()
+        .collect();
+    for (key, value) in more {
+        if keys::RESERVED_PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
+            return Err(format!("label {key:?} is reserved: Bulkhead sets it itself"));
+        }
+        if key == HOSTNAME {
+            return Err(format!("label {key:?} differs from node to node, so an offer cannot have it"));
+        }
+        if !is_label_key(&key) || !(value.is_empty() || is_label_value(&value)) {
+            return Err(format!("{key:?}: {value:?} cannot be a label"));
+        }
+        labels.insert(key, value);
+    }
+    with_twins(&mut labels);
+    Ok(labels)
+}
+
+/// `name` or `prefix/name` (<https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>).
+fn is_label_key(text: &str) -> bool {
+    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    let part = |part: &str| is_label_value(part) && !part.contains(|c: char| c.is_ascii_uppercase() || c == '_');
+    is_label_value(name) && prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(part))
 }
 
 fn is_label_value(text: &str) -> bool {

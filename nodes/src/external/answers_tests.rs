@@ -18,6 +18,7 @@ fn an_offer_is_what_pods_can_request_and_what_it_costs() {
     let offer = one(&json!({
         "name": "m5.large", "cpu": "2", "memory": "8Gi", "resources": {"nvidia.com/gpu": "1"},
         "allocatable": {"cpu": "1900m", "pods": "29"}, "zone": "z1", "priceMicros": 96_000, "spot": true,
+        "labels": {"kubernetes.io/arch": "arm64", "example.com/disk": "ssd", "empty": ""},
     }));
     assert_eq!(
         offer.unwrap(),
@@ -28,6 +29,12 @@ fn an_offer_is_what_pods_can_request_and_what_it_costs() {
             price_micros: 96_000,
             spot: true,
             labels: BTreeMap::from([
+                ("beta.kubernetes.io/arch".to_owned(), "arm64".to_owned()),
+                ("beta.kubernetes.io/instance-type".to_owned(), "m5.large".to_owned()),
+                ("empty".to_owned(), String::new()),
+                ("example.com/disk".to_owned(), "ssd".to_owned()),
+                ("failure-domain.beta.kubernetes.io/zone".to_owned(), "z1".to_owned()),
+                ("kubernetes.io/arch".to_owned(), "arm64".to_owned()),
                 ("node.kubernetes.io/instance-type".to_owned(), "m5.large".to_owned()),
                 ("topology.kubernetes.io/zone".to_owned(), "z1".to_owned()),
             ]),
@@ -44,6 +51,7 @@ fn a_bare_offer_gets_the_kubelets_pod_limit_and_a_price_by_its_vcpus() {
 
 #[test]
 fn an_offer_that_cannot_be_understood_is_left_out_and_named() {
+    let labelled = |key: &str, value: &str| json!({"name": "a", "cpu": "1", "memory": "1Gi", "labels": {key: value}});
     for (offer, problem) in [
         (json!({"name": "a", "cpu": "two", "memory": "1Gi"}), r#"offer "a": cpu: "two" is not a quantity"#),
         (json!({"name": "a", "cpu": "0", "memory": "1Gi"}), r#"offer "a": cpu "0" must be more than zero"#),
@@ -53,6 +61,15 @@ fn an_offer_that_cannot_be_understood_is_left_out_and_named() {
         (json!({"name": "a", "memory": "1Gi"}), r#"offer "a": missing field `cpu`"#),
         (json!({"name": "a", "cpu": 1, "memory": "1Gi"}), r#"offer "a": invalid type: integer"#),
         (json!(7), r#"offer "": invalid type"#),
+        (
+            labelled("kubernetes.io/hostname", "n"),
+            r#"offer "a": label "kubernetes.io/hostname" differs from node to node"#,
+        ),
+        (labelled("bulkhead.dev/retiring", ""), r#"offer "a": label "bulkhead.dev/retiring" is reserved"#),
+        (labelled("batch.amazonaws.com/x", ""), r#"offer "a": label "batch.amazonaws.com/x" is reserved"#),
+        (labelled("a b", "c"), r#"offer "a": "a b": "c" cannot be a label"#),
+        (labelled("A.com/b", "c"), r#"offer "a": "A.com/b": "c" cannot be a label"#),
+        (labelled("b", "c d"), r#"offer "a": "b": "c d" cannot be a label"#),
     ] {
         let said = one(&offer).unwrap_err();
         assert!(said.starts_with(problem), "{offer}: {said}");

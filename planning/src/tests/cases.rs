@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use model::snapshot::Stage;
+use model::placement::{NodeTerm, Operator, Requirement};
+use model::snapshot::{Given, Stage};
 
 use super::build::{bound, check, waiting, world};
 
@@ -312,9 +313,78 @@ fn a_unit_that_asks_for_labels_an_offer_promises_gets_that_offer() {
         let offer = &mut scaling.offers.as_mut().unwrap()[0];
         offer.labels.insert("topology.kubernetes.io/zone".into(), "b".into());
     });
+    let launched = "launch m5.large for ce
+         j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it";
+    check(&zoned, launched);
+    // The newest machine of the offer was in no zone, or in another: the promise is not believed a second time.
+    let learned = |zone: Option<&str>| {
+        let labels = [("kubernetes.io/os", Some("linux")), ("topology.kubernetes.io/zone", zone)];
+        let labels = labels.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
+        zoned.clone().scaling(|scaling| {
+            let offer = &scaling.offers.as_ref().unwrap()[0];
+            let (room, promised) = (offer.allocatable.clone(), offer.labels.clone());
+            scaling.learned.insert("m5.large".into(), Given { room, labels, promised });
+        })
+    };
+    check(&learned(Some("b")), launched);
+    check(&learned(None), nowhere);
+    check(&learned(Some("a")), nowhere);
+}
+
+#[test]
+fn labels_that_nodes_get_by_themselves_are_expected_of_the_first_one() {
+    let asks = |key: &str, value: &str| {
+        let base = world().managed("ce", 8).queue("q", 1, &["ce"]).job("q", "j", 1, 250, 10);
+        base.that_job(|job| drop(job.shape.node_selector.insert(key.into(), value.into())))
+    };
+    let launched = "launch local.small for ce
+         j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it";
+    for key in ["kubernetes.io/arch", "beta.kubernetes.io/arch"] {
+        check(&asks(key, "amd64"), launched);
+        check(
+            &asks(key, "arm64"),
+            "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: no node of it has the labels the pod asks for",
+        );
+        let arm = asks(key, "arm64").scaling(|scaling| {
+            let offer = &mut scaling.offers.as_mut().unwrap()[2];
+            offer.labels.insert("kubernetes.io/arch".into(), "arm64".into());
+        });
+        check(&arm, launched);
+    }
+    for key in ["kubernetes.io/os", "beta.kubernetes.io/os"] {
+        check(&asks(key, "linux"), launched);
+    }
+}
+
+#[test]
+fn a_pod_that_asks_for_one_node_by_its_name_gets_no_machine_for_it() {
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]);
+    let asks = |base: super::build::World, operator: Operator, name: &str| {
+        base.job("q", "j", 1, 250, 10).that_job(|job| {
+            let label = Requirement { key: "kubernetes.io/hostname".into(), operator, values: vec![name.into()] };
+            job.shape.affinity = vec![NodeTerm { labels: vec![label], fields: vec![] }];
+        })
+    };
+    let never = "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: the pod asks for the node n (kubernetes.io/hostname), which it does not have, and a node that is launched gets a name of its own";
+    check(&asks(base.clone(), Operator::In, "n"), never);
+    let selector = base.clone().job("q", "j", 1, 250, 10).that_job(|job| {
+        job.shape.node_selector.insert("kubernetes.io/hostname".into(), "n".into());
+    });
+    check(&selector, never);
+    // Any node but one is another matter, and so is one that is there and full.
     check(
-        &zoned,
-        "launch m5.large for ce
+        &asks(base.clone(), Operator::NotIn, "n"),
+        "launch local.small for ce
          j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
+    );
+    let full = base.machine("ce", "n", 500, Stage::Serving, 0).with(|world| {
+        world.nodes[0].labels.insert("kubernetes.io/hostname".into(), "n".into());
+    });
+    let full = full.job("q", "other", 1, 500, 20).pods(&[bound("n")]).that_job(|job| {
+        job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap());
+    });
+    check(
+        &asks(full, Operator::In, "n"),
+        "j Runnable CAPACITY:NO_ROOM: compute environment CE: none of its 1 nodes has room for 250m cpu, 250Mi memory now",
     );
 }

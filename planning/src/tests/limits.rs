@@ -1,7 +1,7 @@
 //! Cases of limits, machines that come and go, and work that only kube-scheduler or nobody can place.
 
 use jiff::SignedDuration;
-use model::snapshot::{Place, Stage};
+use model::snapshot::{Given, Place, Stage};
 
 use super::build::{bound, check, offer, waiting, world};
 
@@ -229,8 +229,8 @@ fn a_job_that_runs_nothing_says_so() {
 #[test]
 fn what_nodes_gave_is_remembered_when_they_are_gone() {
     let base = world().managed("ce", 8).queue("q", 1, &["ce"]).scaling(|scaling| {
-        let given = model::resources::Resources::new(1400, 8 << 30);
-        scaling.learned.insert("m5.large".into(), given);
+        let room = model::resources::Resources::new(1400, 8 << 30);
+        scaling.learned.insert("m5.large".into(), Given { room, ..Given::default() });
     });
     check(
         &base.job("q", "j", 1, 1500, 10),

@@ -30,9 +30,20 @@ fn offer((name, cpu, memory): (&str, &str, &str)) -> Offer {
         resources: BTreeMap::new(),
         allocatable: allocatable.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         zone: None,
+        labels: architecture(),
         price_micros: price,
         spot: false,
     }
+}
+
+/// What these machines are, where it is not what is taken for granted.
+fn architecture() -> BTreeMap<String, String> {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => return BTreeMap::new(),
+        "aarch64" => "arm64",
+        other => other,
+    };
+    BTreeMap::from([("kubernetes.io/arch".to_owned(), arch.to_owned())])
 }
 
 #[cfg(test)]
