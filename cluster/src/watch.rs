@@ -11,7 +11,8 @@ use api::{BatchNode, ComputeEnvironment, JobQueue};
 use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event as CoreEvent, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, LimitRange, Namespace, Node, Pod};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher as watch;
 use kube::runtime::watcher::{self, Config, Event};
@@ -39,6 +40,9 @@ pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks:
     watches.spawn::<JobQueue>(Config::default());
     watches.spawn::<BatchNode>(Config::default());
     watches.spawn::<Namespace>(Config::default());
+    // What they add to pods is counted before a Job is released.
+    watches.spawn::<LimitRange>(Config::default());
+    watches.spawn::<RuntimeClass>(Config::default());
     let refused = format!("reason={},involvedObject.kind=Job", api::convert::refusal::REASON);
     watches.spawn::<CoreEvent>(Config::default().fields(&refused));
     // A field selector knows no "or".

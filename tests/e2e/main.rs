@@ -4,6 +4,7 @@
 //! at a time, because they mostly wait; those that change or kill what others need, or look at everything there is, run alone, on
 //! the other cluster. On a single cluster the second kind waits for the first.
 
+mod additions;
 mod arrays;
 mod bad_requests;
 mod beside;
@@ -131,6 +132,7 @@ fn scenarios() -> Vec<(Scenario, Company)> {
         lines::scenarios(),
         contract::scenarios(),
         kinds::scenarios(),
+        additions::scenarios(),
         policies::scenarios(),
         walkthrough::scenarios(),
         boto::scenarios(),

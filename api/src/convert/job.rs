@@ -1,7 +1,7 @@
 //! What is kept of a Job that is in a queue.
 //!
-//! Invariant: its shape is that of the pods that will be made from it, as far as the template tells; the requests that the queue
-//! adds are applied by [`JobRecord::use_defaults`]. Does not know pods.
+//! Invariant: its shape is that of the pods that will be made from it, as far as the template tells; what admission adds to it is applied
+//! by [`JobRecord::size`]. Does not know pods.
 
 use k8s_openapi::api::batch::v1::{Job as RawJob, JobSpec, JobStatus};
 use k8s_openapi::api::core::v1::PodSpec;
@@ -11,6 +11,7 @@ use model::resources::Resources;
 use model::snapshot::Job;
 use model::status::JobState;
 
+use super::added::{Additions, ClassRecord, Classed};
 use super::asked::{Asked, asked};
 use super::requests::Requests;
 use super::shape::shape;
@@ -28,12 +29,26 @@ pub struct JobRecord {
     /// What its record shows; `None`: its id is not one of ours.
     pub asked: Option<Asked>,
     template: Requests,
+    classed: Option<Box<Classed>>,
 }
 
 impl JobRecord {
-    /// Counts a pod in which no container states requests or limits with the queue's default requests.
-    pub fn use_defaults(&mut self, defaults: &Resources) {
-        self.job.shape.requests = self.template.effective(defaults);
+    /// Name of the `RuntimeClass` of its pods.
+    pub fn runtime_class(&self) -> Option<&str> {
+        self.classed.as_ref().map(|classed| classed.class.as_str())
+    }
+
+    /// What a pod of it will request with these additions.
+    pub fn requests(&self, added: &Additions) -> Resources {
+        self.template.effective(added)
+    }
+
+    /// Makes its shape that of the pods to come: with these requests, and the placement of their `RuntimeClass`.
+    pub fn size(&mut self, requests: Resources, class: Option<&ClassRecord>) {
+        self.job.shape.requests = requests;
+        if let Some(classed) = &self.classed {
+            classed.place(class, &mut self.job.shape);
+        }
     }
 }
 
@@ -48,6 +63,9 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
     let says = |key| annotation(meta, key) == Some("true");
     let template = spec.template.spec.as_ref();
     let requests = template.map(|spec| Requests::of_template(spec, problems)).unwrap_or_default();
+    let shape = template.map(|spec| template_shape(spec, &requests)).unwrap_or_default();
+    let class = template.and_then(|spec| spec.runtime_class_name.as_deref());
+    let classed = class.map(|class| Box::new(Classed::new(class, &shape)));
     Some(JobRecord {
         job: Job {
             key: key(meta),
@@ -60,7 +78,7 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
             parallelism: count(spec.parallelism.unwrap_or(1)),
             remaining: remaining(spec, status),
             has_deadline: spec.active_deadline_seconds.is_some(),
-            shape: template.map(|spec| template_shape(spec, &requests)).unwrap_or_default(),
+            shape,
             refusal: None,
             status: annotation(meta, keys::STATUS).and_then(|text| serde_json::from_str(text).ok()),
         },
@@ -68,13 +86,14 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
         terminating: meta.deletion_timestamp.is_some(),
         asked: asked(raw),
         template: requests,
+        classed,
     })
 }
 
 fn template_shape(spec: &PodSpec, requests: &Requests) -> Shape {
     // What cannot be written as JSON cannot have been read from it; kube-scheduler would get such a pod.
     let judged = serde_json::to_value(spec).is_ok_and(|spec| planning::admission::pod::judged(&spec));
-    shape(spec, requests.effective(&Resources::default()), judged)
+    shape(spec, requests.effective(&Additions::default()), judged)
 }
 
 fn count(number: i32) -> u32 {

@@ -93,7 +93,8 @@ fn the_shape_is_that_of_the_pods_to_come() {
     let mut record = record(|_| ());
     assert!(record.job.shape.judged);
     assert_eq!(record.job.shape.requests, Resources::default().with("pods", 1));
-    record.use_defaults(&Resources::new(250, 1024));
+    let added = Additions { once: Resources::new(250, 1024), ..Additions::default() };
+    record.size(record.requests(&added), None);
     assert_eq!(record.job.shape.requests, Resources::new(250, 1024).with("pods", 1));
     let spread = kept(|job| {
         job["spec"]["template"]["spec"]["topologySpreadConstraints"] =

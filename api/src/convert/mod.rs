@@ -3,6 +3,7 @@
 //! Invariant: pure, and total: no object makes a conversion fail. What cannot be understood counts as nothing and is told to the
 //! caller as a [`Problems`] line. Does not know where objects come from or what is kept of them.
 
+pub mod added;
 pub mod asked;
 pub mod attempt;
 pub mod custom;

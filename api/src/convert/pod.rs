@@ -13,6 +13,7 @@ use model::placement::Shape;
 use model::resources::Resources;
 use model::snapshot::{ObjectKey, Place};
 
+use super::added::Additions;
 use super::attempt::facts;
 use super::requests::Requests;
 use super::shape::shape;
@@ -89,7 +90,7 @@ pub struct Queued {
 /// What is kept of a pod.
 pub fn pod(pod: &Pod, problems: &mut Problems) -> PodRecord {
     let meta = &pod.metadata;
-    let requests = Requests::of_pod(pod, problems).effective(&Resources::default());
+    let requests = Requests::of_pod(pod, problems).effective(&Additions::default());
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     PodRecord {
         key: key(meta),

@@ -1,7 +1,8 @@
 //! What a pod requests, as kube-scheduler computes it.
 //!
 //! Invariant: the same rules for a pod and for the template it is made from: the sum of what runs together, sidecars included;
-//! an init container beside the sidecars started before it; requests of the pod as a whole win; overhead on top
+//! an init container beside the sidecars started before it; requests of the pod as a whole win; overhead on top. What admission adds to a
+//! pod is told, and put where the API server puts it
 //! (<https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers>, KEP-753, KEP-2837).
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use model::quantity;
 use model::resources::{PODS, Resources};
 
 use super::Problems;
+use super::added::Additions;
 
 /// What the containers of a pod request, before it is added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +30,43 @@ pub struct Requests {
 struct One {
     role: Role,
     /// Its requests; `None`: it states neither requests nor limits.
-    stated: Option<Resources>,
+    stated: Option<Stated>,
+}
+
+/// Requests of a container, where nothing stated is not the same as zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stated {
+    amounts: Resources,
+    cpu: bool,
+    memory: bool,
+}
+
+impl Stated {
+    /// From quantities; one that is none counts as zero.
+    pub(super) fn read(map: &BTreeMap<String, Quantity>, what: &str, problems: &mut Problems) -> Self {
+        let states = |name: &str| map.contains_key(name);
+        Self { cpu: states("cpu"), memory: states("memory"), amounts: amounts(Some(map), what, problems) }
+    }
+
+    /// With what another has and this has not.
+    fn fill(&mut self, other: &Self) {
+        if other.cpu && !std::mem::replace(&mut self.cpu, true) {
+            self.amounts.cpu = other.amounts.cpu;
+        }
+        if other.memory && !std::mem::replace(&mut self.memory, true) {
+            self.amounts.memory = other.amounts.memory;
+        }
+        for (name, amount) in &other.amounts.other {
+            self.amounts.other.entry(name.clone()).or_insert(*amount);
+        }
+    }
+
+    /// The larger of each amount.
+    pub fn max(&mut self, other: &Self) {
+        Resources::max(&mut self.amounts, &other.amounts);
+        self.cpu |= other.cpu;
+        self.memory |= other.memory;
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,46 +115,67 @@ impl Requests {
         }
     }
 
-    /// The sum, one of `pods` included. `defaults` are the requests of a pod in which no container states requests or limits, nor the
-    /// pod for all of them: its first container gets them.
-    pub fn effective(&self, defaults: &Resources) -> Resources {
+    /// The sum, one of `pods` included, with what is added until the pod is stored.
+    pub fn effective(&self, added: &Additions) -> Resources {
         let nothing = Resources::default();
-        let states = self.containers.iter().any(|container| container.stated.is_some());
+        let states = added.each.is_some() || self.containers.iter().any(|container| container.stated.is_some());
         let whole = self.pod != nothing || self.pod_limits != nothing;
-        let mut total = self.of_containers(if states || whole { &nothing } else { defaults });
-        for name in names(&self.pod) {
-            total.set(name, self.pod.get(name));
+        let mut total = self.of_containers(added.each.as_ref(), if states || whole { &nothing } else { &added.once });
+        let pod = self.of_pod_as_a_whole();
+        for name in names(&pod) {
+            total.set(name, pod.get(name));
         }
-        for name in names(&self.pod_limits) {
-            if total.get(name) == 0 {
-                total.set(name, self.pod_limits.get(name));
-            }
-        }
-        total.add(&self.overhead);
+        total.add(added.overhead.as_ref().unwrap_or(&self.overhead));
         total.set(PODS, 1);
         total
     }
 
-    fn of_containers(&self, first: &Resources) -> Resources {
-        let nothing = Resources::default();
-        let mut of_first = Some(first);
+    /// Requests of the pod as a whole. Where it has limits, what containers request stands in for what it does not, and then its limits;
+    /// that is settled before `LimitRanges` are looked at.
+    fn of_pod_as_a_whole(&self) -> Resources {
+        let mut pod = self.pod.clone();
+        if self.pod_limits == Resources::default() {
+            return pod;
+        }
+        let containers = self.of_containers(None, &Resources::default());
+        for name in ["cpu", "memory"].into_iter().filter(|name| containers.get(name) > 0) {
+            if pod.get(name) == 0 {
+                pod.set(name, containers.get(name));
+            }
+        }
+        for name in names(&self.pod_limits) {
+            if pod.get(name) == 0 {
+                pod.set(name, self.pod_limits.get(name));
+            }
+        }
+        pod
+    }
+
+    /// The sum of the containers; `each` fills up what each states, `once` is for the first that is no init container.
+    fn of_containers(&self, each: Option<&Stated>, once: &Resources) -> Resources {
+        let mut of_first = Some(once);
         let mut together = Resources::default();
         let mut sidecars = Resources::default();
         let mut starting = Resources::default();
         for container in &self.containers {
-            let given = if container.role == Role::Main { of_first.take() } else { None };
-            let requests = container.stated.as_ref().or(given).unwrap_or(&nothing);
+            let mut stated = container.stated.clone().unwrap_or_default();
+            if let Some(each) = each {
+                stated.fill(each);
+            }
+            let mut requests = stated.amounts;
+            if let Some(once) = of_first.take_if(|_| container.role == Role::Main) {
+                requests.add(once);
+            }
             match container.role {
-                Role::Main => together.add(requests),
+                Role::Main => together.add(&requests),
                 Role::Sidecar => {
-                    together.add(requests);
-                    sidecars.add(requests);
+                    together.add(&requests);
+                    sidecars.add(&requests);
                     Resources::max(&mut starting, &sidecars);
                 }
                 Role::Init => {
-                    let mut now = sidecars.clone();
-                    now.add(requests);
-                    Resources::max(&mut starting, &now);
+                    requests.add(&sidecars);
+                    Resources::max(&mut starting, &requests);
                 }
             }
         }
@@ -130,19 +189,19 @@ fn names(resources: &Resources) -> impl Iterator<Item = &str> {
     fixed.chain(resources.other.keys().map(String::as_str))
 }
 
-fn stated(container: &Container, status: Option<&ContainerStatus>, problems: &mut Problems) -> Option<Resources> {
+fn stated(container: &Container, status: Option<&ContainerStatus>, problems: &mut Problems) -> Option<Stated> {
     let what = format!("container {}", container.name);
     let spec = container.resources.as_ref().and_then(|resources| merged(resources, &what, problems));
     let Some(status) = status else { return spec };
     let mut larger = spec?;
-    Resources::max(&mut larger, &amounts(status.allocated_resources.as_ref(), &what, problems));
+    Resources::max(&mut larger.amounts, &amounts(status.allocated_resources.as_ref(), &what, problems));
     let actual = status.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-    Resources::max(&mut larger, &amounts(actual, &what, problems));
+    Resources::max(&mut larger.amounts, &amounts(actual, &what, problems));
     Some(larger)
 }
 
 /// Requests, with limits where there is no request, as the API server sets them on pods (and not on templates).
-fn merged(resources: &ResourceRequirements, what: &str, problems: &mut Problems) -> Option<Resources> {
+fn merged(resources: &ResourceRequirements, what: &str, problems: &mut Problems) -> Option<Stated> {
     let filled = |map: &Option<BTreeMap<String, Quantity>>| map.clone().filter(|map| !map.is_empty());
     let mut all = match (filled(&resources.limits), filled(&resources.requests)) {
         (None, None) => return None,
@@ -150,7 +209,7 @@ fn merged(resources: &ResourceRequirements, what: &str, problems: &mut Problems)
     };
     let [limits, requests] = &mut all;
     limits.append(requests);
-    Some(amounts(Some(limits), what, problems))
+    Some(Stated::read(limits, what, problems))
 }
 
 /// Only CPU, memory and huge pages can be requested for a pod as a whole.

@@ -17,10 +17,12 @@ fn sidecar(name: &str, cpu: &str, memory: &str) -> Value {
     container
 }
 
+/// With what the queue gives to a pod that asks for nothing.
 fn effective(spec: Value, defaults: &Resources) -> Resources {
     let mut problems = Problems::new();
     let spec: PodSpec = serde_json::from_value(spec).unwrap();
-    let effective = Requests::of_template(&spec, &mut problems).effective(defaults);
+    let effective = Requests::of_template(&spec, &mut problems)
+        .effective(&Additions { once: defaults.clone(), ..Additions::default() });
     assert_eq!(problems, Problems::new());
     effective
 }
@@ -108,7 +110,7 @@ fn defaults_are_for_a_pod_that_states_nothing_and_only_once() {
 fn what_is_no_quantity_counts_as_zero_and_is_told() {
     let mut problems = Problems::new();
     let spec = serde_json::from_value(json!({"containers": [container("a", "many", "1Gi")]})).unwrap();
-    let requests = Requests::of_template(&spec, &mut problems).effective(&Resources::default());
+    let requests = Requests::of_template(&spec, &mut problems).effective(&Additions::default());
     assert_eq!(requests, Resources::new(0, GI).with(PODS, 1));
     assert_eq!(problems, [r#"container a: cpu: "many" is not a quantity such as 500m, 2 or 8Gi; counted as zero"#]);
 }
@@ -122,7 +124,7 @@ fn a_container_that_is_being_resized_counts_with_the_larger() {
     for (has, cpu) in [("500m", 1000), ("2", 2000)] {
         let pod = json!({"metadata": {}, "spec": {"containers": [container("a", "1", "0")]}, "status": {"containerStatuses": status(has)}});
         let pod = serde_json::from_value(pod).unwrap();
-        let requests = Requests::of_pod(&pod, &mut Problems::new()).effective(&Resources::default());
+        let requests = Requests::of_pod(&pod, &mut Problems::new()).effective(&Additions::default());
         assert_eq!(requests, Resources::new(cpu, 0).with(PODS, 1));
     }
 }

@@ -42,9 +42,14 @@ fn requirement(raw: &NodeSelectorRequirement) -> Requirement {
     Requirement { key: raw.key.clone(), operator, values: raw.values.clone().unwrap_or_default() }
 }
 
+/// Those of them that this version knows.
+pub(super) fn all_tolerations(raw: &[RawToleration]) -> Vec<Toleration> {
+    raw.iter().filter_map(toleration).collect()
+}
+
 /// In a fixed order, with the toleration of the batch taint that every queued pod gets.
 fn tolerations(spec: &PodSpec) -> Vec<Toleration> {
-    let mut all: Vec<Toleration> = spec.tolerations.iter().flatten().filter_map(toleration).collect();
+    let mut all = all_tolerations(spec.tolerations.as_deref().unwrap_or_default());
     all.retain(|one| one.key.as_deref() != Some(keys::BATCH_TAINT) && !is_default(one));
     all.push(Toleration { key: Some(keys::BATCH_TAINT.to_owned()), value: None, effect: None });
     all.sort();

@@ -5,7 +5,8 @@
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event as CoreEvent, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, LimitRange, Namespace, Node, Pod};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 
@@ -26,6 +27,10 @@ pub enum Change {
     BatchNode(Box<Event<DeserializeGuard<BatchNode>>>),
     /// Of a namespace.
     Namespace(Box<Event<DeserializeGuard<Namespace>>>),
+    /// Of a `LimitRange`.
+    LimitRange(Box<Event<DeserializeGuard<LimitRange>>>),
+    /// Of a `RuntimeClass`.
+    RuntimeClass(Box<Event<DeserializeGuard<RuntimeClass>>>),
     /// Of an Event that may report refused pods.
     Event(Box<Event<DeserializeGuard<CoreEvent>>>),
     /// Of an Event that may report a volume that cannot be mounted.
@@ -75,6 +80,18 @@ impl From<Event<DeserializeGuard<BatchNode>>> for Change {
 impl From<Event<DeserializeGuard<Namespace>>> for Change {
     fn from(event: Event<DeserializeGuard<Namespace>>) -> Self {
         Self::Namespace(Box::new(event))
+    }
+}
+
+impl From<Event<DeserializeGuard<LimitRange>>> for Change {
+    fn from(event: Event<DeserializeGuard<LimitRange>>) -> Self {
+        Self::LimitRange(Box::new(event))
+    }
+}
+
+impl From<Event<DeserializeGuard<RuntimeClass>>> for Change {
+    fn from(event: Event<DeserializeGuard<RuntimeClass>>) -> Self {
+        Self::RuntimeClass(Box::new(event))
     }
 }
 

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::convert::job::JobRecord;
 use api::convert::node::NodeRecord;
+use api::convert::requests::Stated;
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use k8s_openapi::api::core::v1::ObjectReference;
 use model::clock::{Moment, Now};
@@ -251,6 +252,15 @@ impl Index {
     /// [`snapshot`](Self::snapshot).
     pub fn node_facts(&self) -> Vec<NodeRecord> {
         self.state().nodes.values().cloned().collect()
+    }
+
+    /// Requests that `LimitRanges` of these namespaces give to containers that state none: the largest; `None`: none.
+    pub fn container_defaults<'a>(&self, namespaces: impl IntoIterator<Item = &'a str>) -> Option<Stated> {
+        let state = self.state();
+        namespaces.into_iter().filter_map(|namespace| state.container_defaults(namespace)).reduce(|mut all, one| {
+            all.max(&one);
+            all
+        })
     }
 
     /// One node.

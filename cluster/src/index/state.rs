@@ -3,16 +3,19 @@
 //! Invariant: every event leaves it complete, whatever is in the object. Does not lock and does not tell anybody.
 
 mod batch_nodes;
+mod sizes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use api::convert::added::ClassRecord;
 use api::convert::job::JobRecord;
 use api::convert::mount::unmounted;
 use api::convert::node::NodeRecord;
 use api::convert::pod::{Ending, PodRecord};
 use api::convert::refusal::{Refusal, refusal};
-use api::convert::{Problems, custom, job, node, pod};
+use api::convert::requests::Stated;
+use api::convert::{Problems, job, node, pod};
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
@@ -24,7 +27,6 @@ use kube::{Resource, ResourceExt as _};
 use model::job::{PodFacts, Unmounted};
 use model::keys;
 use model::names::ArnBase;
-use model::resources::Resources;
 
 use super::ages::Ages;
 use super::assumed::Assumed;
@@ -35,6 +37,7 @@ use super::learned::Learned;
 use super::notes::Launches;
 use super::refused::Refusals;
 use super::table::{Table, Taken};
+use sizes::{Sizes, Surprise};
 
 /// An object that is kept as it is, or why it cannot be read.
 pub(super) type Raw<K> = Result<K, String>;
@@ -59,6 +62,12 @@ pub(super) struct State {
     pub(super) queues: Table<Raw<JobQueue>>,
     /// By name; only those in which something can be made.
     pub(super) namespaces: Table<()>,
+    /// By namespace and name; only those that give containers requests.
+    limit_ranges: Table<Stated>,
+    /// By name.
+    classes: Table<ClassRecord>,
+    /// By UID of a Job: what its pods turned out to request.
+    surprises: HashMap<String, Surprise>,
     pub(super) batch_nodes: Table<Raw<BatchNode>>,
     /// Refusals of pods, by UID of the Event.
     pub(super) refusals: Table<Refusal>,
@@ -94,6 +103,8 @@ impl State {
             && self.queues.listed()
             && self.batch_nodes.listed()
             && self.namespaces.listed()
+            && self.limit_ranges.listed()
+            && self.classes.listed()
     }
 
     /// Takes in an event. Returns whether something changed that matters.
@@ -106,6 +117,8 @@ impl State {
             Change::JobQueue(event) => self.feed_queue(*event),
             Change::BatchNode(event) => self.feed_batch_node(*event),
             Change::Namespace(event) => self.feed_namespace(*event),
+            Change::LimitRange(event) => self.feed_limit_range(*event),
+            Change::RuntimeClass(event) => self.feed_runtime_class(*event),
             Change::Event(event) => self.feed_event(*event),
             Change::Mount(event) => feed_unmounted(&mut self.mounts, *event),
             Change::Attach(event) => feed_unmounted(&mut self.attaches, *event),
@@ -147,6 +160,10 @@ impl State {
     fn keep_pod(&mut self, record: Option<PodRecord>) -> Option<PodRecord> {
         let mut record = record?;
         record.attempt = None;
+        // Later it may be resized, which says nothing about others.
+        if self.pods.get(&record.uid).is_none() {
+            self.learn(&record);
+        }
         let queued = record.queued.as_ref();
         if let Some(job) = queued.and_then(|queued| queued.job.as_ref()) {
             // Also of a pod that has ended: it was made.
@@ -170,11 +187,13 @@ impl State {
     }
 
     fn feed_job(&mut self, event: Event<DeserializeGuard<Job>>) -> bool {
-        let (told, queues) = (&mut self.told, &self.queues);
+        let listed = matches!(event, Event::InitDone);
+        let Self { told, queues, limit_ranges, classes, surprises, .. } = self;
+        let sizes = Sizes { queues, limit_ranges, classes, surprises };
         let event = keep(event, by_uid, |object| {
             told.about("Job", object, |object, problems| {
                 let mut record = job::job(&object, problems)?;
-                record.use_defaults(&defaults(queues, &record.job.queue, &mut Problems::new()));
+                sizes.apply(&mut record, &mut Problems::new());
                 Some(record)
             })
         });
@@ -187,6 +206,14 @@ impl State {
         let Taken { changed, gone } = self.jobs.take(event, PartialEq::eq);
         for job in gone {
             self.failures.drop_job(&job);
+            self.surprises.remove(&job);
+        }
+        if listed {
+            // Pods that were listed before their Jobs.
+            let pods: Vec<PodRecord> = self.pods.values().filter(|pod| pod.queued.is_some()).cloned().collect();
+            for pod in &pods {
+                self.learn(pod);
+            }
         }
         changed
     }
@@ -265,15 +292,6 @@ impl State {
         self.hooks.listed() && !self.hooks.values().any(|complete| *complete)
     }
 
-    /// The requests of Jobs depend on their queue's defaults.
-    fn reshape(&mut self) {
-        let mut problems = Problems::new();
-        for record in self.jobs.all_mut() {
-            record.use_defaults(&defaults(&self.queues, &record.job.queue, &mut problems));
-        }
-        self.told.once("job queue", problems);
-    }
-
     /// Logs what could not be understood in an object that is converted for the snapshot, once.
     pub(super) fn tell(&mut self, about: &str, problems: Problems) {
         self.told.once(about, problems);
@@ -295,14 +313,6 @@ fn attempts(event: &Event<(String, Option<PodRecord>)>) -> Event<(String, Option
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
     }
-}
-
-/// Default requests of a queue, which a label may name by its object name or its AWS name.
-fn defaults(queues: &Table<Raw<JobQueue>>, name: &str, problems: &mut Problems) -> Resources {
-    let by_object_name = queues.get(name).and_then(|one| one.as_ref().ok());
-    let by_aws_name = || queues.values().flatten().find(|queue| queue.aws_name() == name);
-    let queue = by_object_name.or_else(by_aws_name);
-    queue.map(|queue| custom::default_requests(queue, problems)).unwrap_or_default()
 }
 
 fn by_uid<K: Resource>(object: &DeserializeGuard<K>) -> String {

@@ -91,6 +91,15 @@ impl<V> Table<V> {
         self.live.get(key)
     }
 
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut V> {
+        self.live.get_mut(key)
+    }
+
+    /// The objects whose key begins like this.
+    pub(super) fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a V> {
+        self.live.range(prefix.to_owned()..).take_while(move |(key, _)| key.starts_with(prefix)).map(|(_, value)| value)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &V)> {
         self.live.iter()
     }

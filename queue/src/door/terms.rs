@@ -5,13 +5,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use api::convert::requests::Requests;
+use api::convert::added::Additions;
+use api::convert::requests::{Requests, Stated};
 use api::convert::{Problems, shape};
+use api::{ComputeEnvironment, JobQueue};
 use cluster::index::Index;
 use k8s_openapi::api::core::v1::Pod;
 use model::job::{JobId, Spec};
 use model::placement::Shape;
-use model::resources::Resources;
 use planning::admission::pod::QueueFacts;
 use planning::api_pod::{self, Made};
 use serde_json::{Value, json};
@@ -29,6 +30,8 @@ pub(super) struct Terms {
     known: HashMap<String, (Arc<Spec>, Arc<Shape>)>,
     /// Requests by default of each queue (AWS name) with which they were made.
     defaults: HashMap<String, BTreeMap<String, String>>,
+    /// What `LimitRanges` gave to containers, by queue (AWS name) and namespace of the job.
+    limits: HashMap<(String, Option<String>), Option<Stated>>,
 }
 
 impl Terms {
@@ -40,7 +43,9 @@ impl Terms {
             return known.clone();
         }
         let queue = units::queue_facts(index, &spec.queue);
-        let shape = shape_of(&queue, &lean);
+        let each = Namespaces::of(index).container_defaults(&spec.queue, spec.namespace.as_deref());
+        let shape = shape_of(&queue, &lean, each.clone());
+        self.limits.entry((spec.queue.clone(), spec.namespace.clone())).or_insert(each);
         self.defaults.entry(queue.name).or_insert(queue.default_requests);
         let entry = (Arc::new(Spec { pod: Value::Null, ..lean }), Arc::new(shape));
         if self.known.len() >= MOST {
@@ -50,16 +55,47 @@ impl Terms {
         entry
     }
 
-    /// Whether a queue in which somebody waits has other requests by default now, or is gone: pods will be made with those, so what was
-    /// remembered is wrong.
+    /// Whether a queue in which somebody waits has other requests by default now, or is gone, or `LimitRanges` give others: pods will be made
+    /// with those, so what was remembered is wrong.
     pub(super) fn outdated(&self, index: &Index, waits: impl Fn(&str) -> bool) -> bool {
         let queues = index.job_queues();
         let now =
             |name: &str| queues.iter().find(|queue| queue.aws_name() == name).map(|queue| &queue.spec.default_requests);
-        self.defaults
-            .iter()
-            .filter(|(queue, _)| waits(queue))
-            .any(|(queue, used)| now(queue).map_or(!used.is_empty(), |now| now != used))
+        let mut defaults = self.defaults.iter().filter(|(queue, _)| waits(queue));
+        if defaults.any(|(queue, used)| now(queue).map_or(!used.is_empty(), |now| now != used)) {
+            return true;
+        }
+        let namespaces = Namespaces::of(index);
+        let mut limits = self.limits.iter().filter(|((queue, _), _)| waits(queue));
+        limits.any(|((queue, own), used)| namespaces.container_defaults(queue, own.as_deref()) != *used)
+    }
+}
+
+/// Where pods go.
+struct Namespaces<'a> {
+    index: &'a Index,
+    queues: Vec<JobQueue>,
+    environments: Vec<ComputeEnvironment>,
+}
+
+impl<'a> Namespaces<'a> {
+    fn of(index: &'a Index) -> Self {
+        Self { index, queues: index.job_queues(), environments: index.compute_environments() }
+    }
+
+    /// What `LimitRanges` give to containers of a job: in its own namespace, else the most in any that its queue may send it to.
+    fn container_defaults(&self, queue: &str, own: Option<&str>) -> Option<Stated> {
+        if let Some(own) = own {
+            return self.index.container_defaults([own]);
+        }
+        let listed =
+            self.queues.iter().filter(|one| one.aws_name() == queue).flat_map(|one| &one.spec.compute_environments);
+        let environment = |name: &String| {
+            let is = |one: &&ComputeEnvironment| one.metadata.name.as_ref() == Some(name) || one.aws_name() == name;
+            self.environments.iter().find(is)
+        };
+        let found = listed.filter_map(environment).map(|one| one.spec.namespace.as_deref().unwrap_or(units::NAMESPACE));
+        self.index.container_defaults(found)
     }
 }
 
@@ -89,7 +125,7 @@ fn lean(spec: &Spec) -> Spec {
 }
 
 /// What a pod made from this needs of a node. What no pod can be made from needs nothing, and fails where it is made.
-fn shape_of(queue: &QueueFacts, spec: &Spec) -> Shape {
+fn shape_of(queue: &QueueFacts, spec: &Spec, each: Option<Stated>) -> Shape {
     let job = JobId::new(Uuid::nil());
     let made = Made {
         // An array job itself has no pod; all its children need the same.
@@ -107,17 +143,19 @@ fn shape_of(queue: &QueueFacts, spec: &Spec) -> Shape {
     let pod = built.and_then(|pod| serde_json::from_value::<Pod>(pod).ok());
     let Some(pod) = pod else { return Shape { judged: true, ..Shape::default() } };
     let mut problems = Problems::new();
-    let requests = Requests::of_pod(&pod, &mut problems).effective(&Resources::default());
+    let added = Additions { each, ..Additions::default() };
+    let requests = Requests::of_pod(&pod, &mut problems).effective(&added);
     pod.spec.as_ref().map_or_else(Shape::default, |spec| shape::shape(spec, requests, judged))
 }
 
 #[cfg(test)]
 mod tests {
-    use api::JobQueue;
+    use k8s_openapi::api::core::v1::LimitRange;
     use kube::core::DeserializeGuard;
     use kube::runtime::watcher::Event;
     use model::job::Door;
     use model::names::ArnBase;
+    use model::resources::Resources;
 
     use super::*;
 
@@ -145,7 +183,7 @@ mod tests {
     fn single_jobs_and_children_need_what_their_containers_request() {
         let queue = QueueFacts::unknown("q");
         for array_size in [None, Some(7)] {
-            let shape = shape_of(&queue, &lean(&spec(array_size)));
+            let shape = shape_of(&queue, &lean(&spec(array_size)), None);
             assert_eq!(shape.requests, Resources::new(250, 64 << 20).with("pods", 1), "{array_size:?}");
             assert!(shape.judged && !shape.tolerations.is_empty());
         }
@@ -166,7 +204,7 @@ mod tests {
         let mut terms = Terms::default();
         assert!(!terms.outdated(&index, |_| true));
         let mut needy = spec(None);
-        needy.pod["initContainers"] = json!([{"image": "i"}]);
+        needy.pod["containers"] = json!([{"image": "i"}]);
         let memory = |terms: &mut Terms| terms.of(&index, &needy).1.requests.memory;
         assert_eq!(memory(&mut terms), 64 << 20);
         assert!(!terms.outdated(&index, |_| true));
@@ -176,11 +214,49 @@ mod tests {
     }
 
     #[test]
+    fn limit_ranges_of_where_the_pods_go_are_counted() {
+        let index = Index::new(ArnBase::default());
+        let say = |namespace: &str, cpu: &str| {
+            let range: LimitRange = serde_json::from_value(json!({
+                "metadata": {"name": "l", "namespace": namespace},
+                "spec": {"limits": [{"type": "Container", "defaultRequest": {"cpu": cpu}}]},
+            }))
+            .unwrap();
+            index.feed(Event::Apply(DeserializeGuard(Ok(range))));
+        };
+        let queue: JobQueue = serde_json::from_value(
+            json!({"metadata": {"name": "q"}, "spec": {"priority": 1, "computeEnvironments": ["ce", "gone"]}}),
+        )
+        .unwrap();
+        index.feed(Event::Apply(DeserializeGuard(Ok(queue))));
+        let environment: ComputeEnvironment = serde_json::from_value(json!({
+            "metadata": {"name": "x"}, "spec": {"name": "ce", "type": "UNMANAGED", "namespace": "theirs"},
+        }))
+        .unwrap();
+        index.feed(Event::Apply(DeserializeGuard(Ok(environment))));
+        let mut bare = spec(None);
+        bare.pod["containers"][0]["resources"] = json!({"limits": {"memory": "64Mi"}});
+        let cpu = |terms: &mut Terms, namespace: Option<&str>| {
+            let spec = Spec { namespace: namespace.map(str::to_owned), ..bare.clone() };
+            terms.of(&index, &spec).1.requests.cpu
+        };
+        let mut terms = Terms::default();
+        assert_eq!((cpu(&mut terms, None), cpu(&mut terms, Some("own"))), (0, 0));
+        say("own", "600m");
+        assert!(terms.outdated(&index, |_| true) && !terms.outdated(&index, |_| false));
+        say("theirs", "300m");
+        let mut terms = Terms::default();
+        assert_eq!((cpu(&mut terms, None), cpu(&mut terms, Some("own"))), (300, 600));
+        say("nobodys", "1");
+        assert!(!terms.outdated(&index, |_| true));
+    }
+
+    #[test]
     fn only_kube_scheduler_judges_where_a_claim_can_be_had() {
         let with = |volume: Value| {
             let mut spec = spec(None);
             spec.pod["volumes"] = json!([volume]);
-            shape_of(&QueueFacts::unknown("q"), &lean(&spec)).judged
+            shape_of(&QueueFacts::unknown("q"), &lean(&spec), None).judged
         };
         assert!(with(json!({"name": "a", "emptyDir": {}})));
         assert!(!with(json!({"name": "a", "persistentVolumeClaim": {"claimName": "data"}})));

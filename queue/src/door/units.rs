@@ -18,7 +18,7 @@ use super::pods::Deeds;
 use crate::cycle::Context;
 
 /// Where pods go that neither job nor environment sends anywhere.
-const NAMESPACE: &str = "default";
+pub(super) const NAMESPACE: &str = "default";
 
 /// Puts the API's jobs into a snapshot.
 pub(super) fn add(

@@ -11,6 +11,8 @@ async fn the_index_is_synced_once_every_watch_has_listed() {
     list::<ComputeEnvironment>(&index, &[]);
     list::<JobQueue>(&index, &[]);
     list::<Namespace>(&index, &[]);
+    list::<LimitRange>(&index, &[]);
+    list::<RuntimeClass>(&index, &[]);
     index.feed(Event::<DeserializeGuard<BatchNode>>::Init);
     assert!(!index.synced());
     index.feed(Event::<DeserializeGuard<BatchNode>>::InitDone);

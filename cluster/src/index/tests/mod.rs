@@ -9,13 +9,15 @@ mod lists;
 mod objects;
 mod pods_and_nodes;
 mod refusals;
+mod sizes;
 
 use std::time::Duration;
 
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, Node, Pod};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use model::clock::{Moment, Now};
@@ -77,6 +79,8 @@ fn index() -> Index {
     list::<JobQueue>(&index, &[]);
     list::<BatchNode>(&index, &[]);
     list::<Namespace>(&index, &[]);
+    list::<LimitRange>(&index, &[]);
+    list::<RuntimeClass>(&index, &[]);
     index
 }
 
