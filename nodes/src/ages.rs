@@ -6,32 +6,33 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use model::clock::Moment;
 use planning::machine::Phase;
 
 /// Machines by name.
 #[derive(Debug, Default)]
 pub(crate) struct Ages {
-    phases: HashMap<String, (Phase, Duration)>,
-    unready: HashMap<String, Duration>,
+    phases: HashMap<String, (Phase, Moment)>,
+    unready: HashMap<String, Moment>,
 }
 
 impl Ages {
     /// How long a machine has been in its phase.
-    pub(crate) fn phase(&mut self, machine: &str, phase: Phase, now: Duration) -> Duration {
+    pub(crate) fn phase(&mut self, machine: &str, phase: Phase, now: Moment) -> Duration {
         let (known, since) = self.phases.entry(machine.to_owned()).or_insert((phase, now));
         if *known != phase {
             (*known, *since) = (phase, now);
         }
-        now.saturating_sub(*since)
+        now.since(*since)
     }
 
     /// How long the node of a machine has not been Ready; `None`: it is.
-    pub(crate) fn unready(&mut self, machine: &str, unready: bool, now: Duration) -> Option<Duration> {
+    pub(crate) fn unready(&mut self, machine: &str, unready: bool, now: Moment) -> Option<Duration> {
         if !unready {
             self.unready.remove(machine);
             return None;
         }
-        Some(now.saturating_sub(*self.unready.entry(machine.to_owned()).or_insert(now)))
+        Some(now.since(*self.unready.entry(machine.to_owned()).or_insert(now)))
     }
 
     /// Forgets the others.
@@ -47,17 +48,21 @@ mod tests {
 
     const S: fn(u64) -> Duration = Duration::from_secs;
 
+    fn at(seconds: u64) -> Moment {
+        Moment::after(S(seconds))
+    }
+
     #[test]
     fn a_time_begins_when_it_is_first_seen_and_anew_with_every_change() {
         let mut ages = Ages::default();
-        assert_eq!(ages.phase("m", Phase::Launching, S(10)), S(0));
-        assert_eq!(ages.phase("m", Phase::Launching, S(15)), S(5));
-        assert_eq!(ages.phase("m", Phase::Ready, S(20)), S(0));
-        assert_eq!(ages.unready("m", true, S(20)), Some(S(0)));
-        assert_eq!(ages.unready("m", true, S(27)), Some(S(7)));
-        assert_eq!(ages.unready("m", false, S(28)), None);
-        assert_eq!(ages.unready("m", true, S(30)), Some(S(0)));
+        assert_eq!(ages.phase("m", Phase::Launching, at(10)), S(0));
+        assert_eq!(ages.phase("m", Phase::Launching, at(15)), S(5));
+        assert_eq!(ages.phase("m", Phase::Ready, at(20)), S(0));
+        assert_eq!(ages.unready("m", true, at(20)), Some(S(0)));
+        assert_eq!(ages.unready("m", true, at(27)), Some(S(7)));
+        assert_eq!(ages.unready("m", false, at(28)), None);
+        assert_eq!(ages.unready("m", true, at(30)), Some(S(0)));
         ages.keep(|_| false);
-        assert_eq!(ages.phase("m", Phase::Ready, S(40)), S(0));
+        assert_eq!(ages.phase("m", Phase::Ready, at(40)), S(0));
     }
 }

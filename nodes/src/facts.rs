@@ -7,6 +7,7 @@ use api::convert::node::NodeRecord;
 use api::convert::pod::Origin;
 use api::crd::Phase as Stored;
 use kube::ResourceExt as _;
+use model::clock::Moment;
 use model::keys;
 use planning::machine::{Facts, Instance, NodeState, Phase};
 
@@ -16,7 +17,7 @@ use crate::{marks, poll};
 
 /// All machines, each with everything that its next step depends on, but for what becomes of the others.
 pub(crate) fn collect(shared: &Shared, ages: &mut Ages) -> Vec<(BatchNode, Facts)> {
-    let (machines, now) = (shared.index.batch_nodes(), shared.now());
+    let (machines, now) = (shared.index.batch_nodes(), cluster::clock::moment());
     ages.keep(|name| machines.iter().any(|machine| machine.name_any() == name));
     let with_facts = |machine: BatchNode| {
         let facts = facts(shared, ages, &machine, now);
@@ -25,7 +26,7 @@ pub(crate) fn collect(shared: &Shared, ages: &mut Ages) -> Vec<(BatchNode, Facts
     machines.into_iter().map(with_facts).collect()
 }
 
-fn facts(shared: &Shared, ages: &mut Ages, machine: &BatchNode, now: std::time::Duration) -> Facts {
+fn facts(shared: &Shared, ages: &mut Ages, machine: &BatchNode, now: Moment) -> Facts {
     let name = machine.name_any();
     let (phase, node) = (phase(machine), shared.index.node(&name));
     let unready = node.as_ref().is_some_and(|node| node.unready_since.is_some());

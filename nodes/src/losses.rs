@@ -11,6 +11,7 @@ use std::time::Duration;
 use api::{BatchNode, ComputeEnvironment};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
+use model::clock::Moment;
 use model::keys;
 use planning::machine::Facts;
 use planning::machine::loss::Tally;
@@ -24,7 +25,7 @@ const WORD: Duration = Duration::from_mins(10);
 /// Since when an admin's word has not been needed, by object name of the environment.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
-    unneeded: HashMap<String, Duration>,
+    unneeded: HashMap<String, Moment>,
 }
 
 /// What is to be said and done about environments, by object name.
@@ -48,7 +49,7 @@ impl Losses {
             one.annotations().get(keys::LOST_MACHINES).is_some_and(|word| word == keys::LOST_MACHINES_GONE)
         });
         let Judgement { held, over } =
-            self.decide(&tallies, &words.map(kube::ResourceExt::name_any).collect(), shared.now());
+            self.decide(&tallies, &words.map(kube::ResourceExt::name_any).collect(), cluster::clock::moment());
         for (machine, facts) in machines {
             facts.held = held.contains_key(&machine.spec.compute_environment);
         }
@@ -61,7 +62,7 @@ impl Losses {
         }
     }
 
-    fn decide(&mut self, tallies: &BTreeMap<String, Tally>, words: &BTreeSet<String>, now: Duration) -> Judgement {
+    fn decide(&mut self, tallies: &BTreeMap<String, Tally>, words: &BTreeSet<String>, now: Moment) -> Judgement {
         let mut judgement = Judgement::default();
         self.unneeded.retain(|name, _| words.contains(name));
         for (name, tally) in tallies.iter().filter(|(_, tally)| tally.is_mass()) {
@@ -73,7 +74,7 @@ impl Losses {
         }
         for name in words.iter().filter(|name| !tallies.get(*name).is_some_and(|tally| tally.is_mass())) {
             let since = self.unneeded.entry(name.clone()).or_insert(now);
-            if now.saturating_sub(*since) >= WORD {
+            if now.since(*since) >= WORD {
                 // Should that fail, it is tried again after the same time.
                 *since = now;
                 judgement.over.push(name.clone());
@@ -124,7 +125,7 @@ mod tests {
         let many = BTreeMap::from([("ce".to_owned(), tally(5, 4)), ("other".to_owned(), tally(5, 3))]);
         let few = BTreeMap::from([("ce".to_owned(), tally(2, 1))]);
         let mut decide = |tallies, words: &BTreeSet<String>, seconds| {
-            let Judgement { held, over } = losses.decide(tallies, words, S(seconds));
+            let Judgement { held, over } = losses.decide(tallies, words, Moment::after(S(seconds)));
             (held.into_keys().collect::<Vec<_>>(), over)
         };
         let (nobody, ce) = (Vec::<String>::new(), vec!["ce".to_owned()]);

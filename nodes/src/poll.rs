@@ -99,7 +99,7 @@ pub(crate) async fn instances(shared: &Shared) {
 }
 
 async fn list(shared: &Shared, key: String, provider: api::crd::Provider, launched: Vec<String>) {
-    let asked = shared.now();
+    let asked = cluster::clock::moment();
     let Ok(provider) = Provider::new(&provider, &shared.http) else { return };
     match provider.instances().await {
         Ok(instances) => shared.books().entry(key).or_default().take(asked, &launched, &listed(&instances)),

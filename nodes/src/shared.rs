@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cluster::client::Clients;
 use cluster::index::Index;
@@ -20,7 +20,6 @@ pub(crate) struct Shared {
     pub(crate) index: Index,
     pub(crate) http: reqwest::Client,
     pub(crate) metrics: Metrics,
-    began: Instant,
     books: Mutex<HashMap<String, Books>>,
     acknowledged: Mutex<HashSet<String>>,
 }
@@ -29,12 +28,7 @@ impl Shared {
     pub(crate) fn new(clients: Clients, index: Index, metrics: Metrics) -> Result<Self, ProviderError> {
         let http = crate::external::http_client()?;
         let (books, acknowledged) = (Mutex::default(), Mutex::default());
-        Ok(Self { clients, index, http, metrics, began: Instant::now(), books, acknowledged })
-    }
-
-    /// How long the node manager has been there: what elapses is measured by this, because nobody can set it back or forward.
-    pub(crate) fn now(&self) -> Duration {
-        self.began.elapsed()
+        Ok(Self { clients, index, http, metrics, books, acknowledged })
     }
 
     /// What the lists of each provider have said.

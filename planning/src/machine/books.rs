@@ -4,7 +4,8 @@
 //! certain as the time over which all lists agree. An answer that does not come changes nothing. Does not judge who is lost.
 
 use std::collections::HashMap;
-use std::time::Duration;
+
+use model::clock::Moment;
 
 use super::Instance;
 
@@ -17,31 +18,28 @@ pub enum Listed {
     Ended,
 }
 
-/// What is known from the lists of one provider. Times are since any moment that stays the same.
+/// What is known from the lists of one provider.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
-    /// When the last list was asked for.
-    asked: Duration,
     machines: HashMap<String, Known>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Known {
     Listed(Listed),
-    /// Since the list that was asked for then.
-    Absent(Duration),
+    /// From the list that was asked for first to the one that was asked for last.
+    Absent(Moment, Moment),
 }
 
 impl Books {
     /// Takes in a list that was asked for at `asked`, when these machines had been launched.
-    pub fn take(&mut self, asked: Duration, launched: &[String], list: &HashMap<String, Listed>) {
+    pub fn take(&mut self, asked: Moment, launched: &[String], list: &HashMap<String, Listed>) {
         let before = std::mem::take(&mut self.machines);
-        self.asked = asked;
         for machine in launched {
             let known = match (list.get(machine), before.get(machine)) {
                 (Some(listed), _) => Known::Listed(*listed),
-                (None, Some(Known::Absent(since))) => Known::Absent(*since),
-                (None, _) => Known::Absent(asked),
+                (None, Some(Known::Absent(first, _))) => Known::Absent(*first, asked),
+                (None, _) => Known::Absent(asked, asked),
             };
             self.machines.insert(machine.clone(), known);
         }
@@ -53,16 +51,22 @@ impl Books {
             None => Instance::Unknown,
             Some(Known::Listed(Listed::Alive)) => Instance::Alive,
             Some(Known::Listed(Listed::Ended)) => Instance::Ended,
-            Some(Known::Absent(since)) => Instance::Absent(self.asked.saturating_sub(*since)),
+            Some(Known::Absent(first, last)) => Instance::Absent(last.since(*first)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after(S(seconds))
+    }
 
     /// Takes in lists asked for at these seconds, of machines that are alive (`a`) or have ended (`a!`); `a` and `b` are launched.
     fn books(lists: &[(u64, &[&str])]) -> Books {
@@ -72,7 +76,7 @@ mod tests {
                 Some(name) => (name.to_owned(), Listed::Ended),
                 None => ((*text).to_owned(), Listed::Alive),
             };
-            books.take(S(*asked), &["a".to_owned(), "b".to_owned()], &list.iter().map(entry).collect());
+            books.take(at(*asked), &["a".to_owned(), "b".to_owned()], &list.iter().map(entry).collect());
         }
         books
     }
@@ -96,9 +100,9 @@ mod tests {
     #[test]
     fn a_list_that_was_asked_for_before_the_launch_says_nothing() {
         let mut books = Books::default();
-        books.take(S(5), &[], &HashMap::new());
+        books.take(at(5), &[], &HashMap::new());
         assert_eq!(books.of("a"), Instance::Unknown);
-        books.take(S(300), &["a".to_owned()], &HashMap::new());
+        books.take(at(300), &["a".to_owned()], &HashMap::new());
         assert_eq!(books.of("a"), Instance::Absent(S(0)));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use model::clock::Moment;
+
 use super::books::{Books, Listed};
 use super::loss::Tally;
 use super::*;
@@ -174,7 +176,7 @@ fn fleet(
             let list: HashMap<String, Listed> =
                 list.into_iter().filter_map(|(number, listed)| Some((names.get(number)?.clone(), listed))).collect();
             let launched: Vec<String> = left.iter().map(|&number| names[number].clone()).collect();
-            books.take(S(second), &launched, &list);
+            books.take(Moment::after(S(second)), &launched, &list);
         }
         let mut all: Vec<(usize, Facts)> = Vec::new();
         for number in left {
