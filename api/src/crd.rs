@@ -361,6 +361,9 @@ pub struct BatchNodeStatus {
     /// Why it is in this phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Its provider has said that it is taking it down: that it does not know it any more is to be expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<bool>,
     /// When it entered this phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]

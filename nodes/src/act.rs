@@ -19,7 +19,7 @@ use planning::machine::{Step, back_off, is_gone};
 use serde_json::json;
 
 use crate::marks;
-use crate::phases::enter;
+use crate::phases::{ending, enter};
 use crate::provider::{Provider, Termination};
 use crate::shared::{ActError, Done, Shared};
 
@@ -187,12 +187,14 @@ fn stays(pod: &Pod) -> bool {
 async fn terminate(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
     let name = machine.name_any();
     let provider = Provider::new(&machine.spec.provider, &shared.http)?;
+    let acknowledged = machine.status.as_ref().and_then(|status| status.ending) == Some(true);
     if provider.terminate(&name).await? == Termination::GoingAway {
-        shared.acknowledged().insert(name);
+        if !acknowledged {
+            ending(shared, machine).await?;
+        }
         return Ok(Done::Again(GOING));
     }
     let node_is_ready = shared.index.node(&name).is_some_and(|node| node.unready_since.is_none());
-    let acknowledged = shared.acknowledged().contains(&name);
     if !is_gone(acknowledged, node_is_ready) {
         let said = machine.status.as_ref().and_then(|status| status.message.as_deref());
         if said != Some(UNKNOWN) {
@@ -213,7 +215,6 @@ async fn terminate(shared: &Shared, machine: &BatchNode) -> Result<Done, ActErro
     let patch = json!({"metadata": {"uid": machine.metadata.uid, "finalizers": finalizers}});
     ignore_missing(machines.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await)?;
     shared.index.remove_batch_node(&name);
-    shared.acknowledged().remove(&name);
     shared.metrics.terminated.inc();
     tracing::info!(machine = name, "gone");
     Ok(Done::Done)

@@ -26,12 +26,22 @@ pub(crate) async fn enter(
         node_name: (phase != Phase::Launching).then(|| machine.name_any()),
         units: before.units,
         message: message.map(ToOwned::to_owned),
+        ending: before.ending,
         since: Some(Timestamp::now()),
     };
     let mut patch = json!({"metadata": {"uid": machine.metadata.uid}, "status": status});
     if message.is_none() {
         patch["status"]["message"] = serde_json::Value::Null;
     }
+    let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
+    let stored = api.patch_status(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    shared.index.apply_batch_node(stored);
+    Ok(())
+}
+
+/// Stores that the provider has said that it is taking a machine down.
+pub(crate) async fn ending(shared: &Shared, machine: &BatchNode) -> Result<(), ActError> {
+    let patch = json!({"metadata": {"uid": machine.metadata.uid}, "status": {"ending": true}});
     let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
     let stored = api.patch_status(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
     shared.index.apply_batch_node(stored);

@@ -2,7 +2,7 @@
 //!
 //! Invariant: holds no lock across a wait. Decides nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,30 +21,19 @@ pub(crate) struct Shared {
     pub(crate) http: reqwest::Client,
     pub(crate) metrics: Metrics,
     books: Mutex<HashMap<String, Books>>,
-    acknowledged: Mutex<HashSet<String>>,
 }
 
 impl Shared {
     pub(crate) fn new(clients: Clients, index: Index, metrics: Metrics) -> Result<Self, ProviderError> {
         let http = crate::external::http_client()?;
-        let (books, acknowledged) = (Mutex::default(), Mutex::default());
-        Ok(Self { clients, index, http, metrics, books, acknowledged })
+        Ok(Self { clients, index, http, metrics, books: Mutex::default() })
     }
 
     /// What the lists of each provider have said.
     pub(crate) fn books(&self) -> MutexGuard<'_, HashMap<String, Books>> {
-        lock(&self.books)
+        // What is in it is changed in one go; a poisoned lock is as good as any other.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Machines of which their provider has said that it is taking them down.
-    pub(crate) fn acknowledged(&self) -> MutexGuard<'_, HashSet<String>> {
-        lock(&self.acknowledged)
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is in them is changed in one go; a poisoned lock is as good as any other.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why a step was not carried out.
