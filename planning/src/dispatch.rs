@@ -3,7 +3,7 @@
 //! Invariant: a unit is dispatched only to a node on which it fits after everything that came before it. Knows nothing about
 //! how nodes are launched or pods bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use model::placement::Shape;
@@ -79,6 +79,7 @@ impl<'a> Cycle<'a> {
         let environments = self.environments(queue);
         let mut head: Option<String> = None;
         let mut reserved = false;
+        let mut in_vain: HashSet<&Shape> = HashSet::new();
         let mut waiting = 0_u32;
         for demand in &line.demands {
             if let (true, Some(head)) = (queue.strict_fifo, &head) {
@@ -94,7 +95,10 @@ impl<'a> Cycle<'a> {
             if let Some(blocked) = blocked {
                 head.get_or_insert_with(|| demand.job.map_or_else(|| Self::name(demand), |job| job.key.to_string()));
                 // For the first that it helps: one that can never run, or waits for its provider, keeps no room from those behind it.
-                reserved |= blocked.is_final && !reserved && self.reserve(&environments, demand.shape, &blocked.taken);
+                if blocked.is_final && !reserved && !in_vain.contains(demand.shape) {
+                    reserved = self.reserve(&environments, demand.shape, &blocked.taken);
+                    in_vain.insert(demand.shape);
+                }
             }
         }
         waiting
@@ -228,13 +232,14 @@ impl<'a> Cycle<'a> {
         // Its clock starts when it is released. Pods of it that are still there end, or their places are taken again.
         let waits_for_more = job.has_deadline
             && !job.released
+            && fit > 0
             && blocked.is_some()
             && (is_coming || count < together(job) || self.more_together(environments, demand.shape, &taken));
         if fit > 0 && !job.released && !waits_for_more {
             self.release(job);
         }
         let Wait { reason, is_final, .. } = blocked?;
-        let reason = if waits_for_more && fit > 0 {
+        let reason = if waits_for_more {
             explain::not_together(fit, together(job), self.about_together(environments, demand), &reason)
         } else {
             reason
