@@ -10,13 +10,14 @@ use anyhow::Context as _;
 use api::crd::{ExternalProvider, Provider};
 use clap::Args;
 use cluster::client::Clients;
+use cluster::lease::Tenure;
 use cluster::shutdown::{DRAIN_CAP, Shutdown};
 use cluster::tasks::Tasks;
 use gateway::KubeObjects;
 use jiff::SignedDuration;
 use model::names::ArnBase;
 use prometheus_client::registry::Registry;
-use records::Store;
+use records::{Store, Term};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -95,8 +96,17 @@ impl Stores {
     }
 
     /// The store, once it is open.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Store>> {
+    fn subscribe(&self) -> watch::Receiver<Option<Store>> {
         self.sender.subscribe()
+    }
+
+    /// The store in the hands of the leader.
+    pub(crate) fn of_leader(&self, tenure: &Tenure) -> queue::LeadersStore {
+        queue::LeadersStore {
+            stores: self.subscribe(),
+            configured: self.database.is_some(),
+            term: Term { lease: tenure.lease().to_owned(), turn: tenure.turn() },
+        }
     }
 
     /// Whether only the leader may open it.

@@ -1,6 +1,7 @@
 //! Wiring of `bulkhead controller`: watches on every replica, everything that writes on the leader only.
 //!
-//! Invariant: a process that loses its Lease ends at once; one that is asked to end stops writing before it gives the Lease back.
+//! Invariant: who leads has looked at everything after it got the Lease, before it writes the first time; a process that loses its Lease
+//! ends at once; one that is asked to end stops writing before it gives the Lease back.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,10 +14,11 @@ use cluster::admin::{Admin, Heartbeat, Readiness};
 use cluster::client::{self, Clients};
 use cluster::events::{self, Reporter};
 use cluster::index::Index;
-use cluster::lease::{self, Lease};
+use cluster::lease::{self, Leader, Lease};
 use cluster::shutdown::Shutdown;
 use cluster::tasks::Tasks;
-use cluster::{telemetry, watch};
+use cluster::telemetry;
+use cluster::watch::{self, Sight};
 use model::keys;
 use model::names::ArnBase;
 
@@ -66,6 +68,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 struct Leading {
     clients: Clients,
     index: Index,
+    sight: Sight,
     queue: queue::Metrics,
     nodes: nodes::Metrics,
     heartbeat: Heartbeat,
@@ -99,7 +102,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
         async move { stores.open(false, shutdown).await }
     });
     tasks.spawn_infallible("admin listener", admin.run(Arc::new(registry), readiness, shutdown.clone()));
-    watch::spawn_watches(&clients.retrying, &index, &shutdown, &mut tasks);
+    let sight = watch::spawn_watches(&clients.retrying, &index, &shutdown, &mut tasks);
     tasks.spawn_infallible("readiness", {
         let (index, stopped) = (index.clone(), shutdown.stopped());
         let watching = async move {
@@ -114,7 +117,8 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
             }
         }
     });
-    let leading = Leading { clients, index, queue, nodes, heartbeat, shutdown: shutdown.clone(), stores, arguments };
+    let leading =
+        Leading { clients, index, sight, queue, nodes, heartbeat, shutdown: shutdown.clone(), stores, arguments };
     tasks.spawn("leader", async move { lead(leading).await });
     tasks.run(DRAIN).await?;
     Ok(())
@@ -122,28 +126,27 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
 
 /// Waits for the Lease, works until asked to stop, gives the Lease back.
 async fn lead(leading: Leading) -> Result<(), BoxError> {
-    let Leading { clients, index, queue, nodes, heartbeat, shutdown, stores, arguments } = leading;
+    let Leading { clients, index, mut sight, queue, nodes, heartbeat, shutdown, stores, arguments } = leading;
     let mut config = lease::Config::new(&arguments.namespace, "bulkhead-controller", &arguments.identity);
     config.timing = timing(arguments.lease_seconds);
     let candidate = Lease::new(clients.once.clone(), config)?;
-    let waiting = async {
-        loop {
-            heartbeat.beat();
-            tokio::time::sleep(MAX_SILENCE / 4).await;
+    let Some(leader) = elected(candidate, &index, &heartbeat, &shutdown).await else { return Ok(()) };
+    let clients = clients.guarded(&leader.tenure());
+    index.keep_departed();
+    tokio::select! {
+        () = sight.renew() => {}
+        () = beat(&heartbeat) => {}
+        // As it is: the exit status depends on it.
+        lost = leader.lost() => return Err(Box::new(lost)),
+        () = shutdown.stopped() => {
+            leader.release().await;
+            return Ok(());
         }
-    };
-    let leader = tokio::select! {
-        () = shutdown.stopped() => return Ok(()),
-        () = waiting => return Ok(()),
-        leader = async {
-            index.wait_synced().await;
-            candidate.acquire().await
-        } => leader,
-    };
+    }
     let version = clients.retrying.apiserver_version().await.context("the API server's version cannot be read")?;
     let reporter = Reporter { controller: "bulkhead.dev/controller".to_owned(), instance: arguments.identity.clone() };
     let (events, writer) = events::channel(clients.retrying.clone(), reporter);
-    let manager = nodes::Manager::new(clients.clone(), index.clone(), nodes)?;
+    let manager = nodes::Manager::new(clients.clone(), index.clone(), leader.tenure(), nodes)?;
     let orders: queue::NodeOrders = {
         let manager = manager.clone();
         Box::new(move |launches, retires| {
@@ -169,9 +172,9 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
         async move { stores.open(true, shutdown).await }
     });
     let client = clients.once.clone();
-    let stores = stores.subscribe();
-    let parts = queue::Parts { client, index, events, nodes: orders, metrics: queue, heartbeat, stores };
-    work.spawn_infallible("queue loop", queue::run(parts, config, shutdown.clone()));
+    let store = stores.of_leader(&leader.tenure());
+    let parts = queue::Parts { client, index, events, nodes: orders, metrics: queue, heartbeat, store };
+    work.spawn("queue loop", queue::run(parts, config, shutdown.clone()));
     tokio::select! {
         // As it is: the exit status depends on it.
         lost = leader.lost() => return Err(Box::new(lost)),
@@ -179,6 +182,27 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     }
     leader.release().await;
     Ok(())
+}
+
+/// Waits for the Lease. `None`: the process is to end.
+async fn elected(candidate: Lease, index: &Index, heartbeat: &Heartbeat, shutdown: &Shutdown) -> Option<Leader> {
+    let leader = async {
+        index.wait_synced().await;
+        candidate.acquire().await
+    };
+    tokio::select! {
+        () = shutdown.stopped() => None,
+        () = beat(heartbeat) => None,
+        leader = leader => Some(leader),
+    }
+}
+
+/// Says that all is well, for as long as somebody waits.
+async fn beat(heartbeat: &Heartbeat) {
+    loop {
+        heartbeat.beat();
+        tokio::time::sleep(MAX_SILENCE / 4).await;
+    }
 }
 
 /// The proportions of client-go: renewal is given up at two thirds, and it is renewed every seventh.

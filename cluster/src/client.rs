@@ -16,6 +16,8 @@ use kube::{
     config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
+use crate::lease::Tenure;
+
 /// Above the 290 s after which the API server ends an idle watch by itself, so that only dead connections are cut.
 const WATCH_READ_TIMEOUT: Duration = Duration::from_mins(5);
 /// No single answer takes longer than a minute: the API server's own limit for requests that are not watches.
@@ -53,6 +55,14 @@ pub struct Clients {
     /// For evictions, bindings and the Lease: every answer comes back at once. An eviction refused because of a
     /// `PodDisruptionBudget` is a 429 that the caller wants to see, not one to wait for.
     pub once: Client,
+}
+
+impl Clients {
+    /// The same clients, but that they write nothing when the time of this leader is over.
+    #[must_use]
+    pub fn guarded(&self, tenure: &Tenure) -> Self {
+        Self { retrying: tenure.guard(&self.retrying), once: tenure.guard(&self.once) }
+    }
 }
 
 /// Makes ring the crypto provider of this process. The first line of every `main`; harmless to repeat.

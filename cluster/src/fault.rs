@@ -1,12 +1,19 @@
-//! Named points at which a test can kill the process, to prove that another finishes what was begun.
+//! Named points at which a test can kill or stop the process, to prove that another finishes what was begun, and that one which goes on
+//! late spoils nothing.
 //!
 //! Invariant: without `BULKHEAD_FAULT` nothing happens. A point lies between two steps that are stored or seen elsewhere; killing
 //! there must lose nothing. Does not know what the steps are.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Environment variable with the name of the point at which to die.
+use rustix::process::{Signal, getpid, kill_process};
+
+/// Environment variable with the name of the point at which to die; followed by [`STOP`], at which to stop, once, until somebody sends
+/// SIGCONT.
 pub const VARIABLE: &str = "BULKHEAD_FAULT";
+/// Behind the name of a point at which to stop.
+pub const STOP: &str = ":stop";
 /// Exit code of a process that died at a point, so that a test can tell it from other ends.
 pub const EXIT_CODE: i32 = 86;
 
@@ -82,13 +89,21 @@ impl Point {
     }
 }
 
-/// Dies here, at once and without cleaning up, if the variable names this point.
+/// Dies here, at once and without cleaning up, or stops, if the variable says so.
 pub fn reach(point: Point) {
     static CHOSEN: OnceLock<Option<String>> = OnceLock::new();
-    let chosen = CHOSEN.get_or_init(|| std::env::var(VARIABLE).ok());
-    if chosen.as_deref() == Some(point.name()) {
+    static STOPPED: AtomicBool = AtomicBool::new(false);
+    let Some(chosen) = CHOSEN.get_or_init(|| std::env::var(VARIABLE).ok()) else { return };
+    if chosen == point.name() {
         tracing::error!(point = point.name(), "dying, because {VARIABLE} says so");
         std::process::exit(EXIT_CODE);
+    }
+    if chosen.strip_suffix(STOP) == Some(point.name()) && !STOPPED.swap(true, Ordering::Relaxed) {
+        tracing::error!(point = point.name(), "stopping, because {VARIABLE} says so");
+        if let Err(error) = kill_process(getpid(), Signal::STOP) {
+            tracing::error!(%error, "cannot stop");
+        }
+        tracing::error!(point = point.name(), "going on");
     }
 }
 

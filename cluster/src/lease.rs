@@ -1,8 +1,8 @@
 //! Leader election by a `Lease` object.
 //!
-//! Invariant: see [`step`]: at most one process leads. There is no fencing, though: a write that a leader has sent may
-//! arrive after another has taken over, so all writes of a leader must be safe when two overlap (server-side apply with
-//! fixed managers, preconditions on deletes).
+//! Invariant: see [`step`]: at most one process leads, and a leader asks its [`Tenure`] before each write. A write that was sent
+//! before its end may still arrive after another has taken over, so all writes of a leader must be safe when two overlap: fixed names,
+//! preconditions, and in the record store the epoch.
 //!
 //! It does not know what leaders do. A leader that loses the lease ends its process:
 //!
@@ -25,6 +25,7 @@
 
 mod record;
 pub mod step;
+mod tenure;
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -37,8 +38,11 @@ use tokio::{sync::watch, task::JoinHandle, time};
 use self::{
     record::{Failure, Record, Seen},
     step::{Lost, Me, Step, Timing, TimingError, is_mine, step},
+    tenure::awake_or_not,
 };
 use crate::{shutdown::Shutdown, telemetry::chain};
+
+pub use tenure::{Over, Tenure};
 
 /// Releasing is a courtesy to the next leader; a process that ends does not wait longer for it.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -82,11 +86,14 @@ pub struct Lease {
     fresh: bool,
     /// The last trouble that was logged, so that it is logged once and not every second.
     trouble: Option<String>,
+    /// While leading.
+    tenure: Option<Tenure>,
 }
 
 /// Leadership. Dropping it stops renewing without telling others; they take over when the lease expires.
 #[derive(Debug)]
 pub struct Leader {
+    tenure: Tenure,
     state: watch::Receiver<State>,
     release: watch::Sender<bool>,
     keeper: JoinHandle<()>,
@@ -111,6 +118,7 @@ impl Lease {
             seen: None,
             fresh: false,
             trouble: None,
+            tenure: None,
         })
     }
 
@@ -119,17 +127,20 @@ impl Lease {
     pub async fn acquire(mut self) -> Leader {
         tracing::info!(lease = %self.record, identity = self.me.identity, "waiting for leadership");
         while self.me.renewed.is_none() {
-            // Losing what was never announced is only a reason to start again.
-            match self.turn().await {
-                Ok(pause) => time::sleep(pause).await,
-                Err(_) => self.me.renewed = None,
+            if let Ok(pause) = self.turn().await {
+                time::sleep(pause).await;
+            } else {
+                // Losing what was never announced is only a reason to start again.
+                (self.me.renewed, self.tenure) = (None, None);
             }
         }
         tracing::info!(lease = %self.record, identity = self.me.identity, "leading");
+        // There is one: a write of ours has just been answered.
+        let tenure = self.tenure.clone().unwrap_or_else(|| Tenure::new("", 0, Duration::ZERO));
         let (told, state) = watch::channel(State::Leading);
         let (release, released) = watch::channel(false);
         let keeper = tokio::spawn(self.keep(told, released));
-        Leader { state, release, keeper }
+        Leader { tenure, state, release, keeper }
     }
 
     /// Renews until leadership is lost or given back.
@@ -171,7 +182,7 @@ impl Lease {
                 Err(failure) => return Ok(self.rest_after(&failure)),
             },
         };
-        let sent = Instant::now();
+        let (sent, until) = (Instant::now(), awake_or_not() + self.me.timing.renew_deadline);
         let write = match step(&seen.observed, &self.me, sent) {
             Step::StepDown(lost) => return Err(lost),
             Step::Wait(pause) => {
@@ -183,6 +194,10 @@ impl Lease {
         };
         match within(limit, write).await {
             Ok(seen) => {
+                match &self.tenure {
+                    Some(tenure) => tenure.extend(until),
+                    None => self.tenure = Some(seen.tenure(until)),
+                }
                 self.seen = Some(seen);
                 self.fresh = true;
                 self.me.renewed = Some(sent);
@@ -256,9 +271,14 @@ impl Leader {
         }
     }
 
+    /// The time for which this process leads, to be asked before each write.
+    pub fn tenure(&self) -> Tenure {
+        self.tenure.clone()
+    }
+
     /// Whether this process leads at this moment.
     pub fn is_leading(&self) -> bool {
-        *self.state.borrow() == State::Leading && !self.keeper.is_finished()
+        *self.state.borrow() == State::Leading && !self.keeper.is_finished() && self.tenure.holds()
     }
 
     /// Gives leadership back so that another takes over at once. Only after the leader's work has ended.

@@ -1,14 +1,15 @@
 //! The watches that feed the index, one per kind.
 //!
 //! Invariant: a watch never ends while the process runs: whatever goes wrong (a kind that is not installed yet, a lost
-//! connection, an expired version) is logged and tried again with growing pauses. Does not know what is kept of an object.
+//! connection, an expired version) is logged and tried again with growing pauses. Who asks for a fresh look ([`Sight`]) gets lists that
+//! were begun after he asked. Does not know what is kept of an object.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use api::convert::mount;
 use api::{BatchNode, ComputeEnvironment, JobQueue};
-use futures::{StreamExt as _, pin_mut};
+use futures::{Stream, StreamExt as _, pin_mut};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event as CoreEvent, LimitRange, Namespace, Node, Pod};
@@ -19,6 +20,7 @@ use kube::runtime::watcher::{self, Config, Event};
 use kube::{Api, Client, Resource};
 use model::keys;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch as watch_channel;
 
 use crate::index::{Change, Index};
 use crate::shutdown::Shutdown;
@@ -29,9 +31,32 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// So that a cluster that comes back, or a manifest that is applied, is seen within seconds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
+/// A way to ask all watches to look again. However long they have been silent or have lagged behind, what they show then is not older
+/// than the question; also where nothing ever changes.
+#[derive(Debug)]
+pub struct Sight {
+    /// Number of the last question.
+    asked: watch_channel::Sender<u64>,
+    /// Of each kind that a plan depends on: number of the question that its last complete list answers.
+    answered: Vec<watch_channel::Receiver<u64>>,
+}
+
+impl Sight {
+    /// Has everything listed anew, and waits until the index has all of it.
+    pub async fn renew(&mut self) {
+        self.asked.send_modify(|number| *number += 1);
+        let number = *self.asked.borrow();
+        for answered in &mut self.answered {
+            // A watch that is gone takes the process with it.
+            let _last = answered.wait_for(|answered| *answered >= number).await;
+        }
+    }
+}
+
 /// Starts all watches. Readers wait for [`Index::wait_synced`].
-pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks: &mut Tasks) {
-    let mut watches = Watches { client, index, shutdown, tasks };
+pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks: &mut Tasks) -> Sight {
+    let sight = Sight { asked: watch_channel::Sender::new(0), answered: Vec::new() };
+    let mut watches = Watches { client, index, shutdown, tasks, sight };
     // All pods, not only those of queues: others take room on batch nodes too; and ended ones, because failures are counted.
     watches.spawn::<Pod>(Config::default());
     watches.spawn::<Job>(Config::default().labels(keys::QUEUE));
@@ -43,6 +68,8 @@ pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks:
     // What they add to pods is counted before a Job is released.
     watches.spawn::<LimitRange>(Config::default());
     watches.spawn::<RuntimeClass>(Config::default());
+    // Those that follow only help to explain: nobody waits for them.
+    let answered = std::mem::take(&mut watches.sight.answered);
     let refused = format!("reason={},involvedObject.kind=Job", api::convert::refusal::REASON);
     watches.spawn::<CoreEvent>(Config::default().fields(&refused));
     // A field selector knows no "or".
@@ -51,6 +78,7 @@ pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks:
     watches.spawn_as::<CoreEvent>(about_pods(mount::ATTACH), |event| Change::Attach(Box::new(event)));
     let ours = format!("metadata.name={}", keys::WEBHOOK_CONFIGURATION);
     watches.spawn::<MutatingWebhookConfiguration>(Config::default().fields(&ours));
+    Sight { answered, ..watches.sight }
 }
 
 struct Watches<'a> {
@@ -58,6 +86,7 @@ struct Watches<'a> {
     index: &'a Index,
     shutdown: &'a Shutdown,
     tasks: &'a mut Tasks,
+    sight: Sight,
 }
 
 impl Watches<'_> {
@@ -77,45 +106,59 @@ impl Watches<'_> {
         let (api, index) = (Api::all(self.client.clone()), self.index.clone());
         let stopped = self.shutdown.stopped();
         let kind = K::kind(&()).into_owned();
+        let (answers, answered) = watch_channel::channel(0);
+        self.sight.answered.push(answered);
+        let asked = self.sight.asked.subscribe();
         self.tasks.spawn_infallible(&format!("watch of {kind}"), async move {
+            let look = || watch(api.clone(), config.clone());
             tokio::select! {
-                () = run::<K>(&kind, api, config, &index, change) => {}
+                () = run(&kind, look, |event| index.feed(change(event)), asked, answers) => {}
                 () = stopped => {}
             }
         });
     }
 }
 
-async fn run<K>(
+/// Feeds what one look after the other shows; each lasts until the next is asked for.
+async fn run<K, S: Stream<Item = watcher::Result<Event<K>>>>(
     kind: &str,
-    api: Api<DeserializeGuard<K>>,
-    config: Config,
-    index: &Index,
-    change: fn(Event<DeserializeGuard<K>>) -> Change,
-) where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    let mut failing = false;
-    let mut pause = FIRST_PAUSE;
-    let events = watch(api, config);
-    pin_mut!(events);
-    // The stream goes on after errors and has no end of its own.
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => {
-                // A list that only begins proves nothing: the request is still to come.
-                if !matches!(event, Event::Init) {
-                    pause = FIRST_PAUSE;
-                    if std::mem::take(&mut failing) {
-                        tracing::info!(kind, "watch works again");
+    look: impl Fn() -> S,
+    feed: impl Fn(Event<K>),
+    mut asked: watch_channel::Receiver<u64>,
+    answers: watch_channel::Sender<u64>,
+) {
+    let (mut failing, mut pause) = (false, FIRST_PAUSE);
+    loop {
+        let number = *asked.borrow_and_update();
+        // The stream goes on after errors and has no end of its own.
+        let events = look();
+        pin_mut!(events);
+        loop {
+            let event = tokio::select! {
+                biased;
+                Ok(()) = asked.changed() => break,
+                Some(event) = events.next() => event,
+            };
+            match event {
+                Ok(event) => {
+                    // A list that only begins proves nothing: the request is still to come.
+                    if !matches!(event, Event::Init) {
+                        pause = FIRST_PAUSE;
+                        if std::mem::take(&mut failing) {
+                            tracing::info!(kind, "watch works again");
+                        }
+                    }
+                    let complete = matches!(event, Event::InitDone);
+                    feed(event);
+                    if complete {
+                        answers.send_replace(number);
                     }
                 }
-                index.feed(change(event));
-            }
-            Err(error) => {
-                failing = report(kind, &error, pause) || failing;
-                tokio::time::sleep(pause).await;
-                pause = longer(pause);
+                Err(error) => {
+                    failing = report(kind, &error, pause) || failing;
+                    tokio::time::sleep(pause).await;
+                    pause = longer(pause);
+                }
             }
         }
     }
@@ -151,6 +194,45 @@ fn longer(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use futures::FutureExt as _;
+    use futures::channel::mpsc::{UnboundedSender, unbounded};
+    use std::cell::{Cell, RefCell};
+
+    type Events = UnboundedSender<watcher::Result<Event<&'static str>>>;
+
+    #[tokio::test]
+    async fn a_fresh_look_is_a_list_that_was_begun_after_the_question() {
+        let (asked, questions) = watch_channel::channel(0);
+        let (answers, answered) = watch_channel::channel(0);
+        let mut sight = Sight { asked, answered: vec![answered] };
+        let (looks, seen) = (RefCell::new(Vec::<Events>::new()), Cell::new(0));
+        let look = || {
+            let (events, stream) = unbounded();
+            looks.borrow_mut().push(events);
+            stream
+        };
+        let watching = run("thing", look, |_| seen.set(seen.get() + 1), questions, answers);
+        pin_mut!(watching);
+        assert_eq!(watching.as_mut().now_or_never(), None);
+        let send = |look: usize, event| looks.borrow()[look].unbounded_send(Ok(event)).is_ok();
+        for event in [Event::Init, Event::InitApply("a"), Event::InitDone] {
+            assert!(send(0, event));
+        }
+        assert_eq!((watching.as_mut().now_or_never(), seen.get()), (None, 3));
+        let renewing = sight.renew();
+        pin_mut!(renewing);
+        assert_eq!(renewing.as_mut().now_or_never(), None);
+        // What the old look would have shown does not count any more.
+        assert!(send(0, Event::Init) && send(0, Event::InitDone));
+        assert_eq!((watching.as_mut().now_or_never(), looks.borrow().len(), seen.get()), (None, 2, 3));
+        assert!(!send(0, Event::InitDone), "nobody listens");
+        assert!(send(1, Event::Init) && send(1, Event::InitApply("b")));
+        assert_eq!((watching.as_mut().now_or_never(), renewing.as_mut().now_or_never()), (None, None));
+        assert!(send(1, Event::InitDone));
+        assert_eq!(watching.as_mut().now_or_never(), None);
+        assert_eq!(renewing.as_mut().now_or_never(), Some(()));
+    }
 
     #[test]
     fn pauses_grow_up_to_a_limit() {

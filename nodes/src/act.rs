@@ -37,6 +37,7 @@ const UNKNOWN: &str = "its provider does not know the machine, but its node is R
 
 /// Carries out a step.
 pub(crate) async fn act(shared: &Shared, machine: &BatchNode, step: Step) -> Result<Done, ActError> {
+    shared.tenure.check()?;
     match step {
         Step::Launch => launch(shared, machine).await,
         Step::Mark => mark(shared, machine).await,

@@ -10,6 +10,7 @@ use api::BatchNode;
 use cluster::client::Clients;
 use cluster::fault::{self, Point};
 use cluster::index::Index;
+use cluster::lease::Tenure;
 use cluster::shutdown::Shutdown;
 use kube::ResourceExt as _;
 use planning::machine::{self, Facts, NodeState, Phase, Step};
@@ -37,9 +38,9 @@ struct Pause {
 }
 
 impl Manager {
-    /// A manager that has not begun.
-    pub fn new(clients: Clients, index: Index, metrics: Metrics) -> Result<Self, ProviderError> {
-        Ok(Self(Arc::new(Shared::new(clients, index, metrics)?)))
+    /// A manager that has not begun. Nothing is asked of a provider when `tenure` is over; the clients see to the rest.
+    pub fn new(clients: Clients, index: Index, tenure: Tenure, metrics: Metrics) -> Result<Self, ProviderError> {
+        Ok(Self(Arc::new(Shared::new(clients, index, tenure, metrics)?)))
     }
 
     /// Asks the providers, and marks nodes of UNMANAGED environments, until `shutdown` stops.

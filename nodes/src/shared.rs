@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cluster::client::Clients;
 use cluster::index::Index;
+use cluster::lease::{Over, Tenure};
 use planning::machine::books::Books;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
@@ -18,15 +19,16 @@ use crate::provider::ProviderError;
 pub(crate) struct Shared {
     pub(crate) clients: Clients,
     pub(crate) index: Index,
+    pub(crate) tenure: Tenure,
     pub(crate) http: reqwest::Client,
     pub(crate) metrics: Metrics,
     books: Mutex<HashMap<String, Books>>,
 }
 
 impl Shared {
-    pub(crate) fn new(clients: Clients, index: Index, metrics: Metrics) -> Result<Self, ProviderError> {
+    pub(crate) fn new(clients: Clients, index: Index, tenure: Tenure, metrics: Metrics) -> Result<Self, ProviderError> {
         let http = crate::external::http_client()?;
-        Ok(Self { clients, index, http, metrics, books: Mutex::default() })
+        Ok(Self { clients, index, tenure, http, metrics, books: Mutex::default() })
     }
 
     /// What the lists of each provider have said.
@@ -43,6 +45,8 @@ pub(crate) enum ActError {
     Kube(#[from] kube::Error),
     #[error("the node provider failed")]
     Provider(#[from] ProviderError),
+    #[error(transparent)]
+    Over(#[from] Over),
 }
 
 /// What came of a step.

@@ -14,16 +14,16 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use model::plan::{Launch, Plan, Retire};
-use records::Store;
-use tokio::sync::watch;
 use tokio::time;
 
-use crate::door::{ApiDoor, Decided, Limits};
+use crate::door::{ApiDoor, Decided, LeadersStore, Limits};
 use crate::metrics::Metrics;
 use crate::{jobs, pods, report, status};
 
 /// After a failed action the plan is made again this much later, even if nothing changes.
 const RETRY: SignedDuration = SignedDuration::from_secs(1);
+/// Before the first plan, a store that failed is asked again after this time.
+const AGAIN: Duration = Duration::from_secs(1);
 /// While things change all the time, the loop looks and plans for at most one part in so many of the time, so that a long look leaves the
 /// processors to those who carry out what was planned.
 const THOUGHT: u32 = 4;
@@ -69,26 +69,40 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Beats once a cycle.
     pub heartbeat: Heartbeat,
-    /// The record store, once it is open; without it everything works but the API's jobs.
-    pub stores: watch::Receiver<Option<Store>>,
+    /// The record store; without it everything works but the API's jobs.
+    pub store: LeadersStore,
 }
 
-/// Runs the loop until `shutdown` stops.
-pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) {
-    let Parts { client, index, events, nodes, metrics, heartbeat, stores } = parts;
-    let mut door = ApiDoor::new(stores, config.limits);
+/// Runs the loop until `shutdown` stops. Whoever starts it has looked at the cluster after it was elected. The error says that another
+/// leads by now.
+pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(), records::Error> {
+    let Parts { client, index, events, nodes, metrics, heartbeat, store } = parts;
+    let mut door = ApiDoor::new(store, config.limits);
     let context = Context { client, index, events, config };
     let mut version = context.index.version();
     let mut shown = status::Shown::default();
     let stopped = shutdown.stopped();
     tokio::pin!(stopped);
-    loop {
+    let begun = Instant::now();
+    while door.is_awaited(begun.elapsed()) {
+        heartbeat.beat();
+        let pause = if door.read(&context, clock::now()).await { context.config.min_interval } else { AGAIN };
+        tokio::select! {
+            biased;
+            () = &mut stopped => return Ok(()),
+            () = time::sleep(pause) => {}
+        }
+    }
+    while !door.is_late() {
         let started = Instant::now();
         version.borrow_and_update();
         heartbeat.beat();
         let begun = clock::now();
         let Done { wake_at, failed, thought } = cycle(&context, &mut door, &nodes, &metrics, &mut shown).await;
         heartbeat.beat();
+        if door.is_late() {
+            break;
+        }
         // As the wall's clock went when the plan was made: it may be set at any time.
         let pause = pause(wake_at, failed, begun.at(clock::moment()));
         // However early something is due: what it asks for may be impossible just now.
@@ -103,10 +117,11 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) {
         };
         tokio::select! {
             biased;
-            () = &mut stopped => return,
+            () = &mut stopped => return Ok(()),
             () = next => {}
         }
     }
+    Err(records::Error::Late)
 }
 
 /// What came of a cycle.
@@ -135,7 +150,10 @@ async fn cycle(
     door.observe(context, attempts, &mut snapshot, now);
     // 2. decide
     let began = Instant::now();
-    let plan = planning::plan(&snapshot, now.wall);
+    let mut plan = planning::plan(&snapshot, now.wall);
+    if door.is_blind() {
+        plan.retire.clear();
+    }
     metrics.planned(began.elapsed(), &plan);
     let thought = looked.elapsed();
     log(&plan);

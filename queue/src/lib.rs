@@ -13,5 +13,5 @@ mod status;
 mod write;
 
 pub use cycle::{Config, NodeOrders, Parts, run};
-pub use door::Limits;
+pub use door::{LeadersStore, Limits};
 pub use metrics::Metrics;

@@ -15,7 +15,7 @@ use crate::error::Error;
 /// How long is waited for what others hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// For a lock of another process on the file.
+    /// For a lock of another process. On PostgreSQL a process that stops in the middle of a transaction loses its locks after this time.
     pub(crate) lock: Duration,
     /// For a connection.
     pub(crate) connection: Duration,
@@ -51,10 +51,14 @@ impl Dialect {
         AssertSqlSafe(text.replace("{each}", each))
     }
 
-    fn schema(self) -> [(i64, &'static str); 1] {
+    fn schema(self) -> [(i64, &'static str); 2] {
         match self {
-            Self::Sqlite => [(1, include_str!("../migrations/sqlite/1.sql"))],
-            Self::Postgres => [(1, include_str!("../migrations/postgres/1.sql"))],
+            Self::Sqlite => {
+                [(1, include_str!("../migrations/sqlite/1.sql")), (2, include_str!("../migrations/sqlite/2.sql"))]
+            }
+            Self::Postgres => {
+                [(1, include_str!("../migrations/postgres/1.sql")), (2, include_str!("../migrations/postgres/2.sql"))]
+            }
         }
     }
 
@@ -67,7 +71,8 @@ impl Dialect {
                 patience.lock.as_millis()
             ),
             Self::Postgres => format!(
-                "SET lock_timeout = {}; SET statement_timeout = {}; SET client_min_messages = warning;",
+                "SET lock_timeout = {0}; SET statement_timeout = {1}; SET client_min_messages = warning;
+                 SET idle_in_transaction_session_timeout = {0};",
                 patience.lock.as_millis(),
                 patience.call.as_millis()
             ),

@@ -36,6 +36,12 @@ pub enum Error {
     /// Something with this key is there already.
     #[error("{0} is in the record store already; after an error of the connection it may be one's own first attempt")]
     Conflict(String),
+    /// Another leads by now, so that nothing of ours counts any more: this process has to end.
+    #[error(
+        "another leader has taken over the record store; where this comes again and again, two installations use one database: \
+         give each its own"
+    )]
+    Late,
     /// The call itself is wrong: a cursor that did not come from the store, a text that cannot be stored.
     #[error("{0}")]
     Invalid(String),
@@ -62,6 +68,7 @@ impl Error {
             Self::TooNew { .. } => "too_new",
             Self::Denied(_) => "denied",
             Self::Conflict(_) => "conflict",
+            Self::Late => "late",
             Self::Invalid(_) => "invalid",
             Self::Broken(_) => "broken",
         }
@@ -127,9 +134,10 @@ fn by_sqlstate(code: &str, message: String, cause: Cause) -> Error {
         ("22021" | "22P05" | "54000", _) => Error::Invalid(message),
         // No permission; authorization, no such database.
         ("42501", _) | (_, "28" | "3D") => Error::Denied(cause),
-        // A standby after a failover: the primary is elsewhere by now, and the next connection may find it. A lock that did not come.
+        // A standby after a failover: the primary is elsewhere by now, and the next connection may find it. A lock that did not come. A
+        // transaction in which this process said nothing for too long.
         // Connection, transaction rolled back, resources, operator intervention, system error.
-        ("25006" | "55P03", _) | (_, "08" | "40" | "53" | "57" | "58") => Error::Unavailable(cause),
+        ("25006" | "25P03" | "55P03", _) | (_, "08" | "40" | "53" | "57" | "58") => Error::Unavailable(cause),
         _ => Error::Broken(cause),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
-use model::job::{Attempt, JobId, JobRecord, Spec, Stop, StopKind};
+use model::job::{Attempt, JobId, JobRecord, OUTCOME_UNKNOWN, Outcome, Spec, Stop, StopKind};
 use model::status::JobState;
 use serde_json::Value;
 use sqlx::{Any, Row, Transaction};
@@ -77,14 +77,20 @@ impl Store {
     }
 
     /// The states of jobs, ended or not; unknown ids are left out.
-    pub async fn outcomes(&self, wanted: &[JobId]) -> Result<HashMap<JobId, JobState>, Error> {
+    pub async fn outcomes(&self, wanted: &[JobId]) -> Result<HashMap<JobId, Outcome>, Error> {
         self.call("outcomes", async {
             let text = format!(
-                "{IDS} SELECT j.job, j.child, j.state FROM v CROSS JOIN jobs j WHERE j.job = v.job AND j.child = v.child"
+                "{IDS} SELECT j.job, j.child, j.state, CASE j.state WHEN 'FAILED' THEN j.reason END FROM v CROSS JOIN jobs j
+                 WHERE j.job = v.job AND j.child = v.child"
             );
             let query = sqlx::query(self.database.dialect.sql(&text)).bind(ids(wanted));
             let rows = query.fetch_all(&self.database.reads).await?;
-            rows.iter().map(|row| Ok((id(row, 0)?, state(row, 2)?))).collect()
+            let outcome = |row| {
+                let reason: Option<String> = sqlx::Row::try_get(row, 3)?;
+                let unknown = reason.is_some_and(|reason| reason.starts_with(OUTCOME_UNKNOWN));
+                Ok((id(row, 0)?, Outcome { state: state(row, 2)?, unknown }))
+            };
+            rows.iter().map(outcome).collect()
         })
         .await
     }

@@ -1,20 +1,20 @@
 //! Stores jobs that live elsewhere: Kubernetes Jobs, as they are seen.
 //!
-//! Invariant: what was seen last is what is stored; seen twice it makes one line of history.
+//! Invariant: what was seen last is what is stored, until the end was; seen twice it makes one line of history.
 
 use jiff::Timestamp;
 use model::job::{Change, JobRecord, Spec};
 
 use crate::error::Error;
+use crate::lead::Leading;
 use crate::rows::ended;
-use crate::store::Store;
 use crate::submit::upsert;
-use crate::write::apply;
+use crate::write::{Order, apply};
 
 /// Jobs per transaction.
 const CHUNK: usize = 1000;
 
-impl Store {
+impl Leading {
     /// Stores whole jobs, new or known. A job that has ended gets its line of history at its end, another now.
     pub async fn mirror(&self, jobs: &[(JobRecord, Spec)]) -> Result<(), Error> {
         self.call("mirror", async {
@@ -25,9 +25,9 @@ impl Store {
                     Change { record: record.clone(), from: record.state, at, attempt: None }
                 };
                 let changes: Vec<Change> = part.iter().map(change).collect();
-                let mut transaction = self.database.begin().await?;
+                let mut transaction = self.begin().await?;
                 upsert(&mut transaction, self.database.dialect, part).await?;
-                apply(&mut transaction, self.database.dialect, &changes).await?;
+                apply(&mut transaction, self.database.dialect, &changes, Order::AsSeen).await?;
                 transaction.commit().await?;
             }
             Ok(())

@@ -9,6 +9,7 @@ use sqlx::Row;
 
 use crate::database::Dialect;
 use crate::error::Error;
+use crate::lead::Leading;
 use crate::rows::list;
 use crate::store::Store;
 
@@ -29,7 +30,7 @@ pub struct Size {
     pub bytes: u64,
 }
 
-impl Store {
+impl Leading {
     /// Removes jobs that ended before, the oldest first, at most so many (children not counted), and definitions that have been INACTIVE
     /// for 180 days. Returns how many jobs went; as many as `at_most`: there may be more.
     pub async fn retain(&self, before: Timestamp, at_most: u32) -> Result<u64, Error> {
@@ -43,8 +44,10 @@ impl Store {
         }
         let long_ago = Timestamp::now() - INACTIVE;
         self.call("retain", async {
+            let mut transaction = self.begin().await?;
             let query = sqlx::query("DELETE FROM definitions WHERE deregistered < $1").bind(long_ago.as_millisecond());
-            query.execute(&self.database.writes).await?;
+            query.execute(&mut *transaction).await?;
+            transaction.commit().await?;
             Ok(())
         })
         .await?;
@@ -52,7 +55,7 @@ impl Store {
     }
 
     async fn step(&self, before: Timestamp, left: u64) -> Result<u64, Error> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.begin().await?;
         let text = "SELECT job, 1 + COALESCE(size, 0) FROM jobs
             WHERE child = -1 AND state IN ('SUCCEEDED', 'FAILED') AND COALESCE(stopped, changed) < $1
             ORDER BY COALESCE(stopped, changed) LIMIT $2";
@@ -76,7 +79,9 @@ impl Store {
         transaction.commit().await?;
         Ok(count)
     }
+}
 
+impl Store {
     /// How much is kept.
     pub async fn size(&self) -> Result<Size, Error> {
         self.call("size", async {
@@ -85,7 +90,7 @@ impl Store {
                 Dialect::Postgres => {
                     "SELECT CAST(SUM(pg_total_relation_size(CAST(name AS regclass))) AS BIGINT)
                      FROM (VALUES ('specs'), ('jobs'), ('attempts'), ('history'), ('requests'), ('definitions'),
-                        ('revisions')) AS tables (name)"
+                        ('revisions'), ('leadership')) AS tables (name)"
                 }
             };
             let live = "SELECT COUNT(*) FROM jobs WHERE state NOT IN ('SUCCEEDED', 'FAILED')";

@@ -13,7 +13,7 @@ use crate::error::Error;
 
 /// Columns of [`record`], of the table `jobs` as `j`.
 pub(crate) const RECORD: &str = "j.job, j.child, j.state, j.reason, j.created, j.started, j.stopped, j.attempt, j.placement, \
-     j.not_before, j.placed, j.stop";
+     j.not_before, j.placed, j.stop, j.version";
 
 /// The ids of [`ids`] as the table `v`.
 pub(crate) const IDS: &str =
@@ -76,6 +76,12 @@ pub(crate) fn number(row: &AnyRow, column: usize) -> Result<u32, Error> {
     u32::try_from(it).map_err(|_| Error::Corrupt(format!("a number is {it}")))
 }
 
+/// The number of a change in this column.
+pub(crate) fn version(row: &AnyRow, column: usize) -> Result<u64, Error> {
+    let it: i64 = row.try_get(column)?;
+    u64::try_from(it).map_err(|_| Error::Corrupt(format!("the number of a change is {it}")))
+}
+
 /// What a column has as JSON.
 pub(crate) fn read<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|error| Error::Corrupt(format!("{what} cannot be read: {error}")))
@@ -105,11 +111,12 @@ pub(crate) fn record(row: &AnyRow) -> Result<JobRecord, Error> {
         not_before: moment(9)?,
         placed: placed.map(|text| read(&text, &format!("where job {id} is"))).transpose()?,
         stop: stop.map(|text| read(&text, &format!("the stop of job {id}"))).transpose()?,
+        version: version(row, 12)?,
     })
 }
 
 /// What changes of a record, in the order of [`SET`].
-pub(crate) fn row(record: &JobRecord, changed: Timestamp, entries: u32) -> Result<Value, Error> {
+pub(crate) fn row(record: &JobRecord, changed: i64, entries: u32, version: u64) -> Result<Value, Error> {
     let millisecond = |it: Option<Timestamp>| it.map(Timestamp::as_millisecond);
     Ok(json!([
         record.id.job.to_string(),
@@ -124,23 +131,25 @@ pub(crate) fn row(record: &JobRecord, changed: Timestamp, entries: u32) -> Resul
         millisecond(record.not_before),
         record.placed.as_ref().map(written).transpose()?,
         record.stop.as_ref().map(written).transpose()?,
-        changed.as_millisecond(),
+        changed,
         entries,
+        version,
     ]))
 }
 
-/// Writes rows of [`row`] over what is there; jobs that are not there stay unknown.
+/// Writes rows of [`row`] over what is there; jobs that are not there stay unknown, and what has ended stays as it is.
 pub(crate) const SET: &str = "WITH v AS (SELECT
         CAST(value->>0 AS TEXT) AS job, CAST(value->>1 AS BIGINT) AS child, CAST(value->>2 AS TEXT) AS state,
         CAST(value->>3 AS TEXT) AS reason, CAST(value->>4 AS BIGINT) AS created, CAST(value->>5 AS BIGINT) AS started,
         CAST(value->>6 AS BIGINT) AS stopped, CAST(value->>7 AS BIGINT) AS attempt, CAST(value->>8 AS BIGINT) AS placement,
         CAST(value->>9 AS BIGINT) AS not_before, CAST(value->>10 AS TEXT) AS placed, CAST(value->>11 AS TEXT) AS stop,
-        CAST(value->>12 AS BIGINT) AS changed, CAST(value->>13 AS BIGINT) AS entries
+        CAST(value->>12 AS BIGINT) AS changed, CAST(value->>13 AS BIGINT) AS entries, CAST(value->>14 AS BIGINT) AS version
     FROM {each})
     UPDATE jobs SET state = v.state, reason = v.reason, created = v.created, started = v.started, stopped = v.stopped,
         attempt = v.attempt, placement = v.placement, not_before = v.not_before, placed = v.placed, stop = v.stop,
-        changed = v.changed, entries = v.entries
-    FROM v WHERE jobs.job = v.job AND jobs.child = v.child";
+        changed = v.changed, entries = v.entries, version = v.version
+    FROM v WHERE jobs.job = v.job AND jobs.child = v.child AND jobs.version < v.version
+        AND jobs.state NOT IN ('SUCCEEDED', 'FAILED')";
 
 /// Ids as one parameter.
 pub(crate) fn ids(ids: &[JobId]) -> String {

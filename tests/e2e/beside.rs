@@ -1,14 +1,14 @@
-//! Controllers that run beside the cluster, as the service account of the one in it, which rests meanwhile: they can be told to die
-//! at a named point, nobody starts them again, and the next one waits ready.
+//! Controllers that run beside the cluster, as the service account of the one in it, which rests meanwhile: they can be told to die or
+//! to stop at a named point, nobody starts them again, and the next one waits ready.
 //!
 //! Invariant: none outlives its test.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use cluster::fault;
+use cluster::fault::{self, Point};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use model::keys;
@@ -32,11 +32,20 @@ pub(crate) struct Host<'a> {
     directory: PathBuf,
 }
 
+/// What becomes of a controller at its point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is gone.
+    Dies,
+    /// It stands still, as on a machine that is asleep, until it is told to go on.
+    Stops,
+}
+
 /// One controller; killed when dropped.
 pub(crate) struct Controller {
     name: String,
-    /// Name of the point at which it is to die.
-    pub(crate) fault: Option<&'static str>,
+    /// The point at which its fate awaits it.
+    pub(crate) fault: Option<(Point, Fate)>,
     child: Child,
     log: PathBuf,
 }
@@ -61,14 +70,14 @@ impl<'a> Host<'a> {
         &self.directory
     }
 
-    /// Starts a controller that dies at a point, or at none. Its API listens on `api`; the record store is there if one is named.
+    /// Starts a controller with a point at which it dies or stops, or with none. Its API listens on `api`; the record store is there if one is named.
     pub(crate) fn start(
         &self,
-        fault: Option<&'static str>,
+        fault: Option<(Point, Fate)>,
         api: SocketAddr,
         database: Option<&str>,
     ) -> Result<Controller> {
-        let name = self.fixture.named(fault.unwrap_or("last"));
+        let name = self.fixture.named(fault.map_or("last", |(point, _)| point.name()));
         let log = self.directory.join(format!("{name}.log"));
         let output = std::fs::File::create(&log)?;
         let mut command = Command::new(&self.binary);
@@ -79,8 +88,9 @@ impl<'a> Host<'a> {
             command.arg("--database").arg(database);
         }
         command.env_remove(fault::VARIABLE).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        if let Some(point) = fault {
-            command.env(fault::VARIABLE, point);
+        if let Some((point, fate)) = fault {
+            let how = if fate == Fate::Stops { fault::STOP } else { "" };
+            command.env(fault::VARIABLE, format!("{}{how}", point.name()));
         }
         let child = command.kill_on_drop(true).spawn();
         let child = child.with_context(|| format!("cannot run {}", self.binary.display()))?;
@@ -109,16 +119,54 @@ impl Drop for Host<'_> {
 }
 
 impl Controller {
-    /// Waits until it has died at its point, and at no other for no other reason.
-    pub(crate) async fn dies(&mut self) -> Result<()> {
-        let what = format!("the leader dies at point {}", self.fault.unwrap_or("none"));
-        let patience = std::time::Duration::from_mins(1);
-        let Ok(status) = tokio::time::timeout(patience, self.child.wait()).await else {
-            bail!("waited {} s until {what}; {}", patience.as_secs(), self.last_words());
-        };
-        let status = status?;
-        ensure!(status.code() == Some(fault::EXIT_CODE), "instead of {what}: {status}; {}", self.last_words());
+    /// Waits until it has died or stopped at its point, and at no other for no other reason.
+    pub(crate) async fn meets_its_fate(&mut self) -> Result<()> {
+        match self.fault {
+            Some((point, Fate::Dies)) => {
+                let status = self.ends(&format!("the leader dies at point {}", point.name())).await?;
+                ensure!(
+                    status.code() == Some(fault::EXIT_CODE),
+                    "instead of dying at {}: {status}; {}",
+                    point.name(),
+                    self.last_words()
+                );
+                Ok(())
+            }
+            Some((point, Fate::Stops)) => {
+                eventually(&format!("the leader stops at point {}", point.name()), || async {
+                    Ok(if self.stands_still()? { Ok(()) } else { Err(self.last_words()) })
+                })
+                .await
+            }
+            None => bail!("{} has no point", self.name),
+        }
+    }
+
+    fn pid(&self) -> Result<u32> {
+        self.child.id().context("the leader has ended")
+    }
+
+    fn stands_still(&self) -> Result<bool> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?))?;
+        // The state follows the name, which is in parentheses.
+        Ok(stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T')))
+    }
+
+    /// Lets it go on after it has stopped, when another leads; it ends by itself, because it has lost the Lease.
+    pub(crate) async fn goes_on_too_late(&mut self) -> Result<()> {
+        let told = Command::new("kill").args(["-CONT", &self.pid()?.to_string()]).status().await?;
+        ensure!(told.success(), "kill: {told}");
+        let status = self.ends("a leader that was stopped for too long ends").await?;
+        ensure!(status.code() == Some(1), "it ended with {status}; {}", self.last_words());
         Ok(())
+    }
+
+    async fn ends(&mut self, what: &str) -> Result<ExitStatus> {
+        let patience = std::time::Duration::from_mins(1);
+        match tokio::time::timeout(patience, self.child.wait()).await {
+            Ok(status) => Ok(status?),
+            Err(_) => bail!("waited {} s until {what}; {}", patience.as_secs(), self.last_words()),
+        }
     }
 
     /// Fails if it has ended.

@@ -1,4 +1,5 @@
-//! The leader is killed at every named point of a job's life, one after another: the job runs once, and nothing of it is lost or left.
+//! The leader is killed or stopped at every named point of a job's life, one after another: the job runs once, nothing of it is lost or
+//! left, and who goes on too late changes nothing.
 //!
 //! The controllers share one record store, as they would after a restart of the pod with the volume.
 
@@ -13,7 +14,7 @@ use testbed::Postgresql;
 use tests::{Aws, Fixture, PodLog, attempts, brief, eventually, exit_codes};
 
 use crate::Scenario;
-use crate::beside::{ANYWHERE, Controller, Host};
+use crate::beside::{ANYWHERE, Controller, Fate, Host};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -27,7 +28,13 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             name: "on PostgreSQL, too, a leader killed at any point of a job's life is succeeded, and the job runs once",
             short: "crpg",
             local_only: true,
-            run: |fixture| Box::pin(on_postgresql(fixture)),
+            run: |fixture| Box::pin(on_postgresql(fixture, Fate::Dies)),
+        },
+        Scenario {
+            name: "on PostgreSQL a leader that stands still at any point of a job's life and goes on too late changes nothing",
+            short: "stpg",
+            local_only: true,
+            run: |fixture| Box::pin(on_postgresql(fixture, Fate::Stops)),
         },
     ]
 }
@@ -35,13 +42,13 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 async fn on_sqlite(fixture: &Fixture) -> Result<()> {
     let host = Host::new(fixture).await?;
     let database = format!("sqlite://{}", host.directory().join("records.db").display());
-    every_point(fixture, &Place { host, database }).await
+    every_point(fixture, &Place { host, database }, Fate::Dies).await
 }
 
-async fn on_postgresql(fixture: &Fixture) -> Result<()> {
+async fn on_postgresql(fixture: &Fixture, fate: Fate) -> Result<()> {
     let server = tokio::task::spawn_blocking(Postgresql::start).await??;
     let (host, database) = (Host::new(fixture).await?, server.url("postgres"));
-    every_point(fixture, &Place { host, database }).await
+    every_point(fixture, &Place { host, database }, fate).await
 }
 
 /// Where the controllers run, and where their record store is.
@@ -56,14 +63,14 @@ struct Leader {
     aws: Aws,
 }
 
-async fn every_point(fixture: &Fixture, place: &Place<'_>) -> Result<()> {
+async fn every_point(fixture: &Fixture, place: &Place<'_>, fate: Fate) -> Result<()> {
     let namespace = fixture.namespace("ns", None).await?;
     let environment = fixture.unmanaged_in("ce", &namespace).await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     fixture.label_node(&environment, "n", "1", "1Gi").await?;
     fixture.without_controller().await?;
 
-    let mut points = Point::JOB.into_iter().map(Point::name);
+    let mut points = Point::JOB.into_iter().map(|point| (point, fate));
     let mut leader = start(place, points.next()).await?;
     answers(&leader.aws).await?;
     let pods = PodLog::of(&fixture.world, &namespace);
@@ -72,35 +79,48 @@ async fn every_point(fixture: &Fixture, place: &Place<'_>) -> Result<()> {
     leader.aws.define(&definition, "0.25", script, &json!({"retryStrategy": {"attempts": 2}})).await?;
     let successor = start_next(place, points.next()).await?;
     // Once, without trying again; the answer may not come any more.
-    let _answer = leader.aws.submit(&queue, &definition, &json!({})).await;
-    leader = succeed(place, leader, successor).await?;
-    while let Some(point) = leader.controller.fault {
+    let nothing_more = json!({});
+    tokio::select! {
+        _answer = leader.aws.submit(&queue, &definition, &nothing_more) => {}
+        stopped = leader.controller.meets_its_fate(), if fate == Fate::Stops => stopped?,
+    }
+    let mut late = vec![succeed(place, &mut leader, successor).await?];
+    while let Some((point, _)) = leader.controller.fault {
         let successor = start_next(place, points.next()).await?;
-        if point == Point::OutcomeStored.name() {
+        if point == Point::OutcomeStored {
             end(fixture, &namespace).await?;
         }
-        leader = succeed(place, leader, successor).await?;
+        late.push(succeed(place, &mut leader, successor).await?);
     }
-    ran_once(fixture, &leader.aws, &queue, &namespace, &pods).await?;
+    let id = ran_once(fixture, &leader.aws, &queue, &namespace, &pods).await?;
+    if fate == Fate::Stops {
+        let before = leader.aws.job(&id).await?;
+        for predecessor in &mut late {
+            predecessor.controller.goes_on_too_late().await?;
+        }
+        ran_once(fixture, &leader.aws, &queue, &namespace, &pods).await?;
+        let after = leader.aws.job(&id).await?;
+        ensure!(after == before, "it was {}, and is {}", brief(&before), brief(&after));
+    }
     leader.controller.lives()
 }
 
-/// Waits until a leader has died at its point and the next one leads.
-async fn succeed(place: &Place<'_>, mut leader: Leader, mut successor: Leader) -> Result<Leader> {
-    leader.controller.dies().await?;
+/// Waits until a leader has died or stopped at its point and the next one leads. Returns the one that led.
+async fn succeed(place: &Place<'_>, leader: &mut Leader, mut successor: Leader) -> Result<Leader> {
+    leader.controller.meets_its_fate().await?;
     place.host.leads(&mut successor.controller).await?;
-    Ok(successor)
+    Ok(std::mem::replace(leader, successor))
 }
 
 /// Starts the first controller and waits until it leads.
-async fn start(place: &Place<'_>, point: Option<&'static str>) -> Result<Leader> {
+async fn start(place: &Place<'_>, point: Option<(Point, Fate)>) -> Result<Leader> {
     let mut leader = start_next(place, point).await?;
     place.host.leads(&mut leader.controller).await?;
     Ok(leader)
 }
 
 /// Starts a controller that waits for the Lease.
-async fn start_next(place: &Place<'_>, point: Option<&'static str>) -> Result<Leader> {
+async fn start_next(place: &Place<'_>, point: Option<(Point, Fate)>) -> Result<Leader> {
     // Free a moment ago; nothing else on this machine asks for one just now.
     let listen = TcpListener::bind(ANYWHERE)?.local_addr()?;
     let controller = place.host.start(point, listen, Some(&place.database))?;
@@ -128,8 +148,8 @@ async fn end(fixture: &Fixture, namespace: &str) -> Result<()> {
     .await
 }
 
-/// One job, one attempt, one pod that ran, and of that nothing to wait for.
-async fn ran_once(fixture: &Fixture, aws: &Aws, queue: &str, namespace: &str, pods: &PodLog) -> Result<()> {
+/// One job, one attempt, one pod that ran, and of that nothing to wait for. Returns its id.
+async fn ran_once(fixture: &Fixture, aws: &Aws, queue: &str, namespace: &str, pods: &PodLog) -> Result<String> {
     answers(aws).await?;
     let ids = eventually("one job has SUCCEEDED", || async {
         let mut all = Vec::new();
@@ -155,5 +175,6 @@ async fn ran_once(fixture: &Fixture, aws: &Aws, queue: &str, namespace: &str, po
             left.iter().filter(|pod| !pod.finalizers().is_empty()).map(kube::ResourceExt::name_any).collect();
         Ok(if left.len() <= 1 && held.is_empty() { Ok(()) } else { Err(format!("{} left, held {held:?}", left.len())) })
     })
-    .await
+    .await?;
+    Ok(id)
 }

@@ -1,26 +1,35 @@
-//! The leader is killed at every named point of a machine's life, one after another, and whoever takes over goes on.
+//! The leader is killed or stopped at every named point of a machine's life, one after another, and whoever takes over goes on.
 
 use anyhow::{Result, ensure};
 use cluster::fault::Point;
 use tests::{Fixture, MachineLog, job};
 
 use crate::Scenario;
-use crate::beside::{ANYWHERE, Host};
+use crate::beside::{ANYWHERE, Fate, Host};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "a leader killed at any point of a machine's life is succeeded by one that goes on, and nothing leaks",
-        short: "fault",
-        local_only: true,
-        run: |fixture| Box::pin(every_point(fixture)),
-    }]
+    vec![
+        Scenario {
+            name: "a leader killed at any point of a machine's life is succeeded by one that goes on, and nothing leaks",
+            short: "fault",
+            local_only: true,
+            run: |fixture| Box::pin(every_point(fixture, Fate::Dies)),
+        },
+        Scenario {
+            name: "a leader that stands still at any point of a machine's life and goes on too late does nothing any more",
+            short: "still",
+            local_only: true,
+            run: |fixture| Box::pin(every_point(fixture, Fate::Stops)),
+        },
+    ]
 }
 
-/// One machine, one Job, and a crash at each point: every successor finds what its predecessor left, and dies one step later.
-async fn every_point(fixture: &Fixture) -> Result<()> {
+/// One machine, one Job, and a crash at each point: every successor finds what its predecessor left, and dies one step later. Those that
+/// only stood still go on when all is over.
+async fn every_point(fixture: &Fixture, fate: Fate) -> Result<()> {
     let host = Host::new(fixture).await?;
     fixture.without_controller().await?;
-    let mut faults = Point::MACHINE.into_iter().map(Point::name);
+    let mut faults = Point::MACHINE.into_iter().map(|point| (point, fate));
     let mut leader = host.start(faults.next(), ANYWHERE, None)?;
     host.leads(&mut leader).await?;
 
@@ -30,14 +39,21 @@ async fn every_point(fixture: &Fixture) -> Result<()> {
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     let namespace = fixture.namespace("ns", Some(&queue)).await?;
     fixture.apply(&namespace, &job("one", 1, "900m", "64Mi", "true")).await?;
+    let mut late = Vec::new();
     while leader.fault.is_some() {
         let mut successor = host.start(faults.next(), ANYWHERE, None)?;
-        leader.dies().await?;
+        leader.meets_its_fate().await?;
         host.leads(&mut successor).await?;
-        leader = successor;
+        late.push(std::mem::replace(&mut leader, successor));
     }
     fixture.completed(&namespace, "one").await?;
     fixture.no_machines(&environment).await?;
+    if fate == Fate::Stops {
+        for controller in &mut late {
+            controller.goes_on_too_late().await?;
+        }
+        fixture.no_machines(&environment).await?;
+    }
     leader.lives()?;
     let launched = machines.offers();
     ensure!(launched.len() == 1, "one machine was needed, launched were {launched:?}");

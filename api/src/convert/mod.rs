@@ -11,6 +11,7 @@ mod duration;
 pub mod job;
 pub mod mount;
 pub mod node;
+pub mod outcome;
 pub mod pod;
 pub mod refusal;
 pub mod requests;

@@ -273,9 +273,14 @@ impl Index {
         self.state().jobs.values().filter_map(of).collect()
     }
 
-    /// Jobs that were deleted after they had ended, since this was asked last.
+    /// From now on somebody takes the Jobs that go: [`take_departed`](Self::take_departed).
+    pub fn keep_departed(&self) {
+        self.state().departed.get_or_insert_default();
+    }
+
+    /// Jobs that went, as they were last, since this was asked last; at most the first 10,000.
     pub fn take_departed(&self) -> Vec<JobRecord> {
-        std::mem::take(&mut self.state().departed)
+        self.state().departed.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// What an Event about a Job refers to.

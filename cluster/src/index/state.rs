@@ -42,7 +42,7 @@ use sizes::{Sizes, Surprise};
 /// An object that is kept as it is, or why it cannot be read.
 pub(super) type Raw<K> = Result<K, String>;
 
-/// Jobs that went and that nobody asked for are not kept beyond this number.
+/// Jobs that went are not kept beyond this number: what became of one more is looked up among its Events.
 const MOST_DEPARTED: usize = 10_000;
 
 /// What the index holds.
@@ -55,8 +55,8 @@ pub(super) struct State {
     pub(super) attempts: Table<Arc<PodFacts>>,
     /// By UID; only those in a queue.
     pub(super) jobs: Table<JobRecord>,
-    /// Jobs that went after they had ended, until somebody takes them; at most [`MOST_DEPARTED`].
-    pub(super) departed: Vec<JobRecord>,
+    /// Jobs that went, as they were last, until somebody takes them; at most [`MOST_DEPARTED`]. `None`: nobody will.
+    pub(super) departed: Option<Vec<JobRecord>>,
     pub(super) nodes: Table<NodeRecord>,
     pub(super) environments: Table<Raw<ComputeEnvironment>>,
     pub(super) queues: Table<Raw<JobQueue>>,
@@ -197,11 +197,10 @@ impl State {
                 Some(record)
             })
         });
-        if let Event::Delete((_, Some(record))) = &event
-            && record.ended.is_some()
-            && self.departed.len() < MOST_DEPARTED
+        if let (Event::Delete((_, Some(record))), Some(departed)) = (&event, &mut self.departed)
+            && departed.len() < MOST_DEPARTED
         {
-            self.departed.push(record.clone());
+            departed.push(record.clone());
         }
         let Taken { changed, gone } = self.jobs.take(event, PartialEq::eq);
         for job in gone {

@@ -20,6 +20,7 @@ use kube::{
 };
 
 use super::step::{Me, Observed};
+use super::tenure::Tenure;
 
 /// Why the record could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,14 @@ impl Seen {
             since,
         };
         Self { observed, object }
+    }
+
+    /// The time that begins with this record, which names us.
+    pub(super) fn tenure(&self, until: Duration) -> Tenure {
+        let uid = self.object.as_ref().and_then(|lease| lease.metadata.uid.as_deref()).unwrap_or_default();
+        let spec = self.object.as_ref().and_then(|lease| lease.spec.as_ref());
+        let turn = spec.and_then(|spec| spec.lease_transitions).unwrap_or_default();
+        Tenure::new(uid, turn.into(), until)
     }
 }
 

@@ -114,6 +114,7 @@ pub(crate) fn spec(
         queue,
         definition,
         namespace,
+        uid: None,
         pod,
         retry: retry.or(kept.retry_strategy),
         timeout_seconds: timeout.or(kept.timeout.map(|timeout| timeout.attempt_duration_seconds)),

@@ -53,6 +53,8 @@ pub struct JobRecord {
     pub placed: Option<Placed>,
     /// Somebody asked for its end.
     pub stop: Option<Stop>,
+    /// Number of its last change, from 0 for its submission: one that is stored twice counts once.
+    pub version: u64,
 }
 
 impl JobRecord {
@@ -70,7 +72,26 @@ impl JobRecord {
             not_before: None,
             placed: None,
             stop: None,
+            version: 0,
         }
+    }
+}
+
+/// Begins the reason of a FAILED job of which nobody knows how it ended: it may have succeeded.
+pub const OUTCOME_UNKNOWN: &str = "Outcome unknown";
+
+/// How far a job is, for those that wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its state.
+    pub state: JobState,
+    /// Nobody knows how it ended; it counts as FAILED.
+    pub unknown: bool,
+}
+
+impl From<JobState> for Outcome {
+    fn from(state: JobState) -> Self {
+        Self { state, unknown: false }
     }
 }
 

@@ -24,6 +24,9 @@ pub struct Spec {
     /// Namespace that it asks for; `None`: that of the compute environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+    /// UID of the Kubernetes Job that it is; `None`: it is none, or an earlier release stored it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
     /// `eksProperties.podProperties` with overrides and parameters applied, as AWS Batch writes it.
     pub pod: Value,
     /// How often it is tried; `None`: it was never said, once.

@@ -18,6 +18,7 @@ fn spec(pod: Value) -> Spec {
         queue: "My-Eks-JQ1".into(),
         definition: String::new(),
         namespace: None,
+        uid: None,
         pod,
         retry: None,
         timeout_seconds: None,

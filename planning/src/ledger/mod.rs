@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use model::job::{Change, JobId, JobRecord, Placed, PodFacts, Spec, Stop};
+use model::job::{Change, JobId, JobRecord, Outcome, Placed, PodFacts, Spec, Stop};
 use model::placement::Shape;
 use model::status::JobState;
 use uuid::Uuid;
@@ -58,7 +58,7 @@ pub struct Ledger {
 /// Something that happened to one job, on its way through the ledger.
 enum Happened<'a> {
     Considered,
-    DependencyEnded(JobState),
+    DependencyEnded(Outcome),
     ChildrenEnded,
     Outside(Event<'a>),
 }
@@ -96,6 +96,13 @@ impl Ledger {
         self.jobs.insert(live.record.id, live);
     }
 
+    /// What a job's pod needs of a node is something else by now.
+    pub fn reshape(&mut self, id: JobId, spec: &Arc<Spec>, shape: &Arc<Shape>) {
+        if let Some(live) = self.jobs.get_mut(&id) {
+            (live.spec, live.shape) = (spec.clone(), shape.clone());
+        }
+    }
+
     /// Children of an array job that had ended before the ledger began, by state.
     pub fn ended_children(&mut self, array: Uuid, ended: &BTreeMap<JobState, u32>) {
         let all = self.arrays.entry(array).or_default();
@@ -115,12 +122,12 @@ impl Ledger {
 
     /// Looks at what was taken in since the last time and is SUBMITTED or PENDING, and at what waits for jobs that are not in here.
     /// `outcomes` says how those are; one that is missing there does not exist any more and counts as failed.
-    pub fn consider(&mut self, outcomes: &HashMap<JobId, JobState>, now: Timestamp) {
+    pub fn consider(&mut self, outcomes: &HashMap<JobId, Outcome>, now: Timestamp) {
         for id in self.outside.clone() {
-            let state = outcomes.get(&id).copied().unwrap_or(JobState::Failed);
-            if state.is_terminal() {
+            let outcome = outcomes.get(&id).copied().unwrap_or(JobState::Failed.into());
+            if outcome.state.is_terminal() {
                 self.outside.remove(&id);
-                for (dependent, what) in self.waiting_for(id, state) {
+                for (dependent, what) in self.waiting_for(id, outcome) {
                     self.run(dependent, what, now);
                 }
             }
@@ -130,19 +137,20 @@ impl Ledger {
         for id in &fresh {
             let Some(live) = self.jobs.get(id) else { continue };
             let pending = live.record.state == JobState::Pending;
-            let (mut open, mut failed) = (Vec::new(), false);
+            let (mut open, mut failed) = (Vec::new(), None);
             for dependency in dependencies::of(*id, &live.spec) {
                 match outcomes.get(&dependency) {
                     _ if self.jobs.contains_key(&dependency) => open.push(dependency),
-                    Some(JobState::Succeeded) => {}
+                    Some(Outcome { state: JobState::Succeeded, .. }) => {}
                     // Not taken in yet, or a Job that was made with kubectl.
-                    Some(state) if !state.is_terminal() => {
+                    Some(outcome) if !outcome.state.is_terminal() => {
                         self.outside.insert(dependency);
                         open.push(dependency);
                     }
                     // It was there when this was looked at first. Had it failed, this had failed with it: only its record is gone.
                     None if pending => {}
-                    Some(_) | None => failed = true,
+                    Some(outcome) => failed = failed.or(Some(*outcome)),
+                    None => failed = Some(JobState::Failed.into()),
                 }
             }
             let count = open.len();
@@ -150,11 +158,11 @@ impl Ledger {
                 self.dependents.entry(dependency).or_default().push(*id);
             }
             if let Some(live) = self.jobs.get_mut(id) {
-                live.open = count + usize::from(failed);
+                live.open = count + usize::from(failed.is_some());
             }
             self.run(*id, Happened::Considered, now);
-            if failed {
-                self.run(*id, Happened::DependencyEnded(JobState::Failed), now);
+            if let Some(failed) = failed {
+                self.run(*id, Happened::DependencyEnded(failed), now);
             }
             self.run(*id, Happened::ChildrenEnded, now);
         }
@@ -287,14 +295,14 @@ impl Ledger {
             }
             Happened::Considered if live.open == 0 && !is_array => Event::DependenciesMet,
             Happened::Considered => return Vec::new(),
-            Happened::DependencyEnded(JobState::Succeeded) => {
+            Happened::DependencyEnded(Outcome { state: JobState::Succeeded, .. }) => {
                 live.open = live.open.saturating_sub(1);
                 if live.open > 0 || is_array {
                     return Vec::new();
                 }
                 Event::DependenciesMet
             }
-            Happened::DependencyEnded(_) => Event::DependencyFailed,
+            Happened::DependencyEnded(outcome) => Event::DependencyFailed { unknown: outcome.unknown },
             Happened::ChildrenEnded => match children {
                 Some(children) if all_ended(children, &live.spec) => Event::Children(children),
                 _ => return Vec::new(),
@@ -304,7 +312,8 @@ impl Ledger {
         // A timer knows better than a clock that was set.
         let due = matches!(event, Event::Tick).then(|| lifecycle::wake_at(&live.record, &live.spec)).flatten();
         let judged = due.map_or(now, |due| due.max(now));
-        let Some(transition) = lifecycle::next(&live.record, &live.spec, &event, judged) else { return Vec::new() };
+        let Some(mut transition) = lifecycle::next(&live.record, &live.spec, &event, judged) else { return Vec::new() };
+        transition.record.version = live.record.version + 1;
         let before = std::mem::replace(&mut live.record, transition.record.clone());
         let spec = live.spec.clone();
         self.changes.push(Change {
@@ -336,7 +345,7 @@ impl Ledger {
         }
         self.jobs.remove(&id);
         self.timers.set(id, None);
-        let mut others = self.waiting_for(id, record.state);
+        let mut others = self.waiting_for(id, record.state.into());
         match id.parent() {
             Some(parent) => others.push((parent, Happened::ChildrenEnded)),
             None if spec.array_size.is_some() => drop(self.arrays.remove(&id.job)),
@@ -345,10 +354,10 @@ impl Ledger {
         others
     }
 
-    /// Those that waited for a job, which ended in this state.
-    fn waiting_for<'a>(&mut self, id: JobId, state: JobState) -> Vec<(JobId, Happened<'a>)> {
+    /// Those that waited for a job, which ended so.
+    fn waiting_for<'a>(&mut self, id: JobId, outcome: Outcome) -> Vec<(JobId, Happened<'a>)> {
         let all = self.dependents.remove(&id).into_iter().flatten();
-        all.map(|dependent| (dependent, Happened::DependencyEnded(state))).collect()
+        all.map(|dependent| (dependent, Happened::DependencyEnded(outcome))).collect()
     }
 
     fn index(&mut self, record: &JobRecord, spec: &Spec) {

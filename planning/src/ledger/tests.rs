@@ -25,6 +25,7 @@ fn spec(array_size: Option<u32>, depends_on: Vec<Dependency>) -> Spec {
         queue: "q".into(),
         definition: "d:1".into(),
         namespace: None,
+        uid: None,
         pod: serde_json::Value::Null,
         retry: None,
         timeout_seconds: None,
@@ -71,7 +72,7 @@ impl Story {
             self.stored.insert(job.with_child(index), JobRecord::submitted(job.with_child(index), now()));
         }
         self.ledger.submitted(record, &Arc::new(spec), &Arc::new(Shape::default()));
-        let outcomes = self.stored.iter().map(|(id, record)| (*id, record.state)).collect();
+        let outcomes = self.stored.iter().map(|(id, record)| (*id, record.state.into())).collect();
         self.ledger.consider(&outcomes, now());
         self.store();
         self
@@ -370,7 +371,7 @@ fn a_dependency_that_is_still_to_be_taken_in_is_waited_for() {
     let waits = spec(None, vec![on(first)]);
     story.stored.insert(second, JobRecord::submitted(second, now()));
     story.ledger.submitted(JobRecord::submitted(second, now()), &Arc::new(waits), &Arc::new(Shape::default()));
-    story.ledger.consider(&HashMap::from([(first, JobState::Submitted)]), now());
+    story.ledger.consider(&HashMap::from([(first, JobState::Submitted.into())]), now());
     story.store();
     let story = story.check(&[(second, JobState::Pending)]);
     let story = story.submit(first, spec(None, vec![])).check(&[(second, JobState::Pending)]);
@@ -391,13 +392,32 @@ fn a_job_that_kubernetes_runs_is_waited_for_until_it_ends() {
         let story = story.submit(array, spec(Some(2), vec![on(other)])).check(&states);
         let mut story = story.run(inside, 0).check(&states);
         assert_eq!(story.ledger.unknown(), [other]);
-        story.ledger.consider(&HashMap::from([(other, Running)]), now());
+        story.ledger.consider(&HashMap::from([(other, Running.into())]), now());
         story.store();
         let mut story = story.check(&states);
-        story.ledger.consider(&end.map(|state| (other, state)).into_iter().collect(), now());
+        story.ledger.consider(&end.map(|state| (other, state.into())).into_iter().collect(), now());
         story.store();
         assert_eq!(story.ledger.unknown(), []);
         story.check(&[(after, state), (array.with_child(0), state), (array.with_child(1), state)]);
+    }
+}
+
+#[test]
+fn what_waits_for_a_job_of_unknown_outcome_is_not_started_and_says_why() {
+    let (other, lost) = (id(1), Outcome { state: JobState::Failed, unknown: true });
+    // It was known to be lost before, or was not.
+    for first in [lost, JobState::Running.into()] {
+        let mut ledger = Ledger::default();
+        let (terms, shape) = (Arc::new(spec(None, vec![on(other)])), Arc::new(Shape::default()));
+        ledger.submitted(JobRecord::submitted(id(2), now()), &terms, &shape);
+        for outcome in [first, lost] {
+            ledger.consider(&HashMap::from([(other, outcome)]), now());
+        }
+        let change = &ledger.changes().last().unwrap().record;
+        assert_eq!(change.state, JobState::Failed);
+        assert!(
+            change.reason.as_ref().unwrap().starts_with("Dependent Job may have succeeded: its outcome is unknown")
+        );
     }
 }
 

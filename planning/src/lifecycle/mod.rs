@@ -35,7 +35,10 @@ pub enum Event<'a> {
     /// All its dependencies have succeeded.
     DependenciesMet,
     /// One of its dependencies has failed.
-    DependencyFailed,
+    DependencyFailed {
+        /// It may have succeeded: nobody knows.
+        unknown: bool,
+    },
     /// Why it waits for room; `None`: nobody can say.
     Explained(Option<&'a str>),
     /// There is room for it, here.

@@ -14,7 +14,7 @@ use super::{Event, failed, texts};
 pub(super) fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestamp) -> Option<JobRecord> {
     match event {
         Event::Considered { .. } => Some(pending(record)),
-        Event::DependencyFailed => Some(failed(record, texts::DEPENDENT_JOB_FAILED, now)),
+        Event::DependencyFailed { unknown } => Some(failed(record, texts::dependent(*unknown), now)),
         Event::StopAsked(stop) => stopped(record, stop),
         Event::Children(counts) => with_children(record, spec, counts, now),
         _ => None,

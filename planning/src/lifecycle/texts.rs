@@ -7,6 +7,9 @@ use model::status::Code;
 
 /// A dependency has failed.
 pub const DEPENDENT_JOB_FAILED: &str = "Dependent Job failed";
+/// Nobody knows how a dependency ended, so that this job was not started.
+pub const DEPENDENT_JOB_UNKNOWN: &str =
+    "Dependent Job may have succeeded: its outcome is unknown. If it has, submit this job again without the dependency";
 /// A child of the array job has failed.
 pub const ARRAY_CHILD_FAILED: &str = "Array Child Job failed";
 /// The attempt ran longer than `attemptDurationSeconds`.
@@ -29,6 +32,11 @@ pub const EVICTED: &str = "Evicted";
 pub const CANNOT_PULL: &str = "CannotPullContainerError";
 /// A second reason of a container that used too much memory; the word that Amazon ECS has for it.
 pub const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
+
+/// A dependency has failed, or so it must be taken.
+pub(super) fn dependent(unknown: bool) -> &'static str {
+    if unknown { DEPENDENT_JOB_UNKNOWN } else { DEPENDENT_JOB_FAILED }
+}
 
 /// The node is gone.
 pub fn host_terminated(instance: &str) -> String {

@@ -15,7 +15,9 @@ pub(super) fn next(record: &JobRecord, event: &Event, now: Timestamp) -> Option<
         (Submitted, Event::Considered { waits: false }) | (Pending, Event::DependenciesMet) => {
             Some(moved(record, Runnable))
         }
-        (Submitted | Pending, Event::DependencyFailed) => Some(failed(record, texts::DEPENDENT_JOB_FAILED, now)),
+        (Submitted | Pending, Event::DependencyFailed { unknown }) => {
+            Some(failed(record, texts::dependent(*unknown), now))
+        }
         (Runnable, Event::Explained(reason)) if !backs_off(record, now) => {
             Some(JobRecord { reason: reason.map(ToOwned::to_owned), ..record.clone() })
         }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use model::clock::Jumps;
 use model::job::{Door, JobId};
 use planning::ledger::Ledger;
-use records::{Error, Store};
+use records::{Error, Store, Term};
 
 use super::mirror::Mirror;
 use super::terms::Terms;
@@ -19,9 +19,17 @@ use super::{Open, pods, retention};
 /// Array jobs whose children are counted in one request.
 const ARRAYS: usize = 100;
 
-pub(super) async fn open(index: Index, store: Store, retention: SignedDuration, now: Timestamp) -> Result<Open, Error> {
+pub(super) async fn open(
+    index: Index,
+    store: Store,
+    term: Term,
+    retention: SignedDuration,
+    now: Timestamp,
+) -> Result<Open, Error> {
+    // From here on nobody who led before changes what is read.
+    let store = store.lead(&term).await?;
     let news = store.changed();
-    let (mut ledger, mut terms, mut mirror) = (Ledger::default(), Terms::default(), Mirror::default());
+    let (mut ledger, mut terms, mut mirror) = (Ledger::default(), Terms::default(), Mirror::new(retention));
     let live = store.live().await?;
     let count = live.len();
     let mut arrays: Vec<JobId> = Vec::new();
@@ -55,6 +63,9 @@ pub(super) async fn open(index: Index, store: Store, retention: SignedDuration, 
         ledger,
         jumps: Jumps::default(),
         terms,
+        stale: false,
+        reading: None,
+        late: false,
         taken: Vec::new(),
         polled: None,
         explained: None,

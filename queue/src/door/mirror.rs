@@ -1,44 +1,63 @@
 //! Records of the Jobs of the Job door: what Kubernetes knows of them, kept after they are gone, in the same listings as the API's jobs.
 //!
-//! Invariant: written only when it differs from what is stored. Nothing is decided on them: Kubernetes' objects are the truth, and a Job
-//! that came and went while nobody looked has no record.
+//! Invariant: written only when it differs from what is stored, and not again when retention has removed it. Nothing is decided on them:
+//! Kubernetes' objects are the truth, then the Events about those that are gone. A Job that came and went while nobody looked has no record.
+
+mod evidence;
+mod rows;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
-use api::convert::asked::Asked;
 use api::convert::job::JobRecord as Seen;
-use jiff::Timestamp;
-use model::job::{Door, JobId, JobRecord, Spec};
+use jiff::{SignedDuration, Timestamp};
+use model::job::{JobId, JobRecord, Spec};
 use model::snapshot::Snapshot;
-use model::status::{JobState, Status};
-use records::{Error, Store};
+use records::{Error, Leading};
 
 use crate::cycle::Context;
+use evidence::Evidence;
 
 /// Records written at most in one cycle.
 const MOST: usize = 1_000;
 
+/// A job and what was asked for.
+type Row = (JobRecord, Arc<Spec>);
+
 /// What is stored of the Jobs of the Job door.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Mirror {
     /// Those that have not ended, as stored.
-    open: HashMap<JobId, (JobRecord, Arc<Spec>)>,
-    /// Those whose end is stored and that are still there.
+    open: HashMap<JobId, Row>,
+    /// Those that are still there, and whose end is stored or was forgotten long ago.
     done: HashSet<JobId>,
-    /// Those that went after their end, which is not stored yet.
+    /// Those that went, which is not stored yet.
     departed: Vec<Seen>,
+    evidence: Evidence,
+    retention: SignedDuration,
+}
+
+/// What the index shows that is not stored.
+#[derive(Default)]
+struct News {
+    fresh: Vec<Row>,
+    /// Of all Jobs that are there or were seen to go.
+    here: HashSet<JobId>,
+    /// Those that ended too long ago.
+    forgotten: Vec<JobId>,
 }
 
 impl Mirror {
+    /// Of which nothing is known yet; records go after `retention`.
+    pub(super) fn new(retention: SignedDuration) -> Self {
+        let (open, done, departed) = (HashMap::new(), HashSet::new(), Vec::new());
+        Self { open, done, departed, evidence: Evidence::default(), retention }
+    }
+
     /// Takes in a record that is stored as open.
     pub(super) fn known(&mut self, record: JobRecord, spec: Arc<Spec>) {
         self.open.insert(record.id, (record, spec));
-    }
-
-    /// Whether nothing is known here that is nowhere else.
-    pub(super) fn is_stored(&self) -> bool {
-        self.departed.is_empty()
     }
 
     /// Stores what is new. What the store does not take, the next cycle brings again.
@@ -46,20 +65,27 @@ impl Mirror {
         &mut self,
         context: &Context,
         snapshot: &Snapshot,
-        store: &Store,
+        store: &Leading,
         now: Timestamp,
     ) -> Result<(), Error> {
         self.departed.append(&mut context.index.take_departed());
-        let (fresh, here) = self.fresh(context, snapshot, now);
+        let News { mut fresh, here, forgotten } = self.news(context, snapshot, now);
+        self.done.extend(forgotten);
         self.done.retain(|id| here.contains(id));
+        let gone: Vec<&Row> = self.open.values().filter(|(record, _)| !here.contains(&record.id)).collect();
+        let told = self.evidence.of(&context.client, &gone, Instant::now()).await;
+        fresh.extend(
+            told.iter().map(|((record, spec), outcome)| (rows::told(record, outcome.as_ref(), now), spec.clone())),
+        );
+        fresh.truncate(MOST);
         if fresh.is_empty() {
             self.departed.clear();
             return Ok(());
         }
-        let rows: Vec<(JobRecord, Spec)> =
+        let all: Vec<(JobRecord, Spec)> =
             fresh.iter().map(|(record, spec)| (record.clone(), (**spec).clone())).collect();
-        store.mirror(&rows).await?;
-        if rows.len() < MOST {
+        store.mirror(&all).await?;
+        if all.len() < MOST {
             self.departed.clear();
         }
         for (record, spec) in fresh {
@@ -74,90 +100,36 @@ impl Mirror {
         Ok(())
     }
 
-    /// Records that differ from what is stored, and the ids of all Jobs that are there.
-    fn fresh(
-        &self,
-        context: &Context,
-        snapshot: &Snapshot,
-        now: Timestamp,
-    ) -> (Vec<(JobRecord, Arc<Spec>)>, HashSet<JobId>) {
-        let mut here = HashSet::new();
+    /// What is seen and not stored.
+    fn news(&self, context: &Context, snapshot: &Snapshot, now: Timestamp) -> News {
+        let mut news = News::default();
         let instead = context.index.shown_instead();
-        let mut of = |seen: &Seen| {
-            let asked = seen.asked.as_ref()?;
-            here.insert(asked.id);
-            if self.done.contains(&asked.id) {
-                return None;
-            }
+        let mut look = |seen: &Seen, gone: bool| {
+            let Some(asked) = seen.asked.as_ref().filter(|asked| news.here.insert(asked.id)) else { return };
             let stored = self.open.get(&asked.id);
+            if self.done.contains(&asked.id) {
+                return;
+            }
+            if stored.is_none() && rows::is_forgotten(seen, asked, self.retention, now) {
+                news.forgotten.push(asked.id);
+                return;
+            }
             let status = instead.get(&seen.job.uid).or(seen.job.status.as_ref());
-            let record = record(seen, asked, status, now, stored.map(|(record, _)| record));
-            let same = stored.is_some_and(|(stored, _)| *stored == record);
-            (!same).then(|| {
-                (record, stored.map_or_else(|| Arc::new(spec(seen, asked, snapshot)), |(_, spec)| spec.clone()))
-            })
+            let look = rows::Look { seen, asked, status, gone };
+            let record = rows::seen(&look, stored.map(|(record, _)| record), now);
+            if stored.is_none_or(|(stored, _)| *stored != record) {
+                let spec = || Arc::new(rows::spec(seen, asked, snapshot));
+                news.fresh.push((record, stored.map_or_else(spec, |(_, spec)| spec.clone())));
+            }
         };
-        let mut fresh: Vec<_> = self.departed.iter().filter_map(&mut of).collect();
-        fresh.extend(context.index.map_jobs(&mut of));
-        let gone = self.open.iter().filter(|(id, _)| !here.contains(id));
-        fresh.extend(gone.map(|(_, (record, spec))| (deleted(record, now), spec.clone())));
-        fresh.truncate(MOST);
-        (fresh, here)
-    }
-}
-
-/// `status` is what is written on the Job, or would be if the cluster let it.
-fn record(
-    seen: &Seen,
-    asked: &Asked,
-    status: Option<&Status>,
-    now: Timestamp,
-    stored: Option<&JobRecord>,
-) -> JobRecord {
-    let written = status.map_or(JobState::Submitted, |status| status.state);
-    // A status that says it ended was written for a Job that has.
-    let state = seen.ended.unwrap_or(written);
-    let waits = status.and_then(|status| status.reason.as_ref());
-    let reason = match seen.ended {
-        Some(_) => asked.failure.clone(),
-        None => waits.map(|reason| format!("{} - {}", reason.code.as_str(), reason.message)),
-    };
-    let runs = matches!(state, JobState::Running | JobState::Succeeded | JobState::Failed);
-    let known = stored.and_then(|stored| stored.started);
-    JobRecord {
-        state,
-        reason,
-        started: known.or(seen.job.started).filter(|_| runs),
-        stopped: seen.ended.map(|_| asked.stopped.unwrap_or(now)),
-        ..JobRecord::submitted(asked.id, seen.job.created)
-    }
-}
-
-fn spec(seen: &Seen, asked: &Asked, snapshot: &Snapshot) -> Spec {
-    let queue = snapshot.queues.iter().find(|queue| queue.name == seen.job.queue);
-    Spec {
-        name: seen.job.key.name.clone(),
-        door: Door::Job,
-        queue: queue.map_or_else(|| seen.job.queue.clone(), |queue| queue.aws_name.clone()),
-        definition: String::new(),
-        namespace: Some(seen.job.key.namespace.clone()),
-        pod: (*asked.pod).clone(),
-        retry: None,
-        timeout_seconds: None,
-        depends_on: Vec::new(),
-        array_size: None,
-        parameters: std::collections::BTreeMap::new(),
-        tags: std::collections::BTreeMap::new(),
-        share: None,
-        priority: None,
-    }
-}
-
-fn deleted(record: &JobRecord, now: Timestamp) -> JobRecord {
-    JobRecord {
-        state: JobState::Failed,
-        reason: Some("The Job is gone; that it ended was not seen".to_owned()),
-        stopped: Some(now),
-        ..record.clone()
+        for departed in &self.departed {
+            look(departed, true);
+        }
+        let none: Vec<()> = context.index.map_jobs(|seen| {
+            look(seen, false);
+            None
+        });
+        drop(none);
+        news
     }
 }

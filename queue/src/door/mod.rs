@@ -18,16 +18,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster::fault::{self, Point};
+use cluster::index::Index;
 use jiff::{SignedDuration, Timestamp};
 use model::clock::{Jumps, Moment, Now};
-use model::job::{Door, JobId, Placed, PodFacts};
+use model::job::{Door, JobId, JobRecord, Placed, PodFacts, Spec};
 use model::names;
 use model::plan::{Dispatch, Hold, QueueCounts};
 use model::snapshot::Snapshot;
 use model::status::{JobState, Reason};
 use planning::ledger::{Ledger, Live};
 use planning::lifecycle;
-use records::{Request, Store};
+use records::{Leading, Request, Store, Term};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -75,29 +76,54 @@ const POLL: Duration = Duration::from_secs(1);
 /// The loop waits no longer for one answer of the store, because Jobs wait with it; and after a failure it leaves the store alone for a while.
 const PATIENCE: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(10);
+/// A leader that begins plans nothing before it knows the API's jobs, but for so long at most if the store does not open, and for so long if
+/// there is much to read: Jobs wait meanwhile.
+const OPENS_WITHIN: Duration = Duration::from_secs(10);
+const READ_WITHIN: Duration = Duration::from_mins(1);
 /// Changes stored in one transaction: a fraction of a second.
 const PART: usize = 2_000;
 /// A reason that says the same with other numbers is stored again only this often.
 const EXPLAIN_EVERY: Duration = Duration::from_secs(30);
 
+/// The record store of a leader.
+pub struct LeadersStore {
+    /// The store, once it is open.
+    pub stores: watch::Receiver<Option<Store>>,
+    /// There is one, or will be.
+    pub configured: bool,
+    /// By what right this process leads.
+    pub term: Term,
+}
+
 /// The API's jobs, as the leader serves them.
 pub(crate) struct ApiDoor {
-    stores: watch::Receiver<Option<Store>>,
+    leading: LeadersStore,
     limits: Limits,
     open: Option<Open>,
     logs: Logs,
     /// The store is being read; Jobs do not wait for that.
     loading: Option<JoinHandle<Result<Open, records::Error>>>,
+    /// Another leads by now.
+    late: bool,
 }
+
+/// All that has not ended, being read again.
+type Reading = JoinHandle<Result<Vec<(JobRecord, Arc<Spec>)>, records::Error>>;
 
 /// A door whose store has been read.
 struct Open {
-    store: Store,
+    store: Leading,
     news: watch::Receiver<u64>,
     ledger: Ledger,
     /// How the wall's clock, which the ledger's times are of, was set.
     jumps: Jumps,
     terms: Terms,
+    /// A queue has changed, and what its jobs need of a node has to be made anew.
+    stale: bool,
+    /// Their specs, which that takes.
+    reading: Option<Reading>,
+    /// Another leads by now.
+    late: bool,
     /// Requests that are in the ledger and still in the store.
     taken: Vec<Request>,
     /// When the store was last asked for news.
@@ -117,8 +143,24 @@ struct Open {
 
 impl ApiDoor {
     /// Opens as soon as there is a store.
-    pub(crate) fn new(stores: watch::Receiver<Option<Store>>, limits: Limits) -> Self {
-        Self { stores, limits, open: None, logs: Logs::default(), loading: None }
+    pub(crate) fn new(leading: LeadersStore, limits: Limits) -> Self {
+        Self { leading, limits, open: None, logs: Logs::default(), loading: None, late: false }
+    }
+
+    /// Whether planning should wait for the API's jobs, so long after this process began to lead.
+    pub(crate) fn is_awaited(&self, since: Duration) -> bool {
+        let patience = if self.loading.is_some() { READ_WITHIN } else { OPENS_WITHIN };
+        self.is_blind() && !self.is_late() && since < patience
+    }
+
+    /// Whether there are jobs of the API that nobody here knows: on a node that looks idle one may be about to start.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.leading.configured && self.open.is_none()
+    }
+
+    /// Whether another leads by now, as the store says.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late || self.open.as_ref().is_some_and(|open| open.late)
     }
 
     /// Waits until the store has news.
@@ -131,7 +173,7 @@ impl ApiDoor {
                 }
             }
             None => {
-                if self.stores.changed().await.is_err() {
+                if self.leading.stores.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
@@ -144,13 +186,7 @@ impl ApiDoor {
             return false;
         }
         let Some(open) = &mut self.open else { return true };
-        let waits = |queue: &str| open.ledger.waiting_in(queue) > 0;
-        if open.is_stored() && open.mirror.is_stored() && open.terms.outdated(&context.index, waits) {
-            tracing::info!("a queue has other default requests, or is gone: its jobs are read again, with all others");
-            self.open = None;
-            return self.load(context, now.wall).await;
-        }
-        open.take_in(context, now).await
+        open.reshape(&context.index).await && open.take_in(context, now).await
     }
 
     /// Before a plan: takes in what the cluster shows, and puts into the snapshot what waits and what was placed a moment ago. `pods` are of
@@ -168,15 +204,20 @@ impl ApiDoor {
     /// Has the store read, once there is one. False: it could not be.
     async fn load(&mut self, context: &Context, now: Timestamp) -> bool {
         let Some(loading) = self.loading.take_if(|loading| loading.is_finished()) else {
-            let store = self.stores.borrow_and_update().clone().filter(|_| self.loading.is_none());
+            let store = self.leading.stores.borrow_and_update().clone().filter(|_| self.loading.is_none());
             if let Some(store) = store {
-                self.loading = Some(tokio::spawn(load::open(context.index.clone(), store, self.limits.retention, now)));
+                let (index, term) = (context.index.clone(), self.leading.term.clone());
+                self.loading = Some(tokio::spawn(load::open(index, store, term, self.limits.retention, now)));
             }
             return true;
         };
         match loading.await {
             Ok(Ok(open)) => self.open = Some(open),
-            Ok(Err(error)) => return told("the API's jobs cannot be read", &error),
+            Ok(Err(error)) => {
+                self.late |= matches!(error, records::Error::Late);
+                tracing::warn!(error = cluster::telemetry::chain(&error), "the API's jobs cannot be read");
+                return false;
+            }
             Err(error) => {
                 tracing::error!(%error, "reading the API's jobs ended badly");
                 return false;
@@ -262,7 +303,36 @@ impl Open {
         }
     }
 
-    /// Whether nothing is left to be stored, so that all of it can be read again.
+    /// When a queue has changed whose jobs wait: has their specs read, beside the loop, and then makes what they need of a node anew. The
+    /// ledger stays as it is meanwhile: what is placed takes its room. False: they cannot be read now.
+    async fn reshape(&mut self, index: &Index) -> bool {
+        if self.terms.outdated(index, |queue| self.ledger.waiting_in(queue) > 0) {
+            tracing::info!("a queue has other default requests, or is gone: what its jobs need is looked at again");
+            self.terms = Terms::default();
+            self.stale = true;
+        }
+        if self.stale && self.reading.is_none() && !self.rests() {
+            let store = self.store.clone();
+            self.stale = false;
+            self.reading = Some(tokio::spawn(async move { store.live().await }));
+        }
+        let Some(reading) = self.reading.take_if(|reading| reading.is_finished()) else { return true };
+        let failure = match reading.await {
+            Ok(Ok(live)) => {
+                for (record, spec) in live.into_iter().filter(|(_, spec)| spec.door == Door::Api) {
+                    let (spec, shape) = self.terms.of(index, &spec);
+                    self.ledger.reshape(record.id, &spec, &shape);
+                }
+                return true;
+            }
+            Ok(Err(error)) => Failure::Store(error),
+            Err(error) => Failure::Task(error),
+        };
+        self.stale = true;
+        self.rest("jobs cannot be read again", &failure)
+    }
+
+    /// Whether nothing is left to be stored.
     fn is_stored(&self) -> bool {
         self.ledger.changes().is_empty() && self.taken.is_empty()
     }
@@ -274,6 +344,7 @@ impl Open {
     /// Leaves the store alone for a while, and says why. False, for those who return it.
     fn rest(&mut self, what: &str, failure: &Failure) -> bool {
         self.rests_until = Some(Instant::now() + REST);
+        self.late |= matches!(failure, Failure::Store(records::Error::Late));
         tracing::warn!(error = cluster::telemetry::chain(failure), "{what}");
         false
     }
@@ -441,6 +512,8 @@ fn placed_in(context: &Context, live: &Live, environment: &str) -> Placed {
 enum Failure {
     #[error(transparent)]
     Store(#[from] records::Error),
+    #[error("reading ended badly")]
+    Task(#[source] tokio::task::JoinError),
     #[error("the record store has not answered for {} s", PATIENCE.as_secs())]
     Silent,
 }
@@ -453,8 +526,5 @@ async fn bounded<T>(call: impl Future<Output = Result<T, records::Error>>) -> Re
     }
 }
 
-/// Logs a failure; false, for those who return it.
-fn told(what: &str, error: &records::Error) -> bool {
-    tracing::warn!(error = cluster::telemetry::chain(error), "{what}");
-    false
-}
+#[cfg(test)]
+mod tests;

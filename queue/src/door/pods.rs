@@ -189,7 +189,7 @@ impl Open {
             return Some(strange);
         }
         match bounded(self.store.outcomes(&strange.iter().copied().collect::<Vec<_>>())).await {
-            Ok(known) => strange.retain(|job| !known.get(job).is_some_and(|state| state.is_terminal())),
+            Ok(known) => strange.retain(|job| !known.get(job).is_some_and(|outcome| outcome.state.is_terminal())),
             Err(failure) => {
                 self.rest("jobs of running pods cannot be looked up", &failure);
                 return None;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use records::Store;
+use records::Leading;
 use tokio::task::JoinHandle;
 
 /// Old records are looked for this often, and this many go at a time.
@@ -22,7 +22,7 @@ impl Drop for AbortOnDrop {
 }
 
 /// Starts to delete what ended longer ago than `retention`.
-pub(super) fn start(store: Store, retention: SignedDuration) -> AbortOnDrop {
+pub(super) fn start(store: Leading, retention: SignedDuration) -> AbortOnDrop {
     AbortOnDrop(tokio::spawn(async move {
         loop {
             if let Err(error) = step(&store, retention).await {
@@ -33,7 +33,7 @@ pub(super) fn start(store: Store, retention: SignedDuration) -> AbortOnDrop {
     }))
 }
 
-async fn step(store: &Store, retention: SignedDuration) -> Result<(), records::Error> {
+async fn step(store: &Leading, retention: SignedDuration) -> Result<(), records::Error> {
     let Ok(before) = Timestamp::now().checked_sub(retention) else { return Ok(()) };
     while store.retain(before, STEP).await? >= u64::from(STEP) {}
     // For the metrics.

@@ -167,6 +167,7 @@ mod tests {
             queue: "q".into(),
             definition: "d:1".into(),
             namespace: None,
+            uid: None,
             pod: json!({"containers": [{"image": "i", "command": ["true"], "resources": limits}]}),
             retry: None,
             timeout_seconds: None,

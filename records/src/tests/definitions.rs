@@ -8,9 +8,9 @@ use sqlx::Row as _;
 
 use super::at;
 use crate::definitions::page;
-use crate::{Definition, Store};
+use crate::{Definition, Leading, Store};
 
-pub(super) async fn revisions_are_given_out_once(store: Store) {
+pub(super) async fn revisions_are_given_out_once(store: Leading) {
     let body = json!({"type": "container", "text": "a\u{0}\"é"});
     let all = (0..20).map(|_| store.register("hello", &body, at(1)));
     let revisions: BTreeSet<u32> = futures::future::join_all(all).await.into_iter().map(|it| it.unwrap()).collect();
@@ -21,7 +21,7 @@ pub(super) async fn revisions_are_given_out_once(store: Store) {
     assert_eq!(found, Some(expect.into()));
 }
 
-pub(super) async fn a_definition_is_found_until_it_is_purged(store: Store) {
+pub(super) async fn a_definition_is_found_until_it_is_purged(store: Leading) {
     let now = Timestamp::now();
     let days = |it: i64| now - SignedDuration::from_hours(it * 24);
     for _ in 0..3 {
@@ -42,7 +42,7 @@ pub(super) async fn a_definition_is_found_until_it_is_purged(store: Store) {
     assert_eq!(store.register("a", &json!({}), now).await.unwrap(), 4, "a number is not given out again");
 }
 
-pub(super) async fn pages_of_definitions(store: Store) {
+pub(super) async fn pages_of_definitions(store: Leading) {
     for name in ["b", "a.c", "a", "B"] {
         for _ in 0..3 {
             store.register(name, &json!({"n": name}), at(1)).await.unwrap();

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use model::job::{Change, Door, JobRecord, Placed, Spec, Stop, StopKind};
+use model::job::{Change, Door, JobRecord, OUTCOME_UNKNOWN, Outcome, Placed, Spec, Stop, StopKind};
 use model::status::JobState;
 
 use super::{array, at, attempt, change, job, spec, submission};
-use crate::{Request, Store};
+use crate::{Leading, Request};
 
-pub(super) async fn everything_reads_back(store: Store) {
+pub(super) async fn everything_reads_back(store: Leading) {
     let submitted = submission(1, spec("Hello"));
     store.submit(submitted.clone()).await.unwrap();
     let kept = store.jobs(&[job(1)]).await.unwrap().remove(0);
@@ -36,11 +36,13 @@ pub(super) async fn everything_reads_back(store: Store) {
         stop: Some(Stop { kind: StopKind::Terminate, reason: "enough".to_owned() }),
         ..submitted.record.clone()
     };
-    let step =
-        |number| Change { record: record.clone(), from: JobState::Starting, at: at(6), attempt: Some(attempt(number)) };
-    store.write(&[step(2), step(1)], &[]).await.unwrap();
+    let step = |version, number| {
+        let record = JobRecord { version, ..record.clone() };
+        Change { record, from: JobState::Starting, at: at(6), attempt: Some(attempt(number)) }
+    };
+    store.write(&[step(1, 2), step(2, 1)], &[]).await.unwrap();
     let kept = store.jobs(&[job(1)]).await.unwrap().remove(0);
-    assert_eq!(kept.record, record);
+    assert_eq!(kept.record, JobRecord { version: 2, ..record.clone() });
     assert_eq!(kept.attempts, [attempt(1), attempt(2)]);
     let history = store.history(job(1)).await.unwrap();
     let running = (at(6), JobState::Running, record.reason.clone());
@@ -48,7 +50,7 @@ pub(super) async fn everything_reads_back(store: Store) {
     assert!(store.history(job(9)).await.unwrap().is_empty());
 }
 
-pub(super) async fn a_job_comes_with_all_its_children(store: Store) {
+pub(super) async fn a_job_comes_with_all_its_children(store: Leading) {
     let submitted = array(1, 10_000);
     store.submit(submitted.clone()).await.unwrap();
     let child = job(1).with_child(9_999);
@@ -68,13 +70,13 @@ pub(super) async fn a_job_comes_with_all_its_children(store: Store) {
     assert_eq!((kept[1].record.state, kept[1].children.clone()), (JobState::Failed, None));
 }
 
-pub(super) async fn unknown_jobs_are_left_out(store: Store) {
+pub(super) async fn unknown_jobs_are_left_out(store: Leading) {
     store.submit(submission(1, spec("a"))).await.unwrap();
     let kept = store.jobs(&[job(2), job(1), job(1)]).await.unwrap();
     assert_eq!(kept.iter().map(|it| it.record.id).collect::<Vec<_>>(), [job(1), job(1)]);
     assert!(store.jobs(&[]).await.unwrap().is_empty());
     let found = store.outcomes(&[job(1), job(2)]).await.unwrap();
-    assert_eq!(found, [(job(1), JobState::Submitted)].into());
+    assert_eq!(found, [(job(1), JobState::Submitted.into())].into());
     // Changes of unknown jobs are left out too.
     store.write(&[change(job(2), JobState::Failed, None, 1)], &[]).await.unwrap();
     assert!(store.jobs(&[job(2)]).await.unwrap().is_empty());
@@ -86,7 +88,7 @@ fn stop() -> Stop {
     Stop { kind: StopKind::Cancel, reason: "x".to_owned() }
 }
 
-pub(super) async fn a_mirrored_job_is_one_job(store: Store) {
+pub(super) async fn a_mirrored_job_is_one_job(store: Leading) {
     let door = Spec { door: Door::Job, definition: String::new(), ..spec("kubectl") };
     let mut record = JobRecord::submitted(job(1), at(1));
     store.mirror(&[(record.clone(), door.clone())]).await.unwrap();
@@ -101,8 +103,19 @@ pub(super) async fn a_mirrored_job_is_one_job(store: Store) {
     let twice = [(record.clone(), door), (record.clone(), other.clone())];
     store.mirror(&twice).await.unwrap();
     let kept = store.jobs(&[job(1)]).await.unwrap().remove(0);
-    assert_eq!((&kept.record, &*kept.spec), (&record, &other));
-    let states: Vec<_> = store.history(job(1)).await.unwrap().into_iter().map(|it| it.1).collect();
+    assert_eq!((&JobRecord { version: 0, ..kept.record }, &*kept.spec), (&record, &other));
+    let history = store.history(job(1)).await.unwrap();
+    let states: Vec<_> = history.iter().map(|it| it.1).collect();
     assert_eq!(states, [JobState::Submitted, JobState::Pending, JobState::Succeeded]);
-    assert_eq!(store.history(job(1)).await.unwrap()[2].0, at(9));
+    assert!(history[2].0 >= history[1].0, "it was seen to be PENDING after its end");
+    // Nobody knows how it ended.
+    let reason = Some(format!("{OUTCOME_UNKNOWN}: x"));
+    let lost = JobRecord { id: job(3), state: JobState::Failed, reason, ..record.clone() };
+    store.mirror(&[(lost, other.clone())]).await.unwrap();
+    let lost = Outcome { state: JobState::Failed, unknown: true };
+    let expect = [(job(1), JobState::Succeeded.into()), (job(3), lost)];
+    assert_eq!(store.outcomes(&[job(1), job(3)]).await.unwrap(), expect.into());
+    // Seen for the first time after its end.
+    store.mirror(&[(JobRecord { id: job(2), ..record }, other)]).await.unwrap();
+    assert_eq!(store.history(job(2)).await.unwrap()[1].0, at(9));
 }

@@ -5,36 +5,72 @@ use std::sync::Arc;
 use model::job::{Change, JobId, Spec, Stop, StopKind};
 use model::status::JobState;
 
-use super::{array, at, change, job, spec, submission};
-use crate::{Request, Store};
+use super::{array, at, attempt, change, job, spec, submission};
+use crate::{Leading, Request};
 
 fn request(id: JobId, kind: StopKind, reason: &str) -> Request {
     Request { id, stop: Stop { kind, reason: reason.to_owned() } }
 }
 
-pub(super) async fn what_was_written_twice_is_written_once(store: Store) {
+/// Changes of a job, numbered from 1: to a state with a reason, at a millisecond.
+fn changes(id: JobId, all: &[(JobState, &str, i64)]) -> Vec<Change> {
+    let number = |(number, (state, reason, at)): (u64, &(JobState, &str, i64))| {
+        let mut change = change(id, *state, Some(reason), *at);
+        change.record.version = number;
+        change
+    };
+    (1..).zip(all).map(number).collect()
+}
+
+pub(super) async fn what_was_written_twice_is_written_once(store: Leading) {
     store.submit(submission(1, spec("a"))).await.unwrap();
-    let changes = [
-        change(job(1), JobState::Pending, Some("waits"), 1),
-        change(job(1), JobState::Runnable, Some("waits"), 1),
-        // No change of state or reason: no line.
-        change(job(1), JobState::Runnable, Some("waits"), 2),
-        change(job(1), JobState::Runnable, Some("still waits"), 3),
-    ];
-    for _ in 0..3 {
-        store.write(&changes, &[]).await.unwrap();
+    let all = changes(
+        job(1),
+        &[
+            (JobState::Pending, "waits", 1),
+            (JobState::Runnable, "waits", 1),
+            // No change of state or reason: no line.
+            (JobState::Runnable, "waits", 2),
+            // A clock was set back.
+            (JobState::Runnable, "still waits", 1),
+            (JobState::Starting, "", 3),
+        ],
+    );
+    // An answer is lost, and what is written again has grown meanwhile, or is only the rest.
+    for part in [&all[..2], &all[..4], &all[1..4], &all[..], &all[4..]] {
+        store.write(part, &[]).await.unwrap();
     }
     let history = store.history(job(1)).await.unwrap();
     let lines: Vec<_> = history[1..].iter().map(|(time, state, reason)| (*time, *state, reason.as_deref())).collect();
     let expect = [
         (at(1), JobState::Pending, Some("waits")),
         (at(1), JobState::Runnable, Some("waits")),
-        (at(3), JobState::Runnable, Some("still waits")),
+        (at(2), JobState::Runnable, Some("still waits")),
+        (at(3), JobState::Starting, Some("")),
     ];
     assert_eq!(lines, expect);
 }
 
-pub(super) async fn an_inbox_has_new_jobs_and_requests(store: Store) {
+pub(super) async fn what_has_ended_never_changes(store: Leading) {
+    store.submit(submission(1, spec("a"))).await.unwrap();
+    store.mirror(&[(change(job(2), JobState::Succeeded, None, 5).record, spec("b"))]).await.unwrap();
+    store.write(&[change(job(1), JobState::Succeeded, None, 5)], &[]).await.unwrap();
+    let before = store.jobs(&[job(1), job(2)]).await.unwrap();
+    let mut late = change(job(1), JobState::Failed, Some("late"), 9);
+    late.attempt = Some(attempt(2));
+    store.write(&[late.clone()], &[]).await.unwrap();
+    store
+        .mirror(&[(late.record, spec("a")), (change(job(2), JobState::Running, None, 9).record, spec("b"))])
+        .await
+        .unwrap();
+    let after = store.jobs(&[job(1), job(2)]).await.unwrap();
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!((&after.record, after.attempts.len()), (&before.record, 0));
+        assert_eq!(store.history(after.record.id).await.unwrap().len(), 2);
+    }
+}
+
+pub(super) async fn an_inbox_has_new_jobs_and_requests(store: Leading) {
     for number in [3, 1, 2] {
         store.submit(submission(number, spec("a"))).await.unwrap();
     }
@@ -51,7 +87,7 @@ pub(super) async fn an_inbox_has_new_jobs_and_requests(store: Store) {
     assert_eq!((ids(&inbox), inbox.requests), (vec![job(2), job(3), job(4)], vec![child]));
 }
 
-pub(super) async fn a_request_is_for_a_job_that_lives(store: Store) {
+pub(super) async fn a_request_is_for_a_job_that_lives(store: Leading) {
     store.submit(submission(1, spec("a"))).await.unwrap();
     let (cancel, end) = (request(job(1), StopKind::Cancel, "1"), request(job(1), StopKind::Terminate, "2"));
     for it in [&cancel, &request(job(1), StopKind::Cancel, "later"), &end] {
@@ -70,7 +106,7 @@ pub(super) async fn a_request_is_for_a_job_that_lives(store: Store) {
     assert_eq!(store.jobs(&[job(1)]).await.unwrap()[0].requested, None);
 }
 
-pub(super) async fn all_jobs_of_a_queue_that_live_can_be_told_to_end(store: Store) {
+pub(super) async fn all_jobs_of_a_queue_that_live_can_be_told_to_end(store: Leading) {
     let elsewhere = Spec { queue: "other".into(), ..spec("c") };
     for it in [array(1, 3), submission(2, spec("a")), submission(3, spec("b")), submission(4, elsewhere)] {
         store.submit(it).await.unwrap();
@@ -88,7 +124,7 @@ pub(super) async fn all_jobs_of_a_queue_that_live_can_be_told_to_end(store: Stor
     assert_eq!(told, [ends(job(1)), cancel, ends(job(3))], "not what has ended, nor what is elsewhere");
 }
 
-pub(super) async fn what_lives_is_read_with_shared_specs(store: Store) {
+pub(super) async fn what_lives_is_read_with_shared_specs(store: Leading) {
     store.submit(array(1, 3)).await.unwrap();
     store.submit(submission(2, spec("a"))).await.unwrap();
     store.write(&[change(job(1).with_child(1), JobState::Succeeded, None, 5)], &[]).await.unwrap();
@@ -102,7 +138,7 @@ pub(super) async fn what_lives_is_read_with_shared_specs(store: Store) {
     assert!(size.bytes > 10_000, "{size:?}");
 }
 
-pub(super) async fn old_jobs_go_with_everything(store: Store) {
+pub(super) async fn old_jobs_go_with_everything(store: Leading) {
     for number in 1..=4 {
         store.submit(submission(number, spec("a"))).await.unwrap();
     }
@@ -123,7 +159,7 @@ pub(super) async fn old_jobs_go_with_everything(store: Store) {
     assert_eq!(store.size().await.unwrap().jobs, 2);
 }
 
-pub(super) async fn ten_thousand_changes_are_one_write(store: Store) {
+pub(super) async fn ten_thousand_changes_are_one_write(store: Leading) {
     store.submit(array(1, 10_000)).await.unwrap();
     let to =
         |state, at| (0..10_000).map(|it| change(job(1).with_child(it), state, Some("x"), at)).collect::<Vec<Change>>();

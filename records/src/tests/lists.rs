@@ -4,7 +4,7 @@ use model::job::{Change, JobId, Spec};
 use model::status::JobState;
 
 use super::{array, at, attempt, change, job, spec, submission};
-use crate::{By, Error, Filter, Pattern, Scope, Store};
+use crate::{By, Error, Filter, Leading, Pattern, Scope, Store};
 
 fn queue(state: Option<JobState>, by: Option<By>) -> Filter {
     Filter { scope: Scope::Queue("queue".to_owned()), state, by }
@@ -26,7 +26,7 @@ async fn pages(store: &Store, filter: &Filter, limit: u32) -> Vec<JobId> {
     }
 }
 
-pub(super) async fn pages_are_stable_while_jobs_come(store: Store) {
+pub(super) async fn pages_are_stable_while_jobs_come(store: Leading) {
     // Three jobs of each millisecond: the time alone is no key.
     for number in 0..30 {
         let mut it = submission(number, spec("a"));
@@ -51,7 +51,7 @@ fn prefix(text: &str) -> Pattern {
     Pattern::Prefix(text.to_owned())
 }
 
-pub(super) async fn filters_select(store: Store) {
+pub(super) async fn filters_select(store: Leading) {
     let arn = |name: &str| format!("arn:aws:batch:us-east-1:000000000000:job-definition/{name}");
     let names =
         [("Align-1", "Bwa:1"), ("align-2", "Bwa:2"), ("ALIGN", "bwa:1"), ("sort", "Sort:1"), ("é-Ü", "Bwa_x:1")];
@@ -89,7 +89,7 @@ pub(super) async fn filters_select(store: Store) {
     assert_eq!(shown.items[0].spec.name, "array");
 }
 
-pub(super) async fn children_are_listed_by_index(store: Store) {
+pub(super) async fn children_are_listed_by_index(store: Leading) {
     store.submit(array(1, 25)).await.unwrap();
     store.write(&[change(job(1).with_child(3), JobState::Failed, None, 2)], &[]).await.unwrap();
     let children = |state, by| Filter { scope: Scope::Children(job(1).job), state, by };
@@ -104,11 +104,12 @@ pub(super) async fn children_are_listed_by_index(store: Store) {
     assert_eq!(count(By::CreatedAfter(at(0))).await, 24, "one was written with another time");
 }
 
-pub(super) async fn a_list_has_the_last_attempt_of_what_has_ended(store: Store) {
+pub(super) async fn a_list_has_the_last_attempt_of_what_has_ended(store: Leading) {
     for it in [submission(1, spec("a")), submission(2, spec("b")), submission(3, spec("c")), array(4, 2)] {
         store.submit(it).await.unwrap();
     }
-    let with = |id, state, number| Change { attempt: Some(attempt(number)), ..change(id, state, None, 5) };
+    let with =
+        |id, state, number| Change { attempt: Some(attempt(number)), ..change(id, state, None, i64::from(number)) };
     let child = job(4).with_child(1);
     let changes = [
         with(job(1), JobState::Runnable, 1),
@@ -132,7 +133,7 @@ pub(super) async fn a_list_has_the_last_attempt_of_what_has_ended(store: Store) 
     check(Scope::Children(job(4).job), &[(job(4).with_child(0), &[]), (child, &[1])]).await;
 }
 
-pub(super) async fn a_foreign_cursor_is_refused(store: Store) {
+pub(super) async fn a_foreign_cursor_is_refused(store: Leading) {
     for cursor in ["", "x", "1", "1.x", "x.2d044787-c663-4ce6-a6fe-f2baf7e51b04"] {
         let result = store.list(&queue(None, None), Some(cursor), 10).await;
         assert!(matches!(result, Err(Error::Invalid(_))), "{cursor}");

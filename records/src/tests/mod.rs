@@ -5,6 +5,7 @@
 mod definitions;
 mod faults;
 mod jobs;
+mod lead;
 mod leader;
 mod lists;
 mod plan;
@@ -21,10 +22,10 @@ use model::status::JobState;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{Store, Submission};
+use crate::{Leading, Store, Submission, Term};
 use testbed::Postgresql;
 
-type Case = fn(Store) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+type Case = fn(Leading) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Names of functions as cases.
 macro_rules! cases {
@@ -38,7 +39,8 @@ const CASES: &[(&str, Case)] = cases! {
     writer: who_submits_at_the_same_time_shares_transactions, one_that_cannot_be_stored_fails_alone,
         what_was_handed_over_is_stored_before_it_closes, what_nobody_waits_for_any_more_is_not_stored,
         texts_that_cannot_be_stored_are_refused;
-    leader: what_was_written_twice_is_written_once, an_inbox_has_new_jobs_and_requests, a_request_is_for_a_job_that_lives,
+    lead: who_leads_later_is_the_leader, what_a_late_leader_has_begun_comes_before_or_not_at_all;
+    leader: what_was_written_twice_is_written_once, what_has_ended_never_changes, an_inbox_has_new_jobs_and_requests, a_request_is_for_a_job_that_lives,
         all_jobs_of_a_queue_that_live_can_be_told_to_end,
         what_lives_is_read_with_shared_specs, old_jobs_go_with_everything, ten_thousand_changes_are_one_write;
     lists: pages_are_stable_while_jobs_come, filters_select, children_are_listed_by_index, a_list_has_the_last_attempt_of_what_has_ended,
@@ -62,13 +64,17 @@ async fn postgresql_keeps_all_promises() {
 async fn run(url: impl AsyncFn(&str) -> String) {
     let mut failed = Vec::new();
     for (name, case) in CASES {
-        let store = Store::open(&url(name).await).await.unwrap();
+        let store = Store::open(&url(name).await).await.unwrap().lead(&term("a", 1)).await.unwrap();
         if tokio::spawn(case(store.clone())).await.is_err() {
             failed.push(*name);
         }
         store.close().await;
     }
     assert!(failed.is_empty(), "these failed, each says why above: {failed:#?}");
+}
+
+fn term(lease: &str, turn: i64) -> Term {
+    Term { lease: lease.to_owned(), turn }
 }
 
 /// A time, in milliseconds.
@@ -88,6 +94,7 @@ fn spec(name: &str) -> Spec {
         queue: "queue".to_owned(),
         definition: "arn:aws:batch:us-east-1:000000000000:job-definition/Hello:3".to_owned(),
         namespace: None,
+        uid: None,
         pod: json!({"containers": [{"image": "busybox", "command": ["echo", "a\u{0}b", "é"]}]}),
         retry: None,
         timeout_seconds: Some(60),
@@ -109,12 +116,13 @@ fn array(number: u32, size: u32) -> Submission {
     submission(number, Spec { array_size: Some(size), ..spec("array") })
 }
 
-/// The change of a job that takes it to a state.
+/// The change of a job that takes it to a state; its number is the millisecond.
 fn change(id: JobId, state: JobState, reason: Option<&str>, millisecond: i64) -> Change {
     let mut record = JobRecord::submitted(id, at(0));
     record.state = state;
     record.reason = reason.map(ToOwned::to_owned);
     record.stopped = crate::rows::ended(state).then(|| at(millisecond));
+    record.version = u64::try_from(millisecond).unwrap();
     Change { record, from: JobState::Submitted, at: at(millisecond), attempt: None }
 }
 

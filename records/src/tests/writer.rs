@@ -6,9 +6,9 @@ use futures::FutureExt as _;
 use model::job::{JobRecord, Spec};
 
 use super::{job, spec, submission};
-use crate::{Error, Store};
+use crate::{Error, Leading};
 
-pub(super) async fn who_submits_at_the_same_time_shares_transactions(store: Store) {
+pub(super) async fn who_submits_at_the_same_time_shares_transactions(store: Leading) {
     let mut changed = store.changed();
     changed.mark_unchanged();
     let all = (0..500).map(|it| store.submit(submission(it, spec("a"))));
@@ -19,7 +19,7 @@ pub(super) async fn who_submits_at_the_same_time_shares_transactions(store: Stor
     assert_eq!(store.size().await.unwrap().jobs, 500);
 }
 
-pub(super) async fn one_that_cannot_be_stored_fails_alone(store: Store) {
+pub(super) async fn one_that_cannot_be_stored_fails_alone(store: Leading) {
     store.submit(submission(7, spec("first"))).await.unwrap();
     let numbers = [1, 2, 7, 3, 3, 4];
     let all = numbers.map(|it| store.submit(submission(it, spec("a"))));
@@ -31,7 +31,7 @@ pub(super) async fn one_that_cannot_be_stored_fails_alone(store: Store) {
     assert_eq!(kept[0].spec.name, "first", "what was there stays");
 }
 
-pub(super) async fn what_was_handed_over_is_stored_before_it_closes(store: Store) {
+pub(super) async fn what_was_handed_over_is_stored_before_it_closes(store: Leading) {
     let all: Vec<_> = (0..50)
         .map(|it| {
             let store = store.clone();
@@ -51,7 +51,7 @@ pub(super) async fn what_was_handed_over_is_stored_before_it_closes(store: Store
     assert!(matches!(store.jobs(&[job(1)]).await, Err(Error::Unavailable(_))));
 }
 
-pub(super) async fn what_nobody_waits_for_any_more_is_not_stored(store: Store) {
+pub(super) async fn what_nobody_waits_for_any_more_is_not_stored(store: Leading) {
     let writes = &store.database.writes;
     let mut held = Vec::new();
     for _ in 0..writes.options().get_max_connections() {
@@ -75,7 +75,7 @@ pub(super) async fn what_nobody_waits_for_any_more_is_not_stored(store: Store) {
     assert_eq!(store.size().await.unwrap().jobs, 3);
 }
 
-pub(super) async fn texts_that_cannot_be_stored_are_refused(store: Store) {
+pub(super) async fn texts_that_cannot_be_stored_are_refused(store: Leading) {
     let nul = submission(1, Spec { name: "a\u{0}".to_owned(), ..spec("") });
     assert!(matches!(store.submit(nul).await, Err(Error::Invalid(_))));
     let mut child = submission(2, spec("a"));

@@ -44,6 +44,30 @@ fn a_job_that_is_being_deleted_is_not_planned() {
 }
 
 #[test]
+fn jobs_that_go_are_kept_for_the_leader_and_for_nobody_else() {
+    let index = index();
+    let come_and_go = |name: &str| {
+        apply::<Job>(&index, &job(name));
+        delete::<Job>(&index, &ended(job(name), "Complete"));
+    };
+    let taken = || index.take_departed().into_iter().map(|it| (it.job.key.name, it.ended)).collect::<Vec<_>>();
+    come_and_go("before");
+    assert_eq!(taken(), []);
+    index.keep_departed();
+    come_and_go("a");
+    apply::<Job>(&index, &job("open"));
+    delete::<Job>(&index, &job("open"));
+    assert_eq!(taken(), [("a".to_owned(), Some(JobState::Succeeded)), ("open".to_owned(), None)]);
+    come_and_go("b");
+    index.keep_departed();
+    assert_eq!(taken().len(), 1);
+    for number in 0..10_001 {
+        come_and_go(&number.to_string());
+    }
+    assert_eq!(taken().len(), 10_000);
+}
+
+#[test]
 fn the_requests_of_jobs_follow_the_defaults_of_their_queue() {
     let index = index();
     apply::<Job>(&index, &job("j"));

@@ -37,6 +37,7 @@ fn spec(attempts: u32) -> Spec {
         queue: "queue".into(),
         definition: String::new(),
         namespace: None,
+        uid: None,
         pod: json!({}),
         retry: Some(RetryStrategy { attempts, evaluate_on_exit: vec![] }),
         timeout_seconds: Some(60),

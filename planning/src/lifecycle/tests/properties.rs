@@ -10,7 +10,7 @@ use super::*;
 enum Draft {
     Considered(bool),
     DependenciesMet,
-    DependencyFailed,
+    DependencyFailed(bool),
     Explained(Option<&'static str>),
     Dispatched,
     /// kube-scheduler chooses.
@@ -56,7 +56,7 @@ fn draft() -> impl Strategy<Value = Draft> {
     prop_oneof![
         2 => any::<bool>().prop_map(Draft::Considered),
         2 => Just(Draft::DependenciesMet),
-        1 => Just(Draft::DependencyFailed),
+        1 => any::<bool>().prop_map(Draft::DependencyFailed),
         1 => prop::sample::select(&[None, Some("full")][..]).prop_map(Draft::Explained),
         8 => Just(Draft::Dispatched),
         4 => Just(Draft::Given),
@@ -76,7 +76,7 @@ fn send(record: &JobRecord, spec: &Spec, draft: &Draft, now: Timestamp) -> Optio
     let event = match draft {
         Draft::Considered(waits) => Event::Considered { waits: *waits },
         Draft::DependenciesMet => Event::DependenciesMet,
-        Draft::DependencyFailed => Event::DependencyFailed,
+        Draft::DependencyFailed(unknown) => Event::DependencyFailed { unknown: *unknown },
         Draft::Explained(reason) => Event::Explained(*reason),
         Draft::Dispatched => {
             place = placed(record);

@@ -32,7 +32,7 @@ fn before_it_has_a_place() {
     row(|_| Event::Considered { waits: false }, ["RUNNABLE 1/0", "-", "-", "-", "-", "-", "-"]);
     row(|_| Event::DependenciesMet, ["-", "RUNNABLE 1/0", "-", "-", "-", "-", "-"]);
     let failed = "FAILED 1/0 (Dependent Job failed)";
-    row(|_| Event::DependencyFailed, [failed, failed, "-", "-", "-", "-", "-"]);
+    row(|_| Event::DependencyFailed { unknown: false }, [failed, failed, "-", "-", "-", "-", "-"]);
     row(|_| Event::Explained(Some("full")), ["-", "-", "RUNNABLE 1/0 (full)", "-", "-", "-", "-"]);
     row(|_| Event::Explained(None), ["-"; 7]);
     let placed = |record: &JobRecord| Event::Dispatched(Box::leak(Box::new(placed(record))));
@@ -96,7 +96,10 @@ fn an_array_job_itself() {
         (Event::Considered { waits: true }, ["PENDING 1/0", "-", "-", "-"]),
         (Event::Considered { waits: false }, ["PENDING 1/0", "-", "-", "-"]),
         (Event::DependenciesMet, ["-"; 4]),
-        (Event::DependencyFailed, ["FAILED 1/0 (Dependent Job failed)", "FAILED 1/0 (Dependent Job failed)", "-", "-"]),
+        (
+            Event::DependencyFailed { unknown: false },
+            ["FAILED 1/0 (Dependent Job failed)", "FAILED 1/0 (Dependent Job failed)", "-", "-"],
+        ),
         (Event::Explained(Some("full")), ["-"; 4]),
         (Event::PodGone, ["-"; 4]),
         (Event::NodeGone { instance: "i-1" }, ["-"; 4]),
