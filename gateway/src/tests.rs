@@ -1,6 +1,7 @@
 //! Tests of the whole API over HTTP requests, with stores in memory.
 
 mod environments;
+mod fuzz;
 mod jobs;
 mod memory;
 mod wire;

@@ -125,5 +125,7 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 #[path = "routes_tests.rs"]
 mod tests;

@@ -13,7 +13,7 @@ use super::*;
 use crate::cache::Feed;
 use crate::facts::NodeFacts;
 
-const NAMES: &str = include_str!("fixtures/filter-names.json");
+pub(super) const NAMES: &str = include_str!("fixtures/filter-names.json");
 const NODES: &str = include_str!("fixtures/filter-nodes.json");
 
 fn batch_node(name: &str, retiring: bool) -> Node {
@@ -26,7 +26,7 @@ fn batch_node(name: &str, retiring: bool) -> Node {
 }
 
 /// An extender that has seen two batch nodes, the first of them as given, and `pods`.
-fn extender(first_retires: bool, pods: Vec<(&'static str, PodFacts)>) -> Extender {
+pub(super) fn extender(first_retires: bool, pods: Vec<(&'static str, PodFacts)>) -> Extender {
     let caches = Caches::default();
     let mut feed = Feed::new(caches.nodes.clone());
     let list = [batch_node("batch-1", first_retires), batch_node("batch-2", false)].map(Event::InitApply);

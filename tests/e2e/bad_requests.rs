@@ -33,6 +33,7 @@ async fn refused(fixture: &Fixture) -> Result<()> {
         wrong.extend(check(aws, &bad).await?);
     }
     wrong.extend(malformed(aws).await?);
+    wrong.extend(of_pages(aws).await?);
     wrong.extend(by_cli(aws, &names).await?);
     let after = stored(aws, &names).await?;
     let new: Vec<&String> = after.difference(&before).collect();
@@ -94,6 +95,25 @@ async fn malformed(aws: &Aws) -> Result<Vec<String>> {
             wrong.push(format!("{told}: status {statuses:?} was expected; {answer:?}"));
         }
         wrong.extend(well_formed(&answer).err().map(|it| format!("{told}: {it}")));
+    }
+    Ok(wrong)
+}
+
+/// What a web page could send through somebody's port-forward.
+async fn of_pages(aws: &Aws) -> Result<Vec<String>> {
+    let (json, mut wrong) = (("content-type", "application/json"), Vec::new());
+    for (headers, status) in [
+        (vec![json, ("host", "page.example")], 403),
+        (vec![json, ("origin", "https://page.example")], 403),
+        (vec![json, ("sec-fetch-site", "cross-site")], 403),
+        (vec![("content-type", "text/plain")], 415),
+        (vec![json, ("accept", "text/html")], 406),
+    ] {
+        let answer = aws.send_with("POST", "/v1/describejobqueues", &headers, "{}".to_owned()).await?;
+        if answer.status != status {
+            wrong.push(format!("{headers:?}: status {status} was expected; {answer:?}"));
+        }
+        wrong.extend(well_formed(&answer).err().map(|it| format!("{headers:?}: {it}")));
     }
     Ok(wrong)
 }

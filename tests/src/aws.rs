@@ -154,9 +154,15 @@ impl Aws {
 
     /// Sends a request; whatever is answered is no error.
     pub async fn send(&self, method: &str, path: &str, body: String) -> Result<Answer> {
+        self.send_with(method, path, &[("content-type", "application/json")], body).await
+    }
+
+    /// The same with these headers.
+    pub async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Result<Answer> {
         let method = reqwest::Method::from_bytes(method.as_bytes())?;
         let url = self.url().await? + path;
-        let request = self.http.request(method, &url).header("content-type", "application/json").body(body);
+        let request = self.http.request(method, &url).body(body);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let response = request.send().await.with_context(|| format!("{url} does not answer"))?;
         let header = |name: &str| {
             response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()

@@ -1,10 +1,11 @@
-//! `cargo xtask fuzz`: the webhook's properties over generated hostile input, far more of it than `cargo test` sends.
+//! `cargo xtask fuzz`: properties of every door over generated hostile input, far more of it than `cargo test` sends.
 //!
 //! Invariant: it takes no longer than asked for and leaves nothing behind; what it has found can be seen again by its seed.
 
 mod plan;
 mod program;
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -29,15 +30,19 @@ const SECONDS: u64 = 60;
 
 /// Runs all targets, one after the other; fails with the minimal input at the first finding.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let program = Program::build()?;
-    let targets = program.targets()?;
-    ensure!(!targets.is_empty(), "the webhook has no fuzz targets");
+    let mut targets = Vec::new();
+    for door in program::DOORS {
+        let program = Rc::new(Program::build(door)?);
+        let found = program.targets()?;
+        ensure!(!found.is_empty(), "{} has no fuzz targets", door.package);
+        targets.extend(found.into_iter().map(|target| (program.clone(), target)));
+    }
     let seconds = args.seconds.or(args.cases.is_none().then_some(SECONDS));
     let share = u32::try_from(targets.len()).context("far too many targets")?;
     let bound = Bound { time: seconds.map(|seconds| Duration::from_secs(seconds) / share), cases: args.cases };
     let mut seed = u64::try_from(Timestamp::now().as_millisecond()).context("the clock is before 1970")?;
-    println!("{:<32}{:>10}{:>10}  seeds", "target", "cases", "seconds");
-    for target in &targets {
+    println!("{:<42}{:>10}{:>10}  seeds", "target", "cases", "seconds");
+    for (program, target) in &targets {
         let (begin, first, mut done) = (Instant::now(), seed, 0);
         while let Some(cases) = bound.next(done, begin.elapsed()) {
             program.run(target, cases, seed)?;
@@ -45,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             seed += 1;
         }
         let seconds = begin.elapsed().as_secs_f64();
-        println!("{:<32}{done:>10}{seconds:>10.1}  {first} to {}", program::short(target), seed - 1);
+        println!("{:<42}{done:>10}{seconds:>10.1}  {first} to {}", program.short(target), seed - 1);
     }
     println!("nothing found");
     Ok(())

@@ -183,6 +183,12 @@ fn environments() -> Vec<Change> {
             json!("kube-system"),
             "kubernetesNamespace cannot be a reserved Kubernetes system namespace.",
         ),
+        (
+            "/eksConfiguration/kubernetesNamespace",
+            json!("bulkhead-system"),
+            "kubernetesNamespace cannot be bulkhead-system, which is Bulkhead's own.",
+        ),
+        ("/tags", json!({"aws:team": "x"}), "'aws:team' is not a valid value for TagKey"),
     ]
 }
 
@@ -200,6 +206,11 @@ fn definitions() -> Vec<Change> {
             "Cannot use both ECS containerProperties and eksProperties",
         ),
         ("/propagateTags", json!(true), "Batch on EKS does not support tag propagation."),
+        (
+            "/tags",
+            json!({"version": "2.8.1+mc(0.10.0)"}),
+            "'2.8.1+mc(0.10.0)' is not a valid value for TagValue - it contains illegal characters",
+        ),
         ("/retryStrategy", json!({"attempts": 11}), "RetryAttempts must be between 1 and 10."),
         (
             "/retryStrategy",
@@ -220,6 +231,22 @@ fn pods() -> Vec<Change> {
     let resources = |requests: Value| json!({"requests": requests});
     vec![
         ("/eksProperties/podProperties/containers", json!([]), "Containers must be provided for Batch on EKS jobs."),
+        ("/eksProperties/podProperties/hostPID", json!(true), "(hostPID: true). No compute environment allows that"),
+        (
+            "/eksProperties/podProperties/volumes",
+            json!([{"name": "v", "hostPath": {"path": "/"}}]),
+            "(volumes[0].hostPath). No compute environment allows that",
+        ),
+        (
+            "/eksProperties/podProperties/containers/0/securityContext",
+            json!({"privileged": true}),
+            "(containers[0].securityContext.privileged: true). No compute environment allows that",
+        ),
+        (
+            "/eksProperties/podProperties/metadata",
+            json!({"namespace": "bulkhead-system"}),
+            "kubernetesNamespace cannot be bulkhead-system, which is Bulkhead's own.",
+        ),
         (container, Value::Null, "cpu and memory resources must be provided."),
         (
             container,

@@ -6,6 +6,8 @@
 mod hostile;
 mod junk;
 mod sent;
+#[path = "../../../cluster/src/serve/siege.rs"]
+mod siege;
 mod valid;
 mod verdict;
 
@@ -25,7 +27,7 @@ use verdict::verdict;
 /// Cases of each target unless `PROPTEST_CASES` says otherwise.
 const FEW: u32 = 32;
 
-/// The route, with facts from canned answers.
+/// The route, with facts from canned answers, and time that passes at once where everybody waits.
 struct Server {
     runtime: Runtime,
     router: Router,
@@ -33,11 +35,10 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let router = {
             let _entered = runtime.enter();
-            let look_up = LookUp::new(Facts::default(), client_answering(stored()));
-            router(Webhook::new(look_up, Metrics::new(&mut Registry::default())))
+            webhook()
         };
         Self { runtime, router }
     }
@@ -60,6 +61,11 @@ impl Server {
         }
         Ok(())
     }
+}
+
+fn webhook() -> Router {
+    let look_up = LookUp::new(Facts::default(), client_answering(stored()));
+    router(Webhook::new(look_up, Metrics::new(&mut Registry::default())))
 }
 
 fn check(inputs: impl Strategy<Value = Sent>) {
@@ -124,6 +130,18 @@ fn odd_uids() {
 #[test]
 fn odd_heads() {
     check(hostile::odd_heads());
+}
+
+#[test]
+fn bodies_that_stop_or_break_off() {
+    check(hostile::halves());
+}
+
+/// Over real connections.
+#[test]
+fn hostile_connections() {
+    let review = valid::ordinary().to_string();
+    siege::lay(webhook, "/pods?timeout=3s", &review);
 }
 
 /// Without the route around it, which would hide a panic behind an answer.

@@ -1,4 +1,4 @@
-//! Dependencies that may not be there: by license, and by name. Deciding is apart from asking cargo.
+//! Dependencies that may not be there: by license, by name, and by where they come from. Deciding is apart from asking cargo.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -24,6 +24,9 @@ const ALLOWED: [&str; 10] = [
 /// and ciphers to keep in view.
 const BANNED: [&str; 4] = ["aws-lc-rs", "aws-lc-sys", "openssl-sys", "native-tls"];
 
+/// Where all of them come from: no checkout that somebody can change, no other registry in which a name is somebody else's.
+const SOURCE: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
 /// Fails if a dependency may not be there.
 pub(super) fn check() -> Result<()> {
     let metadata = workspace::metadata()?;
@@ -31,10 +34,11 @@ pub(super) fn check() -> Result<()> {
     let lock = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let (count, mut wrong) = licenses(&metadata);
     wrong.extend(banned(&lock));
+    wrong.extend(elsewhere(&lock));
     if !wrong.is_empty() {
         bail!("{}", wrong.join("\n"));
     }
-    eprintln!("{count} dependencies, all under licenses of the list");
+    eprintln!("{count} dependencies, all under licenses of the list and from crates.io");
     Ok(())
 }
 
@@ -68,6 +72,20 @@ fn banned(lock: &str) -> Vec<String> {
     BANNED.iter().filter(present).map(complain).collect()
 }
 
+/// What comes from somewhere else, or without a checksum.
+fn elsewhere(lock: &str) -> Vec<String> {
+    let packages = lock.split("[[package]]").skip(1);
+    let wrong = |package: &str| {
+        let value = |key: &str| package.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+        let (name, source) = (value("name").unwrap_or_default(), value("source")?.trim_matches('"'));
+        let sound = source == SOURCE && value("checksum").is_some();
+        (!sound).then(|| {
+            format!("{name} comes from {source}, not from crates.io with a checksum: say a version in Cargo.toml")
+        })
+    };
+    packages.filter_map(wrong).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -92,6 +110,17 @@ mod tests {
         check("GPL-3.0-only".into(), Some("theirs 1.2.3 is licensed `GPL-3.0-only`, which"));
         check("MIT OR".into(), Some("theirs 1.2.3 is licensed `MIT OR`: it ends too early"));
         check(Value::Null, Some("theirs 1.2.3 names no license"));
+    }
+
+    #[test]
+    fn a_crate_from_elsewhere_is_found() {
+        let package = |rest: &str| format!("version = 4\n[[package]]\nname = \"x\"\nversion = \"1.0.0\"\n{rest}\n");
+        let check = |rest: &str, count: usize| assert_eq!(elsewhere(&package(rest)).len(), count, "{rest}");
+        check("", 0);
+        check(&format!("source = \"{SOURCE}\"\nchecksum = \"ab\""), 0);
+        check(&format!("source = \"{SOURCE}\""), 1);
+        check("source = \"git+https://example.org/x#1\"", 1);
+        check("source = \"registry+https://example.org/index\"\nchecksum = \"ab\"", 1);
     }
 
     #[test]

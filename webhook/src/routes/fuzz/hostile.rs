@@ -290,7 +290,18 @@ pub(super) fn odd_heads() -> impl Strategy<Value = Sent> {
     (valid(), select(&QUERIES[..]), announced).prop_map(|((hook, review), query, announced)| Sent {
         path: format!("/{hook}{query}"),
         announced,
+        end: None,
         body: review.to_string().into_bytes(),
+    })
+}
+
+/// Good reviews of which only some comes, whatever their head announces.
+pub(super) fn halves() -> impl Strategy<Value = Sent> {
+    let announced = prop_oneof![Just(None), Just(Some(BODY_LIMIT))];
+    (valid(), any::<Index>(), any::<bool>(), announced).prop_map(|((hook, review), end, breaks, announced)| {
+        let mut body = review.to_string().into_bytes();
+        body.truncate(end.index(body.len() + 1));
+        Sent { announced, end: Some(breaks), ..Sent::new(hook, body) }
     })
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use futures::stream::{StreamExt as _, iter, pending};
 use serde_json::Value;
 
 /// What is sent.
@@ -15,19 +16,21 @@ pub(super) struct Sent {
     /// The length that the head announces; a head may lie, or say nothing.
     pub(super) announced: Option<usize>,
     pub(super) body: Vec<u8>,
+    /// What follows the body in place of its end: nothing ever, or a break.
+    pub(super) end: Option<bool>,
 }
 
 impl Sent {
     /// As the API server sends it, but for the body.
     pub(super) fn new(hook: &str, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
-        Self { path: format!("/{hook}?timeout=3s"), announced: Some(body.len()), body }
+        Self { path: format!("/{hook}?timeout=3s"), announced: Some(body.len()), body, end: None }
     }
 
     /// The same with another body.
     pub(super) fn with_body(&self, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
-        Self { path: self.path.clone(), announced: Some(body.len()), body }
+        Self { path: self.path.clone(), announced: Some(body.len()), body, end: None }
     }
 
     pub(super) fn request(&self) -> Request {
@@ -36,7 +39,13 @@ impl Sent {
             Some(length) => request.header(CONTENT_LENGTH, length),
             None => request,
         };
-        request.body(Body::from(self.body.clone())).unwrap()
+        let some = iter([Ok(self.body.clone())]);
+        let body = match self.end {
+            None => Body::from(self.body.clone()),
+            Some(true) => Body::from_stream(some.chain(iter([Err(std::io::Error::other("cut"))]))),
+            Some(false) => Body::from_stream(some.chain(pending())),
+        };
+        request.body(body).unwrap()
     }
 
     /// The body as a review, if it has a uid to be answered with.
@@ -50,7 +59,12 @@ impl Sent {
 /// So that it can be pasted into a test.
 impl fmt::Debug for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, announced, body } = self;
-        write!(f, "POST {path}, announced: {announced:?}, {} bytes: b\"{}\"", body.len(), body.escape_ascii())
+        let Self { path, announced, body, end } = self;
+        write!(
+            f,
+            "POST {path}, announced: {announced:?}, then {end:?}, {} bytes: b\"{}\"",
+            body.len(),
+            body.escape_ascii()
+        )
     }
 }

@@ -11,6 +11,11 @@ pub(super) fn valid() -> impl Strategy<Value = (&'static str, Value)> {
         .prop_map(|((hook, review), other, mixed_up)| (if mixed_up { other } else { hook }, review))
 }
 
+/// What the API server asks most often.
+pub(super) fn ordinary() -> Value {
+    review("Pod", "CREATE", &pod(), &Value::Null)
+}
+
 fn reviews() -> Vec<(&'static str, Value)> {
     let mut stored = job();
     stored["metadata"]["labels"][keys::JOB_ID] = json!("8d8f3f6c");

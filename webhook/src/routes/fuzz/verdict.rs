@@ -16,6 +16,11 @@ pub(super) fn verdict(sent: &Sent, code: StatusCode, answer: &[u8]) -> Result<Op
     let too_large =
         sent.announced.is_some_and(|length| length > BODY_LIMIT) || weight::kib(&sent.body) > REVIEWS_LIMIT_KIB;
     let cut_off = sent.announced.is_some_and(|length| length < sent.body.len());
+    if let Some(breaks) = sent.end {
+        let expected = if breaks { StatusCode::BAD_REQUEST } else { StatusCode::REQUEST_TIMEOUT };
+        ensure(code == expected, || format!("{code}, not {expected}: {answer}"))?;
+        return status(code, &answer);
+    }
     match (code, sent.review()) {
         (StatusCode::OK, Some(review)) if !too_large && !cut_off => reviewed(review, &answer),
         (StatusCode::PAYLOAD_TOO_LARGE, _) if too_large => status(code, &answer),
