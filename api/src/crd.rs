@@ -94,6 +94,7 @@ pub enum Validity {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.type != 'UNMANAGED' || !has(self.provider)").message("an UNMANAGED compute environment has no spec.provider: its nodes are the ones you label"),
+    validation = Rule::new("self.type == 'UNMANAGED' || !has(self.selfRegistration)").message("selfRegistration is for UNMANAGED compute environments: nodes of a MANAGED one are Bulkhead's own machines"),
     validation = Rule::new("self.minvCpus <= self.maxvCpus").message("minvCpus must not be greater than maxvCpus"),
     validation = Rule::new("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)").message("spec.name cannot be changed: the environment's ARN and UUID come from it"),
     validation = Rule::new("self.type == oldSelf.type").message("spec.type cannot be changed; make a new compute environment")
@@ -139,6 +140,10 @@ pub struct ComputeEnvironmentSpec {
     /// whoever may submit can then take over the environment's nodes. The API cannot set this.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_privileged: bool,
+    /// UNMANAGED only: whether nodes may join by registering with the environment's label, as node groups that label through the kubelet do
+    /// (the default). False: somebody who may edit nodes has to set the label, so that no kubelet can get itself work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_registration: Option<bool>,
     /// Members of the AWS API that have no meaning here, echoed by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]

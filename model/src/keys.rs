@@ -74,6 +74,13 @@ pub const POD_HOOK: &str = "pods.bulkhead.dev";
 pub const NAMESPACE: &str = "bulkhead-system";
 /// The controller's user name at the API server; its own writes to Jobs are not corrected by the hooks.
 pub const CONTROLLER_USER: &str = "system:serviceaccount:bulkhead-system:bulkhead-controller";
+/// User names under which Kubernetes' own Job controller makes pods: with an account for each controller, or without.
+pub const JOB_CONTROLLER_USERS: [&str; 2] =
+    ["system:serviceaccount:kube-system:job-controller", "system:kube-controller-manager"];
+/// What the user names of kubelets begin with.
+pub const NODE_USERS: &str = "system:node:";
+/// Annotation on the object by which a kubelet shows a pod that it runs by itself.
+pub const K8S_MIRROR: &str = "kubernetes.io/config.mirror";
 /// The extender's user name at the API server.
 pub const EXTENDER_USER: &str = "system:serviceaccount:bulkhead-system:bulkhead-scheduler";
 /// Prefixes under which every key but the documented user keys is reserved.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use api::BatchNode;
-use api::convert::pod::Origin;
+use api::convert::pod::{Origin, dispatched};
 use api::crd::Phase;
 use api::provider::{LaunchRequest, Taint};
 use cluster::fault::{self, Point};
@@ -153,7 +153,9 @@ async fn drain(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
     let here = ListParams::default().fields(&format!("spec.nodeName={}", machine.name_any()));
     let pods = api.list(&here).await?.items;
     let alive: Vec<&Pod> = pods.iter().filter(|pod| !has_ended(pod)).collect();
-    if alive.iter().any(|pod| pod.labels().contains_key(keys::JOB_ID)) {
+    let uid = shared.index.node(&machine.name_any()).map(|node| node.node.uid);
+    let is_unit = |pod: &&Pod| dispatched(pod).is_some_and(|to| uid.as_ref().is_none_or(|uid| *uid == to));
+    if alive.iter().any(is_unit) {
         return Ok(Done::Again(EVICTING));
     }
     let foreign: Vec<&Pod> = alive.into_iter().filter(|pod| !stays(pod)).collect();

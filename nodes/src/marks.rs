@@ -8,7 +8,7 @@ use model::keys;
 
 /// Effects of the batch taint on a MANAGED node.
 pub(crate) const MANAGED: [&str; 2] = ["NoSchedule", "NoExecute"];
-/// Effects of the batch taint on an UNMANAGED node: `NoExecute` would kill what runs there.
+/// Effects of the batch taint on an UNMANAGED node from the first: `NoExecute` might kill what runs there, and comes when it harms nothing.
 pub(crate) const UNMANAGED: [&str; 1] = ["NoSchedule"];
 
 /// Whether a MANAGED node has its environment's label and the batch taints.

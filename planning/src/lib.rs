@@ -10,6 +10,8 @@ pub mod labels;
 pub mod ledger;
 pub mod lifecycle;
 pub mod machine;
+pub mod membership;
+pub mod no_execute;
 mod offers;
 mod order;
 pub mod plan;

@@ -69,7 +69,11 @@ impl Shown {
             let name = stored.name_any();
             let Some(environment) = snapshot.environments.iter().find(|one| one.name == name) else { continue };
             let losses = context.index.losses(&name);
-            let wanted = environment_status(environment, snapshot, losses.as_ref());
+            let mut wanted = environment_status(environment, snapshot, losses.as_ref());
+            let open = context.index.open_nodes(&environment.uuid);
+            if let Some(note) = open.filter(|_| wanted.status == Some(Validity::Valid)) {
+                wanted.status_reason = Some(format!("ComputeEnvironment Healthy; {note}"));
+            }
             if stored.status.as_ref() != Some(&wanted) && self.is_due(&format!("ce/{name}"), now.moment, &mut later) {
                 let said = stored.status.as_ref().and_then(|status| status.status_reason.as_ref());
                 if let Some(losses) = losses.filter(|losses| said != Some(losses)) {

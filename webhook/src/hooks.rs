@@ -80,13 +80,14 @@ fn job_context<'a>(
 
 async fn create_pod(request: &mut Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
     let namespace = namespace(request, look_up).await?;
-    let mut route = route_pod(&request.object, &namespace, &Uuid::new_v4().to_string());
+    let fresh_id = Uuid::new_v4().to_string();
+    let mut route = route_pod(&request.object, &namespace, &request.user, &fresh_id);
     if let PodRoute::LookUpJob { name, uid } = &route {
         let job = look_up.job(&request.namespace, name).await?.filter(|job| job["metadata"]["uid"] == **uid);
         let Some(job) = job else {
             return Ok(Admit::refused(409, format!("Job {name:?}, which owns this pod, does not exist any more")));
         };
-        route = route_pod_of_job(&request.object, &job, &namespace);
+        route = route_pod_of_job(&request.object, &job, &namespace, &request.user, &fresh_id);
     }
     Ok(match route {
         PodRoute::Leave(outcome) => Admit::unchanged(outcome),

@@ -75,7 +75,7 @@ async fn post_body(path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
 fn review_of(operation: &str, namespace: &str, object: &Value) -> Value {
     json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "u-1", "kind": {"kind": "X"}, "operation": operation, "namespace": namespace,
-        "userInfo": {"username": "alice"}, "object": object}})
+        "userInfo": {"username": keys::JOB_CONTROLLER_USERS[0]}, "object": object}})
 }
 
 /// Sends a CREATE and returns the answer's `response` and the object as patched.

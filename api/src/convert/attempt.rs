@@ -32,6 +32,9 @@ pub fn facts(pod: &Pod) -> Option<PodFacts> {
         unschedulable: unschedulable(pod),
         unmounted: None,
         ready_to_start: condition("PodReadyToStartContainers").map(|condition| condition.status == "True"),
+        unready_since: condition("PodReadyToStartContainers")
+            .filter(|condition| condition.status == "False")
+            .and_then(|condition| time(condition.last_transition_time.as_ref())),
         phase: phase(status.and_then(|status| status.phase.as_deref())),
         reason: words(status.and_then(|status| status.reason.as_ref())),
         message: words(status.and_then(|status| status.message.as_ref())),

@@ -26,6 +26,8 @@ pub struct JobRecord {
     pub ended: Option<JobState>,
     /// It is being deleted.
     pub terminating: bool,
+    /// Its job id, as its label says.
+    pub id: String,
     /// What its record shows; `None`: its id is not one of ours.
     pub asked: Option<Asked>,
     template: Requests,
@@ -56,7 +58,7 @@ impl JobRecord {
 pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
     let meta = &raw.metadata;
     let queue = queue(meta)?;
-    label(meta, keys::JOB_ID)?;
+    let id = label(meta, keys::JOB_ID)?;
     let (no_spec, no_status) = (JobSpec::default(), JobStatus::default());
     let spec = raw.spec.as_ref().unwrap_or(&no_spec);
     let status = raw.status.as_ref().unwrap_or(&no_status);
@@ -84,6 +86,7 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
         },
         ended: ended(status),
         terminating: meta.deletion_timestamp.is_some(),
+        id: id.to_owned(),
         asked: asked(raw),
         template: requests,
         classed,

@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod pod;
 pub mod refusal;
 pub mod requests;
+pub mod resident;
 pub mod shape;
 
 pub use duration::go_duration;

@@ -12,8 +12,18 @@ pub const MOUNT: &str = "FailedMount";
 /// Reason of Events of the controller that attaches volumes to nodes (`FailedAttachVolume`, there, too).
 pub const ATTACH: &str = "FailedAttachVolume";
 
-/// UID of the pod of which an Event reports that a volume cannot be attached or mounted, and what it says; `None`: it reports something else.
-pub fn unmounted(event: &Event) -> Option<(String, Unmounted)> {
+/// The pod of which an Event reports that a volume cannot be attached or mounted. Its namespace is the Event's own: a UID may be written by
+/// whoever makes Events in another one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct About {
+    /// Namespace.
+    pub namespace: String,
+    /// UID.
+    pub uid: String,
+}
+
+/// The pod of which an Event reports that a volume cannot be attached or mounted, and what it says; `None`: it reports something else.
+pub fn unmounted(event: &Event) -> Option<(About, Unmounted)> {
     let about = &event.involved_object;
     let reason = event.reason.clone().filter(|reason| [MOUNT, ATTACH].contains(&reason.as_str()))?;
     if about.kind.as_deref() != Some("Pod") {
@@ -27,7 +37,8 @@ pub fn unmounted(event: &Event) -> Option<(String, Unmounted)> {
     let since: Timestamp = [first, once, made].into_iter().flatten().min()?;
     let last = [repeated, series].into_iter().flatten().max().unwrap_or(since);
     let message = event.message.as_deref().unwrap_or_default().trim().to_owned();
-    Some((about.uid.clone()?, Unmounted { reason, since, last, message }))
+    let about = About { namespace: event.metadata.namespace.clone()?, uid: about.uid.clone()? };
+    Some((about, Unmounted { reason, since, last, message }))
 }
 
 #[cfg(test)]
@@ -46,7 +57,7 @@ mod tests {
         });
         *event.pointer_mut(path).unwrap() = value;
         let found = unmounted(&serde_json::from_value(event).unwrap());
-        let found = found.as_ref().map(|(pod, it)| (pod.as_str(), it.message.as_str(), it.since));
+        let found = found.as_ref().map(|(pod, it)| (pod.uid.as_str(), it.message.as_str(), it.since));
         let since = "2026-11-01T12:00:05Z".parse().unwrap();
         assert_eq!(found, expect.map(|(pod, message)| (pod, message, since)), "{path}");
     }
@@ -62,7 +73,7 @@ mod tests {
     #[test]
     fn a_report_says_when_it_was_repeated_last() {
         let event = json!({
-            "metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "uid": "u"}, "reason": "FailedMount",
+            "metadata": {"name": "e", "namespace": "n"}, "involvedObject": {"kind": "Pod", "uid": "u"}, "reason": "FailedMount",
             "firstTimestamp": "2026-11-01T12:00:05Z", "lastTimestamp": "2026-11-01T12:09:00Z",
         });
         let found = unmounted(&serde_json::from_value(event).unwrap()).unwrap().1;
@@ -74,5 +85,6 @@ mod tests {
         check("/reason", json!("Failed"), None);
         check("/involvedObject/kind", json!("Node"), None);
         check("/involvedObject/uid", Value::Null, None);
+        check("/metadata/namespace", Value::Null, None);
     }
 }

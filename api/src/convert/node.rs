@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Node as RawNode, Taint as RawTaint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use model::keys;
 use model::placement::Taint;
@@ -21,6 +22,7 @@ const STARTING: [&str; 2] = ["node.kubernetes.io/not-ready", "node.cloudprovider
 
 /// What is kept of a node.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct NodeRecord {
     /// As the planner sees it; without a compute environment its UUID is empty.
     pub node: Node,
@@ -34,6 +36,8 @@ pub struct NodeRecord {
     pub unschedulable: bool,
     /// It is being deleted.
     pub terminating: bool,
+    /// It brought the label of its environment when it registered, and nobody else has set it since.
+    pub registered: bool,
     /// All its taints, ours included, as they are.
     pub taints: Vec<RawTaint>,
     /// Its annotations under `bulkhead.dev/`.
@@ -86,6 +90,7 @@ pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
         unready_since,
         unschedulable,
         terminating,
+        registered: registered(meta),
         annotations: meta
             .annotations
             .iter()
@@ -95,6 +100,15 @@ pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
             .collect(),
         taints,
     }
+}
+
+/// Whether all who have set the label of the environment have set the host's name with it, as only a kubelet does, when it registers.
+fn registered(meta: &ObjectMeta) -> bool {
+    let label = format!("f:{}", keys::CE_UUID);
+    let entries = meta.managed_fields.iter().flatten().filter_map(|entry| entry.fields_v1.as_ref());
+    let labels = entries.filter_map(|fields| fields.0.get("f:metadata")?.get("f:labels"));
+    let mut setters = labels.filter(|labels| labels.get(&label).is_some()).peekable();
+    setters.peek().is_some() && setters.all(|labels| labels.get("f:kubernetes.io/hostname").is_some())
 }
 
 /// On a node that is Ready, this taint is about to go. The node controller takes the `NoSchedule` one away when it sees the condition,

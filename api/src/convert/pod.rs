@@ -12,15 +12,13 @@ use model::keys;
 use model::placement::Shape;
 use model::resources::Resources;
 use model::snapshot::{ObjectKey, Place};
+use planning::admission::identity::job_of_label;
 
 use super::added::Additions;
 use super::attempt::facts;
 use super::requests::Requests;
 use super::shape::shape;
 use super::{Problems, annotation, created, key, label, queue, uid};
-
-/// Annotation of a static pod, which the kubelet runs by itself.
-const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// What is kept of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +35,11 @@ pub struct PodRecord {
     pub node: Option<String>,
     /// It is being deleted.
     pub terminating: bool,
-    /// Whose it is.
+    /// Whose it is, if it was not dispatched.
     pub origin: Origin,
+    /// UID of the node that it was dispatched to, as the dispatch wrote it. Nobody but Bulkhead may write that: the hook takes it off new
+    /// pods, and policies refuse it in all others, in Bindings and in later changes.
+    pub dispatched: Option<String>,
     /// Its effective requests, one of `pods` included.
     pub requests: Resources,
     /// Its part in a queue, if it has the label of one.
@@ -50,7 +51,7 @@ pub struct PodRecord {
 /// Whose a pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// It belongs to a job of Bulkhead, through a queue or the API.
+    /// A plan has dispatched it, through a queue or for the API. No label makes a pod a unit.
     Unit,
     /// A `DaemonSet` made it.
     DaemonSet,
@@ -74,6 +75,8 @@ pub enum Ending {
 pub struct Queued {
     /// Name of the queue, as the label says.
     pub queue: String,
+    /// Id of its job, as the label says, without the part.
+    pub id: String,
     /// UID of its Job; `None`: a bare pod.
     pub job: Option<String>,
     /// Completion index; `None`: its Job is not Indexed.
@@ -104,6 +107,7 @@ pub fn pod(pod: &Pod, problems: &mut Problems) -> PodRecord {
         node: node(pod).map(str::to_owned),
         terminating: meta.deletion_timestamp.is_some(),
         origin: origin(pod),
+        dispatched: dispatched(pod),
         queued: queued(pod, &requests).map(Box::new),
         requests,
         attempt: facts(pod).map(Arc::new),
@@ -112,15 +116,26 @@ pub fn pod(pod: &Pod, problems: &mut Problems) -> PodRecord {
 
 fn origin(pod: &Pod) -> Origin {
     let meta = &pod.metadata;
-    if label(meta, keys::JOB_ID).is_some() {
-        Origin::Unit
-    } else if annotation(meta, MIRROR).is_some() {
+    if is_mirror(meta) {
         Origin::Static
     } else if controller(meta).is_some_and(|owner| owner.kind == "DaemonSet") {
         Origin::DaemonSet
     } else {
         Origin::Foreign
     }
+}
+
+fn is_mirror(meta: &ObjectMeta) -> bool {
+    annotation(meta, keys::K8S_MIRROR).is_some()
+}
+
+/// UID of the node that a pod was dispatched to. Only pods that came through the hook can be, and those that were made for the API, under the
+/// name of their placement.
+pub fn dispatched(pod: &Pod) -> Option<String> {
+    let meta = &pod.metadata;
+    let uid = annotation(meta, keys::NODE_UID).filter(|uid| !uid.is_empty() && !is_mirror(meta))?;
+    let ours = queue(meta).is_some() || facts(pod).is_some_and(|facts| facts.has_own_name());
+    ours.then(|| uid.to_owned())
 }
 
 fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
@@ -137,6 +152,7 @@ fn queued(pod: &Pod, requests: &Resources) -> Option<Queued> {
     let judged = spec.scheduler_name.as_deref() == Some(keys::SCHEDULER_DIRECT);
     Some(Queued {
         queue: queue(meta)?.to_owned(),
+        id: label(meta, keys::JOB_ID).map(job_of_label).unwrap_or_default().to_owned(),
         job: job.map(|owner| owner.uid.clone()),
         index: either(keys::K8S_COMPLETION_INDEX).and_then(|text| text.parse().ok()),
         attempt: said.or(failures.map(|failures| failures.saturating_add(1))),
@@ -154,8 +170,7 @@ fn place(pod: &Pod) -> Option<Place> {
     let ours = scheduler == Some(keys::SCHEDULER_DIRECT) || scheduler == Some(keys::SCHEDULER_EXTENDED);
     if let Some(node) = node(pod) {
         // A pod with the label of a queue that was placed by somebody else is not a unit.
-        return (ours || label(&pod.metadata, keys::JOB_ID).is_some())
-            .then(|| Place::Bound { node: node.to_owned(), running: running(pod) });
+        return dispatched(pod).map(|_| Place::Bound { node: node.to_owned(), running: running(pod) });
     }
     let gates = pod.spec.as_ref().and_then(|spec| spec.scheduling_gates.as_deref()).unwrap_or_default();
     let foreign = gates.iter().any(|gate| gate.name != keys::GATE);

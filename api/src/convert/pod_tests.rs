@@ -16,6 +16,9 @@ fn record(change: impl FnOnce(&mut Value)) -> PodRecord {
         "status": {"phase": "Pending"},
     });
     change(&mut object);
+    if object["spec"]["nodeName"].is_string() {
+        object["metadata"]["annotations"][keys::NODE_UID] = json!("node-1");
+    }
     let mut problems = Problems::new();
     let record = pod(&serde_json::from_value(object).unwrap(), &mut problems);
     assert_eq!(problems, Problems::new());
@@ -35,7 +38,7 @@ fn a_pod_of_a_job_is_kept_with_what_it_needs() {
     let record = record(|_| ());
     assert_eq!(record.key, ObjectKey::new("n", "p"));
     assert_eq!(record.created, "2026-01-02T03:04:05Z".parse().unwrap());
-    assert_eq!((record.ended, record.node, record.origin), (None, None, Origin::Unit));
+    assert_eq!((record.ended, record.node, record.dispatched), (None, None, None));
     assert_eq!(record.requests, Resources::new(1000, 0).with("pods", 1));
     let queued = record.queued.unwrap();
     assert_eq!(
@@ -135,15 +138,42 @@ fn attempt_and_index_come_from_what_the_pod_says() {
 
 #[test]
 fn only_the_label_of_a_queue_makes_a_pod_queued() {
-    for (labels, is_queued, origin) in [
-        (json!({"bulkhead.dev/queue": "none", "batch.amazonaws.com/job-id": "j"}), false, Origin::Unit),
-        (json!({"batch.amazonaws.com/job-id": "j"}), false, Origin::Unit),
-        (json!({"bulkhead.dev/queue": ""}), false, Origin::Foreign),
-        (json!({"bulkhead.dev/queue": "q"}), true, Origin::Foreign),
-        (json!({}), false, Origin::Foreign),
+    for (labels, is_queued) in [
+        (json!({"bulkhead.dev/queue": "none", "batch.amazonaws.com/job-id": "j"}), false),
+        (json!({"batch.amazonaws.com/job-id": "j"}), false),
+        (json!({"bulkhead.dev/queue": ""}), false),
+        (json!({"bulkhead.dev/queue": "q"}), true),
+        (json!({}), false),
     ] {
         let record = record(|pod| pod["metadata"]["labels"] = labels);
-        assert_eq!((record.queued.is_some(), record.origin), (is_queued, origin));
+        assert_eq!((record.queued.is_some(), record.origin), (is_queued, Origin::Foreign));
+    }
+}
+
+#[test]
+fn only_what_the_dispatch_wrote_makes_a_pod_dispatched() {
+    let id = "2d044787-c663-4ce6-a6fe-f2baf7e51b04";
+    let name = model::names::pod_name(id.parse().unwrap(), 1, 0);
+    let queue = json!({"bulkhead.dev/queue": "q"});
+    let label = json!({"batch.amazonaws.com/job-id": id});
+    let to = json!({keys::NODE_UID: "u"});
+    let made = json!({keys::NODE_UID: "u", keys::JOB_ID_RAW: id, keys::ATTEMPT: "1", keys::PLACEMENT: "0"});
+    let mirror = json!({keys::NODE_UID: "u", keys::K8S_MIRROR: "x"});
+    for (what, labels, annotations, name, expected) in [
+        ("in a queue", &queue, &to, "p", Some("u")),
+        ("in a queue, not dispatched", &queue, &json!({}), "p", None),
+        ("in a queue, no UID", &queue, &json!({keys::NODE_UID: ""}), "p", None),
+        ("a static pod", &queue, &mirror, "p", None),
+        ("a label alone", &label, &to, "p", None),
+        ("for the API", &label, &made, name.as_str(), Some("u")),
+        ("for the API, by another name", &label, &made, "p", None),
+    ] {
+        let found = record(|pod| {
+            pod["metadata"]["labels"] = labels.clone();
+            pod["metadata"]["annotations"] = annotations.clone();
+            pod["metadata"]["name"] = json!(name);
+        });
+        assert_eq!(found.dispatched.as_deref(), expected, "{what}");
     }
 }
 

@@ -12,6 +12,8 @@ pub const REASON: &str = "FailedCreate";
 /// A refusal to make pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
+    /// Namespace of the Event, and so of the Job that it can be about.
+    pub namespace: String,
     /// UID of the Job.
     pub job: String,
     /// Why, in the words of whoever refused.
@@ -31,6 +33,7 @@ pub fn refusal(event: &Event) -> Option<Refusal> {
     let first = event.event_time.as_ref().map(|time| time.0);
     let made = event.metadata.creation_timestamp.as_ref().map(|time| time.0);
     Some(Refusal {
+        namespace: event.metadata.namespace.clone()?,
         job: about.uid.clone()?,
         message: normal(event.message.as_deref().unwrap_or_default()),
         at: [series, last, first, made].into_iter().flatten().max()?,

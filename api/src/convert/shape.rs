@@ -67,7 +67,7 @@ fn is_default(one: &Toleration) -> bool {
 }
 
 /// `None`: with an operator or effect that this version does not know, so it is not counted on.
-fn toleration(raw: &RawToleration) -> Option<Toleration> {
+pub(super) fn toleration(raw: &RawToleration) -> Option<Toleration> {
     let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let value = match raw.operator.as_deref() {
         Some("Exists") => None,

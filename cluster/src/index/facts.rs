@@ -75,7 +75,7 @@ impl State {
             .map(|record| PodOnNode {
                 key: record.key.clone(),
                 uid: record.uid.clone(),
-                origin: record.origin,
+                origin: self.origin_of(record),
                 terminating: record.terminating,
             })
             .collect();

@@ -195,6 +195,19 @@ impl Index {
         self.changed();
     }
 
+    /// UNMANAGED environments with nodes on which pods that name them stay, and why, by UUID. Replaces what was known.
+    pub fn set_open_nodes(&self, texts: BTreeMap<String, String>) {
+        let changed = self.state().launches.set_open_nodes(texts);
+        if changed {
+            self.changed();
+        }
+    }
+
+    /// What [`set_open_nodes`](Self::set_open_nodes) said of an environment, by UUID.
+    pub fn open_nodes(&self, uuid: &str) -> Option<String> {
+        self.state().launches.open_nodes(uuid)
+    }
+
     /// Forgets what failed in an environment (object name).
     pub fn clear_setbacks(&self, environment: &str) {
         let changed = self.state().launches.clear_setbacks(environment);

@@ -1,15 +1,20 @@
-//! What no object in the cluster says about machines: offers and setbacks, which the planner must know, and losses, by environment.
+//! What no object in the cluster says about machines: offers and setbacks, which the planner must know, losses, and nodes that are not closed
+//! yet, by environment.
 //!
 //! Invariant: an environment that nobody asked the provider about says so. Does not speak to providers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use model::clock::{Moment, Now};
 use model::snapshot::{Offer, Setback};
 
 /// Offers and setbacks by object name of the environment.
 #[derive(Debug, Default)]
-pub(super) struct Launches(HashMap<String, Notes>);
+pub(super) struct Launches {
+    notes: HashMap<String, Notes>,
+    /// By UUID.
+    open_nodes: BTreeMap<String, String>,
+}
 
 #[derive(Debug, Default)]
 struct Notes {
@@ -26,8 +31,18 @@ struct Counted {
 }
 
 impl Launches {
+    pub(super) fn set_open_nodes(&mut self, texts: BTreeMap<String, String>) -> bool {
+        let changed = self.open_nodes != texts;
+        self.open_nodes = texts;
+        changed
+    }
+
+    pub(super) fn open_nodes(&self, uuid: &str) -> Option<String> {
+        self.open_nodes.get(uuid).cloned()
+    }
+
     pub(super) fn set_offers(&mut self, environment: &str, offers: Result<Vec<Offer>, String>) -> bool {
-        let notes = self.0.entry(environment.to_owned()).or_default();
+        let notes = self.notes.entry(environment.to_owned()).or_default();
         let changed = notes.offers.as_ref() != Some(&offers);
         notes.offers = Some(offers);
         changed
@@ -35,7 +50,7 @@ impl Launches {
 
     pub(super) fn add_setback(&mut self, environment: &str, setback: Setback, now: Now) {
         let until = now.moment_of(setback.until);
-        let notes = self.0.entry(environment.to_owned()).or_default();
+        let notes = self.notes.entry(environment.to_owned()).or_default();
         match notes.setbacks.iter_mut().find(|one| one.setback.offer == setback.offer) {
             Some(one) => *one = Counted { setback, until, count: one.count.saturating_add(1) },
             None => notes.setbacks.push(Counted { setback, until, count: 1 }),
@@ -43,12 +58,12 @@ impl Launches {
     }
 
     pub(super) fn clear_setbacks(&mut self, environment: &str) -> bool {
-        let setbacks = self.0.get_mut(environment).map(|notes| std::mem::take(&mut notes.setbacks));
+        let setbacks = self.notes.get_mut(environment).map(|notes| std::mem::take(&mut notes.setbacks));
         setbacks.is_some_and(|setbacks| !setbacks.is_empty())
     }
 
     pub(super) fn setback_count(&self, environment: &str, offer: Option<&str>) -> u32 {
-        let setbacks = self.0.get(environment).map(|notes| notes.setbacks.as_slice()).unwrap_or_default();
+        let setbacks = self.notes.get(environment).map(|notes| notes.setbacks.as_slice()).unwrap_or_default();
         setbacks.iter().find(|one| one.setback.offer.as_deref() == offer).map_or(0, |one| one.count)
     }
 
@@ -57,27 +72,27 @@ impl Launches {
         if self.losses(environment) == losses {
             return false;
         }
-        self.0.entry(environment.to_owned()).or_default().losses = losses;
+        self.notes.entry(environment.to_owned()).or_default().losses = losses;
         true
     }
 
     pub(super) fn losses(&self, environment: &str) -> Option<String> {
-        self.0.get(environment)?.losses.clone()
+        self.notes.get(environment)?.losses.clone()
     }
 
     /// Drops what is known about an environment that is gone.
     pub(super) fn drop_environment(&mut self, environment: &str) {
-        self.0.remove(environment);
+        self.notes.remove(environment);
     }
 
     pub(super) fn offers(&self, environment: &str) -> Result<Vec<Offer>, String> {
-        let known = self.0.get(environment).and_then(|notes| notes.offers.clone());
+        let known = self.notes.get(environment).and_then(|notes| notes.offers.clone());
         known.unwrap_or_else(|| Err("the provider has not answered yet".to_owned()))
     }
 
     /// Setbacks that are not over at `now`, and until when on its clock.
     pub(super) fn setbacks(&self, environment: &str, now: Now) -> Vec<Setback> {
-        let setbacks = self.0.get(environment).map(|notes| notes.setbacks.as_slice()).unwrap_or_default();
+        let setbacks = self.notes.get(environment).map(|notes| notes.setbacks.as_slice()).unwrap_or_default();
         let still = setbacks.iter().filter(|one| one.until > now.moment);
         still.map(|one| Setback { until: now.at(one.until), ..one.setback.clone() }).collect()
     }

@@ -18,12 +18,12 @@ const REPEATED_WITHIN: SignedDuration = SignedDuration::from_secs(150);
 
 /// Notes on each Job why the cluster refuses its pods, if it does at `now`.
 pub(super) fn note(jobs: &mut [Job], refusals: &Table<Refusal>, ages: &mut Ages, units: &[Unit], now: Now) {
-    let mut latest: HashMap<&str, &Refusal> = HashMap::new();
+    let mut latest: HashMap<(&str, &str), &Refusal> = HashMap::new();
     for (event, refusal) in refusals.iter() {
         if now.wall.duration_since(ages.of(event, refusal.at, now)) >= REPEATED_WITHIN {
             continue;
         }
-        let known = latest.entry(refusal.job.as_str()).or_insert(refusal);
+        let known = latest.entry((refusal.namespace.as_str(), refusal.job.as_str())).or_insert(refusal);
         // Of the same second the same one, whatever the order of events.
         if (known.at, &known.message) < (refusal.at, &refusal.message) {
             *known = refusal;
@@ -34,11 +34,13 @@ pub(super) fn note(jobs: &mut [Job], refusals: &Table<Refusal>, ages: &mut Ages,
     }
     for unit in units {
         let Some(job) = &unit.job else { continue };
-        if latest.get(job.uid.as_str()).is_some_and(|refusal| unit.created > refusal.at) {
-            latest.remove(job.uid.as_str());
+        let key = (unit.key.namespace.as_str(), job.uid.as_str());
+        if latest.get(&key).is_some_and(|refusal| unit.created > refusal.at) {
+            latest.remove(&key);
         }
     }
     for job in jobs {
-        job.refusal = latest.get(job.uid.as_str()).map(|refusal| refusal.message.clone());
+        job.refusal =
+            latest.get(&(job.key.namespace.as_str(), job.uid.as_str())).map(|refusal| refusal.message.clone());
     }
 }

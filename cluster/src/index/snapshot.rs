@@ -5,12 +5,16 @@
 use std::collections::{BTreeSet, HashMap};
 
 use api::convert::job::JobRecord;
+use api::convert::node::NodeRecord;
 use api::convert::pod::{Origin, PodRecord, Queued};
 use api::convert::{Problems, custom};
+use api::crd::EnvironmentType;
 use jiff::Timestamp;
 use model::clock::Now;
 use model::snapshot::{Environment, Job, JobRef, Machine, Node, Place, Queue, Snapshot, Unit};
 use model::status::Status;
+use planning::admission::identity::derived_job_id;
+use planning::membership::{Label, Of, belongs};
 
 use super::assumed::{Placed, Seen, Shown};
 use super::refusals;
@@ -85,9 +89,20 @@ impl State {
         .collect()
     }
 
+    /// The UID of the Job that a pod is of. Its rank and attempt count only if that Job is there and has the id that the pod has: an owner
+    /// can be written by whoever makes a pod.
+    fn job_of<'a>(&self, queued: &'a Queued) -> Option<&'a str> {
+        let uid = queued.job.as_deref()?;
+        let same = || self.jobs.get(uid).is_some_and(|record| record.id == queued.id);
+        // A Job that the hook missed has no id; its pods' is made of its UID.
+        (same() || derived_job_id(uid) == queued.id).then_some(uid)
+    }
+
     fn unit(&self, record: &PodRecord) -> Option<Unit> {
         let queued = record.queued.as_ref()?;
-        let job = queued.job.as_deref();
+        let job = self.job_of(queued);
+        let index = queued.index.filter(|_| job.is_some());
+        let said = queued.attempt.filter(|_| job.is_some());
         Some(Unit {
             key: record.key.clone(),
             uid: record.uid.clone(),
@@ -98,8 +113,8 @@ impl State {
                 created: self.jobs.get(uid).map_or(record.created, |record| record.job.created),
             }),
             created: record.created,
-            index: queued.index.unwrap_or(0),
-            attempt: queued.attempt.unwrap_or_else(|| self.failures.attempt(job, queued.index, record.created)),
+            index: index.unwrap_or(0),
+            attempt: said.unwrap_or_else(|| self.failures.attempt(job, index, record.created)),
             shape: queued.shape.clone(),
             place: self.place(record, queued)?,
         })
@@ -108,7 +123,7 @@ impl State {
     fn place(&self, record: &PodRecord, queued: &Queued) -> Option<Place> {
         let shown = queued.place.clone()?;
         if record.node.is_some() {
-            return Some(shown);
+            return (self.origin_of(record) == Origin::Unit).then_some(shown);
         }
         Some(match self.assumed.of_pod(&record.uid) {
             None => shown,
@@ -132,9 +147,46 @@ impl State {
         }
     }
 
+    /// Whose a pod is. A unit is what a plan has dispatched to the very node that it is on, or a moment ago.
+    pub(super) fn origin_of(&self, record: &PodRecord) -> Origin {
+        let here = |name: &String| {
+            let other = |uid: &String| self.nodes.get(name).is_some_and(|node| node.node.uid != *uid);
+            record.dispatched.as_ref().is_some_and(|uid| !other(uid))
+        };
+        let bound = || matches!(self.assumed.of_pod(&record.uid), Some(Placed::Bound(_)));
+        if record.node.as_ref().map_or_else(bound, here) { Origin::Unit } else { record.origin }
+    }
+
+    /// What environments believe of labels, by their UUIDs.
+    fn kinds(&self) -> HashMap<String, Of> {
+        let kind = |object: &api::ComputeEnvironment| match object.spec.type_ {
+            EnvironmentType::Managed => Of::Managed,
+            EnvironmentType::Unmanaged => {
+                Of::Unmanaged { self_registration: object.spec.self_registration != Some(false) }
+            }
+        };
+        let all = self.environments.values().flatten();
+        all.map(|object| (custom::environment_uuid(object, &self.arn), kind(object))).collect()
+    }
+
+    fn label(&self, record: &NodeRecord) -> Label {
+        let of_same = |machine: &api::BatchNode| {
+            Some(machine.spec.compute_environment_uuid.as_str()) == record.environment_uuid()
+        };
+        let machine = self.batch_nodes.get(&record.node.name);
+        let has_machine = machine.is_some_and(|machine| machine.as_ref().map_or(true, of_same));
+        Label { has_machine, registered: record.registered }
+    }
+
     /// All batch nodes, with what is on them.
     fn nodes_at(&mut self, now: Now, units: &[Unit]) -> Vec<Node> {
-        let batch = self.nodes.values().filter(|record| record.environment_uuid().is_some());
+        let kinds = self.kinds();
+        let batch = self.nodes.values().filter(|record| {
+            // A label of an environment that is not there yet harms nothing: no unit can go there.
+            record
+                .environment_uuid()
+                .is_some_and(|uuid| kinds.get(uuid).is_none_or(|of| belongs(self.label(record), *of)))
+        });
         let mut nodes: Vec<Node> = batch.map(|record| record.node.clone()).collect();
         let place: HashMap<String, usize> =
             nodes.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
@@ -142,7 +194,7 @@ impl State {
             let Some(index) = self.node_of(record).and_then(|node| place.get(node)) else { continue };
             let node = &mut nodes[*index];
             node.used.add(&record.requests);
-            if record.origin == Origin::Unit || record.queued.as_ref().is_some_and(|queued| queued.place.is_some()) {
+            if self.origin_of(record) == Origin::Unit {
                 node.units += 1;
             } else {
                 node.foreign.add(&record.requests);

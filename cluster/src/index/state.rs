@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use api::convert::added::ClassRecord;
 use api::convert::job::JobRecord;
-use api::convert::mount::unmounted;
+use api::convert::mount::{About, unmounted};
 use api::convert::node::NodeRecord;
 use api::convert::pod::{Ending, PodRecord};
 use api::convert::refusal::{Refusal, refusal};
@@ -72,9 +72,9 @@ pub(super) struct State {
     /// Refusals of pods, by UID of the Event.
     pub(super) refusals: Table<Refusal>,
     /// By UID of the Event.
-    pub(super) mounts: Table<(String, Unmounted)>,
+    pub(super) mounts: Table<(About, Unmounted)>,
     /// By UID of the Event. A table of its own, because a watch's new list replaces all that is in its table.
-    pub(super) attaches: Table<(String, Unmounted)>,
+    pub(super) attaches: Table<(About, Unmounted)>,
     /// Webhook configurations of ours by name, and whether they have the hook for pods.
     hooks: Table<bool>,
     /// UIDs by name of batch nodes that are gone before the watch says so.
@@ -256,9 +256,9 @@ impl State {
 
     /// Pods made for the API, with what is said about their volumes.
     pub(super) fn attempts_now(&self) -> Vec<Arc<PodFacts>> {
-        let mut all: HashMap<&str, Unmounted> = HashMap::new();
-        for (pod, unmounted) in self.mounts.values().chain(self.attaches.values()) {
-            let known = all.entry(pod.as_str()).or_insert_with(|| unmounted.clone());
+        let mut all: HashMap<(&str, &str), Unmounted> = HashMap::new();
+        for (about, unmounted) in self.mounts.values().chain(self.attaches.values()) {
+            let known = all.entry((about.namespace.as_str(), about.uid.as_str())).or_insert_with(|| unmounted.clone());
             let last = known.last.max(unmounted.last);
             // The first report stays the first, whatever else is said later: a reason that stays the same.
             if (unmounted.since, &unmounted.message) < (known.since, &known.message) {
@@ -266,7 +266,7 @@ impl State {
             }
             known.last = last;
         }
-        let with = |pod: &Arc<PodFacts>| match all.get(pod.uid.as_str()) {
+        let with = |pod: &Arc<PodFacts>| match all.get(&(pod.namespace.as_str(), pod.uid.as_str())) {
             Some(unmounted) => Arc::new(PodFacts { unmounted: Some(unmounted.clone()), ..PodFacts::clone(pod) }),
             None => pod.clone(),
         };
@@ -297,7 +297,7 @@ impl State {
     }
 }
 
-fn feed_unmounted(table: &mut Table<(String, Unmounted)>, event: Event<DeserializeGuard<CoreEvent>>) -> bool {
+fn feed_unmounted(table: &mut Table<(About, Unmounted)>, event: Event<DeserializeGuard<CoreEvent>>) -> bool {
     let event = keep(event, by_uid, |object| object.0.ok().as_ref().and_then(unmounted));
     table.take(event, PartialEq::eq).changed
 }

@@ -69,6 +69,7 @@ pub(crate) fn environment(
         provider: provider.filter(|_| kind == EnvironmentType::Managed).cloned(),
         // Only admins allow that, with kubectl.
         allow_privileged: false,
+        self_registration: None,
         aws: Some(echoed(body)),
     };
     Ok(ComputeEnvironment::new(&object_name(name), spec))

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use super::JobId;
+use crate::names;
 
 /// What is seen of the pod of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct PodFacts {
     pub unmounted: Option<Unmounted>,
     /// Its volumes are mounted and its sandbox is there (condition `PodReadyToStartContainers`); `None`: the kubelet does not say.
     pub ready_to_start: Option<bool>,
+    /// Since when `ready_to_start` is false, if it is.
+    pub unready_since: Option<Timestamp>,
     /// Phase.
     pub phase: PodPhase,
     /// `status.reason`: `Evicted`, `OutOfcpu`, `NodeLost`.
@@ -52,13 +55,19 @@ pub struct PodFacts {
 }
 
 impl PodFacts {
+    /// Whether it has the name that the pod of its placement gets, so that it can be that one.
+    pub fn has_own_name(&self) -> bool {
+        self.name == names::pod_name(self.job, self.attempt, self.placement)
+    }
+
     /// Nothing of it runs any more.
     pub fn ended(&self) -> bool {
         matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed) || self.confirmed
     }
 }
 
-/// That a volume could not be attached or mounted, as the cluster tells it. It goes on trying, so that this may be over.
+/// That a volume could not be attached or mounted, as an Event tells it. The cluster goes on trying, so that this may be over; and whoever may
+/// write Events in the pod's namespace may have made it up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmounted {
     /// `FailedMount`, in the kubelet's words; `FailedAttachVolume`, in those of the controller that attaches.

@@ -116,9 +116,11 @@ pub struct QueuedPod {
     pub host_network: Option<bool>,
 }
 
-/// Decides where a pod goes, as far as the pod itself tells. `fresh_id` becomes the id of a pod that is nobody's.
-pub fn route_pod(pod: &Value, namespace: &NamespaceFacts, fresh_id: &str) -> PodRoute {
-    if at(pod, &["metadata", "annotations", "kubernetes.io/config.mirror"]).is_some() {
+/// Decides where a pod goes, as far as the pod itself and whoever makes it tell. `fresh_id` becomes the id of a pod that is nobody's.
+/// What a pod says of its job is believed of the Job controller alone: anybody may write an owner and an id.
+pub fn route_pod(pod: &Value, namespace: &NamespaceFacts, requester: &str, fresh_id: &str) -> PodRoute {
+    let mirrors = at(pod, &["metadata", "annotations", keys::K8S_MIRROR]).is_some();
+    if mirrors && requester.starts_with(keys::NODE_USERS) {
         return PodRoute::Leave(Outcome::LeftAlone);
     }
     let owner = owning_job(pod).map(|(name, uid)| PodRoute::LookUpJob { name: name.to_owned(), uid: uid.to_owned() });
@@ -134,15 +136,22 @@ pub fn route_pod(pod: &Value, namespace: &NamespaceFacts, fresh_id: &str) -> Pod
     }
     let labelled = text(pod, &["metadata", "labels", keys::JOB_ID]).map(job_of_label);
     let unit = match (owner, labelled) {
-        (Some(_), Some(job)) => Unit::of_pod(job, pod),
-        (Some(look_up), None) => return look_up,
+        (Some(_), Some(job)) if keys::JOB_CONTROLLER_USERS.contains(&requester) => Unit::of_pod(job, pod),
+        (Some(look_up), _) => return look_up,
         (None, _) => Unit { job: fresh_id.to_owned(), part: Part::Whole },
     };
     PodRoute::Queue(QueuedPod { queue: queue.to_owned(), unit, array_size: None, host_network: None })
 }
 
-/// Decides where a pod goes whose Job never went through the Job hook, or stayed outside.
-pub fn route_pod_of_job(pod: &Value, job: &Value, namespace: &NamespaceFacts) -> PodRoute {
+/// Decides where a pod goes whose Job never went through the Job hook, or stayed outside, or that somebody else than the Job controller
+/// makes. A Job that has ended gets no more pods: one that names it all the same is a bare pod.
+pub fn route_pod_of_job(
+    pod: &Value,
+    job: &Value,
+    namespace: &NamespaceFacts,
+    requester: &str,
+    fresh_id: &str,
+) -> PodRoute {
     let admitted_id = text(job, &["metadata", "labels", keys::JOB_ID]);
     let own_label = queue_label(pod);
     if own_label.is_none() && queue_label(job).is_none() && admitted_id.is_none() && existed_before(job, namespace) {
@@ -161,7 +170,18 @@ pub fn route_pod_of_job(pod: &Value, job: &Value, namespace: &NamespaceFacts) ->
         |label| job_of_label(label).to_owned(),
     );
     let host_network = host_network::choice_of_job(job);
+    if has_ended(job) && !keys::JOB_CONTROLLER_USERS.contains(&requester) {
+        let unit = Unit { job: fresh_id.to_owned(), part: Part::Whole };
+        return PodRoute::Queue(QueuedPod { queue, unit, array_size: None, host_network });
+    }
     PodRoute::Queue(QueuedPod { queue, unit: Unit::of_pod(&id, pod), array_size: array_size(job), host_network })
+}
+
+fn has_ended(job: &Value) -> bool {
+    items(job, &["status", "conditions"]).iter().any(|condition| {
+        matches!(text(condition, &["type"]), Some("Complete" | "Failed"))
+            && text(condition, &["status"]) == Some("True")
+    })
 }
 
 /// Number of children of an Indexed Job.

@@ -84,11 +84,17 @@ fn defaults_do_not_put_a_job_outside() {
     }
 }
 
+/// Of a pod that the Job controller makes.
 #[track_caller]
 fn check_pod(pod: &Value, job: Option<&Value>, namespace: &NamespaceFacts, expected: &str) {
-    let mut route = route_pod(pod, namespace, "fresh");
+    check_pod_of(keys::JOB_CONTROLLER_USERS[0], pod, job, namespace, expected);
+}
+
+#[track_caller]
+fn check_pod_of(requester: &str, pod: &Value, job: Option<&Value>, namespace: &NamespaceFacts, expected: &str) {
+    let mut route = route_pod(pod, namespace, requester, "fresh");
     if let (PodRoute::LookUpJob { .. }, Some(job)) = (&route, job) {
-        route = route_pod_of_job(pod, job, namespace);
+        route = route_pod_of_job(pod, job, namespace, requester, "fresh");
     }
     let found = match route {
         PodRoute::Leave(outcome) => format!("leave {}", outcome.as_str()),
@@ -153,10 +159,32 @@ fn a_labelled_pod_that_cannot_be_queued_goes_outside() {
 }
 
 #[test]
-fn mirror_pods_are_never_touched() {
-    let mut mirror = pod(&json!({keys::QUEUE: "q"}), false);
-    mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
-    check_pod(&mirror, None, &namespace(Some("q")), "leave left_alone");
+fn mirror_pods_of_kubelets_are_not_touched_and_nobody_else_makes_any() {
+    let mut mirror = pod(&json!({keys::QUEUE: "q", keys::JOB_ID: "forged"}), false);
+    mirror["metadata"]["annotations"] = json!({keys::K8S_MIRROR: "x"});
+    check_pod_of("system:node:a", &mirror, None, &namespace(Some("q")), "leave left_alone");
+    for user in ["alice", "system:serviceaccount:ns:builder", keys::JOB_CONTROLLER_USERS[0]] {
+        check_pod_of(user, &mirror, None, &namespace(Some("q")), "q fresh");
+    }
+    mirror["spec"]["nodeName"] = json!("n1");
+    check_pod_of("alice", &mirror, None, &namespace(None), "outside");
+}
+
+#[test]
+fn what_a_pod_says_of_its_job_is_believed_of_the_job_controller_alone() {
+    let forged = pod(&json!({keys::QUEUE: "q", keys::JOB_ID: "another", keys::K8S_COMPLETION_INDEX: "0"}), true);
+    let mut own = plain(Some("q"));
+    own["metadata"]["labels"][keys::JOB_ID] = json!("own");
+    check_pod_of("alice", &forged, None, &namespace(None), "look up work job-uid");
+    check_pod_of("alice", &forged, Some(&own), &namespace(None), "q own:0");
+    for condition in ["Complete", "Failed"] {
+        own["status"]["conditions"] = json!([{"type": condition, "status": "True"}]);
+        check_pod_of("alice", &forged, Some(&own), &namespace(None), "q fresh");
+        check_pod(&pod(&json!({}), true), Some(&own), &namespace(Some("q")), "q own");
+    }
+    for controller in keys::JOB_CONTROLLER_USERS {
+        check_pod_of(controller, &forged, None, &namespace(None), "q another:0");
+    }
 }
 
 #[test]

@@ -120,6 +120,7 @@ impl Story {
             hold: Vec::new(),
             unschedulable: None,
             unmounted: None,
+            unready_since: None,
             ready_to_start: None,
             phase,
             reason: None,

@@ -57,8 +57,9 @@ fn is_to_be_made(record: &JobRecord) -> bool {
     record.state == JobState::Starting && record.stop.is_none() && never_seen
 }
 
-/// Whether this is the pod on which the job is now.
-pub(super) fn is_current(record: &JobRecord, pod: &PodFacts) -> bool {
+/// Whether this is the pod on which the job is now: by job, attempt, placement, namespace and name, and by its UID, or as long as that is
+/// not known by the finalizer that it was made with.
+pub fn is_current(record: &JobRecord, pod: &PodFacts) -> bool {
     matches!(record.state, JobState::Starting | JobState::Running)
         && record.placed.as_ref().is_some_and(|placed| {
             placed::is_of(record, placed, pod) && placed.pod_uid.as_ref().is_none_or(|uid| *uid == pod.uid)

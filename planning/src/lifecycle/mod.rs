@@ -21,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use model::job::{Attempt, JobRecord, Placed, PodFacts, Spec, Stop};
 use model::status::JobState;
 
-pub use duty::{Duty, duty, duty_of_stranger};
+pub use duty::{Duty, duty, duty_of_stranger, is_current};
 pub use trouble::hopeless;
 
 /// What happened to a job.

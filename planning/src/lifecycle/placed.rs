@@ -35,10 +35,11 @@ pub(super) fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestam
     }
 }
 
-/// Whether this is the pod of the current placement, by everything but its UID.
+/// Whether this is the pod of the current placement, by everything but its UID; a first one only if it has our finalizer.
 pub(super) fn is_of(record: &JobRecord, placed: &Placed, facts: &PodFacts) -> bool {
     (facts.job, facts.attempt, facts.placement) == (record.id, record.attempt, record.placement)
         && (&facts.name, &facts.namespace) == (&placed.pod_name, &placed.namespace)
+        && (facts.kept || placed.pod_uid.is_some())
 }
 
 fn seen(record: &JobRecord, placed: &Placed, spec: &Spec, facts: &PodFacts, now: Timestamp) -> Option<Transition> {

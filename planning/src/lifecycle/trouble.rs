@@ -52,18 +52,15 @@ fn is_mounted(facts: &PodFacts) -> bool {
         })
 }
 
-/// A kubelet that still fails says so again within this time. What counts where it does not say that it is ready to start containers: one
-/// that mounted in the end may pull an image for longer than that.
-const REPEATED_WITHIN: SignedDuration = SignedDuration::from_mins(6);
-
 /// The end of a job of which a volume cannot be mounted for `patience`. AWS Batch ends such a job, too
-/// (<https://docs.aws.amazon.com/batch/latest/userguide/batch-eks-job-stuck-in-starting.html>). A pod that the job has left behind says
-/// nothing about it.
+/// (<https://docs.aws.amazon.com/batch/latest/userguide/batch-eks-job-stuck-in-starting.html>). An Event gives the words and ends nothing:
+/// anybody may write one. The pod's own status has to say for as long that it is not ready to start containers, which only its kubelet
+/// writes. A pod that the job has left behind says nothing about it.
 pub fn hopeless(record: &JobRecord, facts: &PodFacts, patience: SignedDuration, now: Timestamp) -> Option<Stop> {
     let waits = duty::is_current(record, facts) && !facts.ended() && !is_mounted(facts);
     let unmounted = facts.unmounted.as_ref().filter(|_| waits)?;
-    let goes_on = facts.ready_to_start == Some(false) || now.duration_since(unmounted.last) < REPEATED_WITHIN;
-    let is_over = now.duration_since(unmounted.since) >= patience && goes_on;
+    let since = facts.unready_since.filter(|_| facts.ready_to_start == Some(false))?;
+    let is_over = now.duration_since(unmounted.since.max(since)) >= patience;
     is_over.then(|| Stop { kind: StopKind::Hopeless, reason: not_mounted(unmounted) })
 }
 

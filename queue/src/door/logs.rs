@@ -63,6 +63,7 @@ mod tests {
             hold: vec![],
             unschedulable: None,
             unmounted: None,
+            unready_since: None,
             ready_to_start: None,
             phase: if ended.is_some() { PodPhase::Succeeded } else { PodPhase::Running },
             reason: None,

@@ -386,7 +386,8 @@ impl Open {
 
     /// Takes in what the cluster shows of the pods.
     fn observe(&mut self, context: &Context, pods: Vec<Arc<PodFacts>>, mount_patience: SignedDuration, now: Timestamp) {
-        self.pods = pods;
+        // What only says that it is ours is not: the name of a pod follows from its placement.
+        self.pods = pods.into_iter().filter(|pod| pod.has_own_name()).collect();
         for pod in &self.pods {
             self.ledger.seen(pod, now);
             let live = self.ledger.get(pod.job);
@@ -394,7 +395,7 @@ impl Open {
                 self.ledger.stop(pod.job, &stop, now);
             }
         }
-        let here: HashSet<&str> = self.pods.iter().map(|pod| pod.name.as_str()).collect();
+        let here: HashSet<JobId> = self.current().into_keys().collect();
         // Many are on one node: it is looked up once.
         let mut uids = HashMap::<&str, Option<String>>::new();
         let (mut lost, mut gone) = (Vec::new(), Vec::new());
@@ -406,7 +407,7 @@ impl Open {
             let other = |uid: &String| !placed.node_uid.is_empty() && *uid != placed.node_uid;
             if !placed.node.is_empty() && uid.as_ref().is_none_or(other) {
                 lost.push((live.record.id, placed.node.clone()));
-            } else if placed.pod_uid.is_some() && !here.contains(placed.pod_name.as_str()) {
+            } else if placed.pod_uid.is_some() && !here.contains(&live.record.id) {
                 gone.push(live.record.id);
             }
         }
@@ -417,6 +418,11 @@ impl Open {
         for id in gone {
             self.ledger.pod_gone(id, now);
         }
+    }
+
+    /// The pods on which jobs are now, by job. A pod of the same name in another namespace is none of them.
+    fn current(&self) -> HashMap<JobId, &PodFacts> {
+        current(&self.ledger, &self.pods)
     }
 
     fn dispatched(&mut self, context: &Context, dispatch: &Dispatch, now: Timestamp) {
@@ -489,6 +495,12 @@ impl Open {
             self.explained = Some(now.moment);
         }
     }
+}
+
+/// The pods on which jobs are now, by job.
+fn current<'a>(ledger: &Ledger, pods: &'a [Arc<PodFacts>]) -> HashMap<JobId, &'a PodFacts> {
+    let is_current = |pod: &PodFacts| ledger.get(pod.job).is_some_and(|live| lifecycle::is_current(&live.record, pod));
+    pods.iter().filter(|pod| is_current(pod)).map(|pod| (pod.job, &**pod)).collect()
 }
 
 /// A place in an environment (AWS name), on no node yet.

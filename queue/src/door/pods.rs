@@ -36,7 +36,7 @@ const MOST: usize = 500;
 /// Pods made at most in one cycle: somebody else's webhook may take seconds for each, and Jobs wait meanwhile.
 const MOST_MADE: usize = 128;
 
-/// What was done a moment ago, by name of the pod, and what is due later.
+/// What was done a moment ago, by name or UID of the pod, and what is due later.
 #[derive(Debug, Default)]
 pub(super) struct Deeds {
     done: HashMap<(String, What), Moment>,
@@ -146,25 +146,25 @@ impl Open {
         let (mut unwanted, mut lets_go, mut old, mut held) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for pod in pods.iter().filter(|pod| !strangers.contains(&pod.job)) {
             match self.duty_of(pod) {
-                Duty::Delete if unwanted.len() < MOST && self.deeds.begin(&pod.name, What::Deleted, now.moment) => {
+                Duty::Delete if unwanted.len() < MOST && self.deeds.begin(&pod.uid, What::Deleted, now.moment) => {
                     unwanted.push(pod);
                 }
                 Duty::Hold if self.deeds.begin(&pod.name, What::Held, now.moment) => held.push(pod),
-                Duty::Release if lets_go.len() < MOST && self.deeds.begin(&pod.name, What::LetGo, now.moment) => {
+                Duty::Release if lets_go.len() < MOST && self.deeds.begin(&pod.uid, What::LetGo, now.moment) => {
                     lets_go.push(pod);
                 }
                 Duty::Nothing if pod.ended() && !pod.kept && pod.deleting.is_none() => {
                     let due = self.deeds.ended(pod, now).plus(ttl);
                     if due > now.moment {
                         self.deeds.due(due);
-                    } else if old.len() < MOST && self.deeds.begin(&pod.name, What::Deleted, now.moment) {
+                    } else if old.len() < MOST && self.deeds.begin(&pod.uid, What::Deleted, now.moment) {
                         old.push(pod);
                     }
                 }
                 _ => {}
             }
         }
-        let here: HashMap<&str, &PodFacts> = pods.iter().map(|pod| (pod.name.as_str(), &**pod)).collect();
+        let here: HashSet<JobId> = super::current(&self.ledger, &pods).into_keys().collect();
         let missing = self.missing(&here, now.moment);
         let held = held
             .into_iter()
@@ -209,10 +209,10 @@ impl Open {
     }
 
     /// Jobs whose pod is stored and not there.
-    fn missing(&mut self, here: &HashMap<&str, &PodFacts>, now: Moment) -> Vec<(JobId, String)> {
+    fn missing(&mut self, here: &HashSet<JobId>, now: Moment) -> Vec<(JobId, String)> {
         let absent = self.ledger.placed().filter(|live| lifecycle::duty(&live.record, None) == Duty::Create);
         let absent = absent.filter_map(|live| Some((live.record.id, live.record.placed.as_ref()?.pod_name.clone())));
-        let absent = in_turn(absent.filter(|(_, name)| !here.contains_key(name.as_str())).collect(), self.deeds.tried);
+        let absent = in_turn(absent.filter(|(id, _)| !here.contains(id)).collect(), self.deeds.tried);
         let due = absent.into_iter().filter(|(_, name)| self.deeds.begin(name, What::Made, now));
         let due: Vec<_> = due.take(MOST_MADE).collect();
         self.deeds.tried = due.last().map(|(id, _)| *id).or(self.deeds.tried);

@@ -35,14 +35,13 @@ pub(super) fn add(
     };
     let mut units: Vec<Unit> =
         ledger.waiting(window, now.wall).map(|live| unit(live, queue_of(&live.spec.queue), Place::Waiting)).collect();
-    let seen: HashMap<&str, &PodFacts> = pods.iter().map(|pod| (pod.name.as_str(), &**pod)).collect();
+    let seen = super::current(ledger, pods);
     let place_of: HashMap<String, usize> =
         snapshot.nodes.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
     for live in ledger.placed() {
         let Some(placed) = &live.record.placed else { continue };
         if placed.node.is_empty() {
-            let refused =
-                seen.get(placed.pod_name.as_str()).is_some_and(|pod| is_refused(placed, pod, deeds, now.moment));
+            let refused = seen.get(&live.record.id).is_some_and(|pod| is_refused(placed, pod, deeds, now.moment));
             keep(&mut snapshot.nodes, &placed.hold, refused);
             let place = Place::Held { nodes: placed.hold.clone(), refused };
             units.push(unit(live, queue_of(&live.spec.queue), place));
@@ -51,7 +50,7 @@ pub(super) fn add(
         let running = live.record.state == JobState::Running;
         let place = Place::Bound { node: placed.node.clone(), running };
         units.push(unit(live, queue_of(&live.spec.queue), place));
-        if !seen.contains_key(placed.pod_name.as_str())
+        if !seen.contains_key(&live.record.id)
             && let Some(index) = place_of.get(&placed.node)
         {
             let node = &mut snapshot.nodes[*index];

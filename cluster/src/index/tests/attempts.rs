@@ -55,6 +55,16 @@ fn the_first_report_that_a_volume_does_not_mount_is_on_its_pod_alone() {
 }
 
 #[test]
+fn a_report_from_another_namespace_is_about_nobody() {
+    let index = index();
+    apply::<Pod>(&index, &attempt("p"));
+    let Event::Apply(mut event) = reported("FailedMount", "a", "p", "made up", at(7)) else { panic!("an Event") };
+    event.0.as_mut().unwrap().metadata.namespace = Some("of-another".to_owned());
+    index.feed(Change::Mount(Box::new(Event::Apply(event))));
+    assert_eq!(index.look(even(at(0))).1[0].unmounted, None);
+}
+
+#[test]
 fn what_cannot_be_attached_is_known_beside_what_cannot_be_mounted() {
     let index = index();
     apply::<Pod>(&index, &attempt("p"));

@@ -100,9 +100,10 @@ fn pod(name: &str, job: &str) -> Value {
     })
 }
 
+/// A pod that was dispatched to a node.
 fn on(mut pod: Value, node: &str) -> Value {
     pod["spec"]["nodeName"] = json!(node);
-    pod
+    annotated(pod, keys::NODE_UID, &format!("uid-{node}"))
 }
 
 fn in_phase(mut pod: Value, phase: &str) -> Value {

@@ -1,6 +1,7 @@
 //! What pods make of nodes, and which of them are units.
 
 use super::*;
+use api::convert::pod::Origin;
 use model::snapshot::JobRef;
 
 #[test]
@@ -44,12 +45,61 @@ fn foreign_pods_take_room_and_are_no_units() {
 fn a_pod_of_the_api_door_counts_on_its_node_and_is_not_in_a_queue() {
     let index = index();
     apply::<Node>(&index, &node("n1"));
-    let mut pod = on(pod("p", "j"), "n1");
-    pod["metadata"]["labels"] = json!({keys::JOB_ID: "id"});
+    let id = "2d044787-c663-4ce6-a6fe-f2baf7e51b04";
+    let name = model::names::pod_name(id.parse().unwrap(), 1, 0);
+    let mut pod = on(pod(&name, "j"), "n1");
+    pod["metadata"]["labels"] = json!({keys::JOB_ID: id});
+    for (key, value) in [(keys::JOB_ID_RAW, id), (keys::ATTEMPT, "1"), (keys::PLACEMENT, "0")] {
+        pod = annotated(pod, key, value);
+    }
     apply::<Pod>(&index, &pod);
     let node = only_node(&index, at(0));
     assert_eq!((node.units, node.foreign), (1, Resources::default()));
     assert_eq!(units(&index), []);
+}
+
+#[test]
+fn no_label_makes_a_pod_a_unit_nor_a_dispatch_to_another_node() {
+    let index = index();
+    apply::<Node>(&index, &node("n1"));
+    let mut labelled = foreign("a", "n1");
+    labelled["metadata"]["labels"] = json!({keys::JOB_ID: "id"});
+    apply::<Pod>(&index, &labelled);
+    // Somebody has bound it there, past the plan.
+    let mut bound = pod("b", "j");
+    bound["spec"]["nodeName"] = json!("n1");
+    apply::<Pod>(&index, &bound);
+    apply::<Pod>(&index, &annotated(on(pod("c", "j"), "n1"), keys::NODE_UID, "uid-of-one-before"));
+    let mut mirror = annotated(on(pod("d", "j"), "n1"), keys::K8S_MIRROR, "x");
+    mirror["metadata"]["ownerReferences"] = json!([]);
+    apply::<Pod>(&index, &mirror);
+    let node = only_node(&index, at(0));
+    assert_eq!((node.units, node.foreign, node.idle_since), (0, cores(4), Some(at(0))));
+    assert!(index.pods_of_node("n1").iter().all(|pod| pod.origin != Origin::Unit));
+    assert_eq!(units(&index), []);
+}
+
+#[test]
+fn rank_and_attempt_are_believed_of_pods_whose_job_is_there_and_has_their_id() {
+    let index = index();
+    apply::<Job>(&index, &job("j"));
+    let said = |name: &str, owner: &str, id: &str| {
+        let mut pod = annotated(indexed(pod(name, owner), "7"), keys::K8S_INDEX_FAILURE_COUNT, "3");
+        pod["metadata"]["labels"][keys::JOB_ID] = json!(id);
+        pod
+    };
+    let missed = planning::admission::identity::derived_job_id("uid-missed");
+    for pod in
+        [said("a", "j", "id.7"), said("b", "j", "another.7"), said("c", "gone", "id.7"), said("d", "missed", &missed)]
+    {
+        apply::<Pod>(&index, &pod);
+    }
+    let mut bare = said("e", "j", "id");
+    bare["metadata"]["ownerReferences"] = json!([]);
+    apply::<Pod>(&index, &bare);
+    let seen: Vec<_> = units(&index).into_iter().map(|unit| (unit.index, unit.attempt, unit.job.is_some())).collect();
+    let nothing = (0, 1, false);
+    assert_eq!(seen, [(7, 4, true), nothing, nothing, (7, 4, true), nothing]);
 }
 
 #[test]
@@ -64,6 +114,40 @@ fn only_nodes_with_an_environment_are_planned_and_all_are_known() {
     assert_eq!(index.node("plain").unwrap().environment_uuid(), None);
     delete::<Node>(&index, &plain);
     assert!(index.node("plain").is_none());
+}
+
+#[test]
+fn a_node_says_what_it_likes_and_belongs_where_it_is_believed() {
+    let index = index();
+    let planned = || index.snapshot(even(at(0))).nodes.into_iter().map(|node| node.name).collect::<Vec<_>>();
+    let set = |labels: Value| json!([{"manager": "x", "operation": "Update", "fieldsV1": {"f:metadata": {"f:labels": labels}}}]);
+    let label = format!("f:{}", keys::CE_UUID);
+    let mut claims = node("n1");
+    claims["metadata"]["managedFields"] = set(json!({&label: {}, "f:kubernetes.io/hostname": {}}));
+    apply::<Node>(&index, &claims);
+    let mut managed = environment("ce");
+    managed["status"] = json!({"uuid": "ce-uuid"});
+    apply::<ComputeEnvironment>(&index, &managed);
+    assert!(planned().is_empty(), "no machine stands behind it");
+    apply::<BatchNode>(&index, &machine("n1", "1", "Ready"));
+    assert!(planned().is_empty(), "the machine is one of another environment");
+    let mut own = machine("n1", "2", "Ready");
+    own["spec"]["computeEnvironmentUuid"] = json!("ce-uuid");
+    apply::<BatchNode>(&index, &own);
+    assert_eq!(planned(), ["n1"]);
+
+    let unmanaged = |spec: Value| {
+        let mut object = custom("ComputeEnvironment", "ce", spec);
+        object["status"] = json!({"uuid": "ce-uuid"});
+        object
+    };
+    apply::<ComputeEnvironment>(&index, &unmanaged(json!({"type": "UNMANAGED"})));
+    assert_eq!(planned(), ["n1"], "node groups label through the kubelet");
+    apply::<ComputeEnvironment>(&index, &unmanaged(json!({"type": "UNMANAGED", "selfRegistration": false})));
+    assert!(planned().is_empty());
+    claims["metadata"]["managedFields"] = set(json!({&label: {}}));
+    apply::<Node>(&index, &claims);
+    assert_eq!(planned(), ["n1"], "somebody who may edit nodes has set it");
 }
 
 #[test]

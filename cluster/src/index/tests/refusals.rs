@@ -44,6 +44,16 @@ fn a_refusal_does_not_come_back_when_the_pod_that_was_made_has_ended() {
 }
 
 #[test]
+fn a_refusal_from_another_namespace_is_about_nobody() {
+    let index = index();
+    apply::<Job>(&index, &job("j"));
+    let mut forged = refused("a", "j", "made up", at(5));
+    forged["metadata"]["namespace"] = json!("of-another");
+    apply::<CoreEvent>(&index, &forged);
+    assert_eq!(refusal(&index, at(6)), None);
+}
+
+#[test]
 fn an_event_that_is_gone_is_no_refusal() {
     let index = index();
     apply::<Job>(&index, &job("j"));

@@ -1,6 +1,6 @@
 //! What is done to pods.
 
-use super::super::{Duty, duty};
+use super::super::{Duty, duty, is_current};
 use super::*;
 
 fn terminated(state: JobState) -> JobRecord {
@@ -60,5 +60,26 @@ fn a_pod_that_is_nobodys_is_deleted_and_let_go() {
         let released = PodFacts { kept: false, ..done.clone() };
         let seen = [pod, going, done, released].map(|pod| duty(record, Some(&pod)));
         assert_eq!(seen, [Duty::Delete, Duty::Release, Duty::Release, Duty::Nothing], "{record:?}");
+    }
+}
+
+#[test]
+fn a_pod_is_that_of_a_job_by_all_its_marks_or_not_at_all() {
+    let (seen, unseen) = (record(JobState::Starting), unseen());
+    let cases: [(&str, fn(&mut PodFacts), bool, bool); 6] = [
+        ("as it was made", |_| (), true, true),
+        ("the same name elsewhere", |pod| pod.namespace = "elsewhere".into(), false, false),
+        ("another placement", |pod| pod.placement += 1, false, false),
+        ("another attempt", |pod| pod.attempt += 1, false, false),
+        ("another UID", |pod| pod.uid = "another".into(), false, true),
+        ("without our finalizer", |pod| pod.kept = false, true, false),
+    ];
+    for (what, change, if_seen, if_new) in cases {
+        let mut facts = pod(&seen);
+        facts.kept = true;
+        change(&mut facts);
+        assert_eq!((is_current(&seen, &facts), is_current(&unseen, &facts)), (if_seen, if_new), "{what}");
+        // A pod that is none of it keeps nothing from being made.
+        assert_eq!(duty(&unseen, None), Duty::Create);
     }
 }

@@ -81,6 +81,7 @@ fn unmounted(change: impl FnOnce(&mut PodFacts), now: i64, reason: Option<&str>,
         last: at(60),
         message: "secret \"s\" not found".into(),
     });
+    (facts.ready_to_start, facts.unready_since) = (Some(false), Some(at(5)));
     change(&mut facts);
     assert_eq!(trouble::of_pod(&facts, None).as_deref(), reason);
     let stop = hopeless(&record, &facts, SignedDuration::from_secs(60), at(now));
@@ -95,8 +96,14 @@ fn a_job_ends_if_its_volume_does_not_mount_for_too_long() {
     unmounted(|_| (), 69, reason, false);
     unmounted(|_| (), 70, reason, true);
     unmounted(|facts| facts.containers = vec![waits("main", Some("ContainerCreating"))], 70, reason, true);
-    let long = |facts: &mut PodFacts| facts.unmounted.as_mut().unwrap().last = at(10);
-    unmounted(long, 400, reason, false);
+    // Some reports come only once.
+    unmounted(|facts| facts.unmounted.as_mut().unwrap().last = at(10), 400, reason, true);
+    // Anybody may write an Event: the pod's own status has to say it for as long.
+    unmounted(|facts| facts.unready_since = Some(at(50)), 109, reason, false);
+    unmounted(|facts| facts.unready_since = Some(at(50)), 110, reason, true);
+    unmounted(|facts| (facts.ready_to_start, facts.unready_since) = (None, None), 4000, reason, false);
+    unmounted(|facts| facts.unready_since = None, 4000, reason, false);
+    unmounted(|facts| facts.unmounted.as_mut().unwrap().since = at(-5000), 64, reason, false);
     // It was mounted after all.
     let pull = |facts: &mut PodFacts| facts.containers = vec![waits("main", Some("ErrImagePull"))];
     unmounted(pull, 70, Some("CannotPullContainerError: ErrImagePull"), false);
@@ -104,12 +111,6 @@ fn a_job_ends_if_its_volume_does_not_mount_for_too_long() {
     unmounted(|facts| facts.init_containers = vec![exits("init", 0, "Completed")], 70, None, false);
     unmounted(|facts| facts.ready_to_start = Some(true), 70, None, false);
     unmounted(|facts| facts.unmounted = None, 70, None, false);
-    // The kubelet says that it is not, however long ago it was reported: some reports come only once.
-    let once = |facts: &mut PodFacts| {
-        long(facts);
-        facts.ready_to_start = Some(false);
-    };
-    unmounted(once, 400, reason, true);
     let attached = |facts: &mut PodFacts| facts.unmounted.as_mut().unwrap().reason = "FailedAttachVolume".into();
     unmounted(attached, 70, Some("FailedAttachVolume: secret \"s\" not found"), true);
     // The job has left this pod behind.

@@ -101,6 +101,7 @@ fn pod(record: &JobRecord) -> PodFacts {
         hold: vec![],
         unschedulable: None,
         unmounted: None,
+        unready_since: None,
         ready_to_start: None,
         phase: PodPhase::Pending,
         reason: None,
