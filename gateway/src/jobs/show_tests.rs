@@ -35,6 +35,7 @@ fn what_runs_says_where() {
     running.record.state = JobState::Running;
     running.record.started = Some(Timestamp::from_millisecond(976_000).unwrap());
     running.record.placed = Some(Placed {
+        since: None,
         pod_name: "aws-batch.x".into(),
         namespace: "ns".into(),
         pod_uid: None,

@@ -99,6 +99,9 @@ impl From<JobState> for Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Placed {
+    /// When it was placed, by the clock of the leader: nothing of its pod comes before. `None`: an earlier release placed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Name of its pod.
     pub pod_name: String,
     /// Namespace of its pod.

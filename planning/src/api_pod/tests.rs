@@ -33,6 +33,7 @@ fn spec(pod: Value) -> Spec {
 
 fn placed() -> Placed {
     Placed {
+        since: None,
         pod_name: names::pod_name(id(), 2, 1),
         namespace: "my-aws-batch-namespace".into(),
         pod_uid: None,

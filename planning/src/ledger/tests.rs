@@ -44,6 +44,7 @@ fn on(job: JobId) -> Dependency {
 
 fn placed(job: JobId, attempt: u32, placement: u32) -> Placed {
     Placed {
+        since: None,
         pod_name: pod_name(job, attempt, placement),
         namespace: "n".into(),
         pod_uid: None,

@@ -106,8 +106,9 @@ fn attempt(
 ) -> Attempt {
     let ends = |containers: &[ContainerFacts]| containers.iter().map(container_end).collect();
     let ran = facts.filter(|facts| placed::has_run(facts));
-    let stopped = facts.and_then(stopped).unwrap_or(now);
-    let started = record.started.or_else(|| ran.map(|facts| placed::began(facts).unwrap_or(stopped)));
+    let within = |told| placed::within(record, placed, told, now);
+    let stopped = within(facts.and_then(stopped).unwrap_or(now));
+    let started = record.started.or_else(|| ran.map(|facts| placed::began(facts).map_or(stopped, within)));
     Attempt {
         number: record.attempt,
         containers: facts.map_or_else(Vec::new, |facts| ends(&facts.containers)),

@@ -116,11 +116,16 @@ fn failed(record: &JobRecord, reason: impl Into<String>, stopped: Timestamp) -> 
     JobRecord {
         state: JobState::Failed,
         reason: Some(reason.into()),
-        stopped: Some(stopped),
+        stopped: Some(not_before_start(record, stopped)),
         not_before: None,
         placed: None,
         ..record.clone()
     }
+}
+
+/// A time at which a job ended, so that times never go back: the clocks of two leaders may differ.
+fn not_before_start(record: &JobRecord, stopped: Timestamp) -> Timestamp {
+    stopped.max(record.started.unwrap_or(record.created))
 }
 
 /// So many seconds later; the end of all times is not passed.

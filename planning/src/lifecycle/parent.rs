@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use model::job::{JobRecord, Spec, Stop, StopKind};
 use model::status::JobState;
 
-use super::{Event, failed, texts};
+use super::{Event, failed, not_before_start, texts};
 
 pub(super) fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestamp) -> Option<JobRecord> {
     match event {
@@ -44,7 +44,12 @@ fn with_children(
         return (known > count(JobState::Submitted)).then(|| pending(record));
     }
     if failures == 0 {
-        return Some(JobRecord { state: JobState::Succeeded, reason: None, stopped: Some(now), ..record.clone() });
+        return Some(JobRecord {
+            state: JobState::Succeeded,
+            reason: None,
+            stopped: Some(not_before_start(record, now)),
+            ..record.clone()
+        });
     }
     let reason = record.stop.as_ref().map_or(texts::ARRAY_CHILD_FAILED, |stop| &stop.reason);
     Some(failed(record, reason, now))

@@ -57,7 +57,7 @@ fn seen(record: &JobRecord, placed: &Placed, spec: &Spec, facts: &PodFacts, now:
     let trouble = trouble::of_pod(facts, placed.trouble.as_deref());
     let ran = record.state == JobState::Running || has_run(facts);
     let state = if ran { JobState::Running } else { JobState::Starting };
-    let started = record.started.or_else(|| ran.then(|| began(facts).unwrap_or(now)));
+    let started = record.started.or_else(|| ran.then(|| within(record, placed, began(facts).unwrap_or(now), now)));
     // Most pods are as they were, and each is looked at in every cycle: nothing is copied for those.
     let is_known = placed.pod_uid.is_some() && facts.node.as_ref().is_none_or(|node| *node == placed.node);
     if is_known
@@ -116,6 +116,11 @@ pub(super) fn began(facts: &PodFacts) -> Option<Timestamp> {
         ContainerState::Ended { started, .. } => *started,
     };
     facts.containers.iter().filter_map(|container| began(&container.state)).min()
+}
+
+/// A time that a node tells of a pod: after it was placed and before it was seen, whatever the node's clock says.
+pub(super) fn within(record: &JobRecord, placed: &Placed, told: Timestamp, now: Timestamp) -> Timestamp {
+    told.min(now).max(placed.since.unwrap_or(record.created)).max(record.created)
 }
 
 /// A pod that was never seen is one that was not made yet.

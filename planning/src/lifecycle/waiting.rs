@@ -21,7 +21,7 @@ pub(super) fn next(record: &JobRecord, event: &Event, now: Timestamp) -> Option<
         (Runnable, Event::Explained(reason)) if !backs_off(record, now) => {
             Some(JobRecord { reason: reason.map(ToOwned::to_owned), ..record.clone() })
         }
-        (Runnable, Event::Dispatched(placed)) if !backs_off(record, now) => Some(dispatched(record, placed)),
+        (Runnable, Event::Dispatched(placed)) if !backs_off(record, now) => Some(dispatched(record, placed, now)),
         (Runnable, Event::Tick) if !backs_off(record, now) => Some(JobRecord { not_before: None, ..record.clone() }),
         (_, Event::StopAsked(stop)) => stopped(record, stop, now),
         _ => None,
@@ -37,12 +37,12 @@ fn moved(record: &JobRecord, state: JobState) -> JobRecord {
     JobRecord { state, reason: None, ..record.clone() }
 }
 
-fn dispatched(record: &JobRecord, placed: &Placed) -> JobRecord {
+fn dispatched(record: &JobRecord, placed: &Placed, now: Timestamp) -> JobRecord {
     JobRecord {
         state: JobState::Starting,
         reason: None,
         not_before: None,
-        placed: Some(placed.clone()),
+        placed: Some(Placed { since: Some(now.max(record.created)), ..placed.clone() }),
         ..record.clone()
     }
 }

@@ -507,6 +507,7 @@ fn current<'a>(ledger: &Ledger, pods: &'a [Arc<PodFacts>]) -> HashMap<JobId, &'a
 fn placed_in(context: &Context, live: &Live, environment: &str) -> Placed {
     let record = &live.record;
     Placed {
+        since: None,
         pod_name: names::pod_name(record.id, record.attempt, record.placement),
         namespace: units::namespace(context, live.spec.namespace.as_deref(), environment),
         pod_uid: None,

@@ -76,6 +76,7 @@ async fn what_is_placed_takes_its_room_while_a_changed_queue_is_looked_at() {
     let retention = SignedDuration::from_hours(1_000_000);
     let mut open = load::open(index.clone(), store.clone(), term(), retention, now).await.unwrap();
     let place = Placed {
+        since: None,
         pod_name: "p".into(),
         namespace: "ns".into(),
         pod_uid: None,

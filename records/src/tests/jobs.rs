@@ -23,6 +23,7 @@ pub(super) async fn everything_reads_back(store: Leading) {
         placement: 3,
         not_before: Some(at(4)),
         placed: Some(Placed {
+            since: None,
             pod_name: "pod".to_owned(),
             namespace: "here".to_owned(),
             pod_uid: Some("u".to_owned()),

@@ -258,5 +258,6 @@ fn no_job_has_more_attempts_than_it_asked_for() {
     }
     let last = next(&record, &spec, &Event::PodSeen(&ended(&record, 1)), at(50)).unwrap();
     assert_eq!((last.record.state, last.record.attempt), (JobState::Failed, 3));
-    assert_eq!((last.record.started, last.record.stopped), (Some(at(10)), Some(at(30))));
+    // The node's clock is behind: it says that this attempt ran before it was placed.
+    assert_eq!((last.record.started, last.record.stopped), (Some(at(50)), Some(at(50))));
 }

@@ -56,6 +56,7 @@ fn array(size: u32) -> Spec {
 
 fn placed(record: &JobRecord) -> Placed {
     Placed {
+        since: None,
         pod_name: pod_name(record.id, record.attempt, record.placement),
         namespace: "ns".into(),
         pod_uid: None,

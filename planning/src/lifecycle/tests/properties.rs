@@ -5,6 +5,22 @@ use proptest::prelude::*;
 use super::super::{Duty, duty};
 use super::*;
 
+/// The same, by a clock that is ahead or behind by so many seconds.
+fn skewed(containers: Vec<ContainerFacts>, by: i64) -> Vec<ContainerFacts> {
+    let skew = |time: Option<Timestamp>| time.map(|time| time + SignedDuration::from_secs(by));
+    let one = |mut container: ContainerFacts| {
+        container.state = match container.state {
+            ContainerState::Running { since } => ContainerState::Running { since: skew(since) },
+            ContainerState::Ended { exit_code, reason, message, started, finished } => {
+                ContainerState::Ended { exit_code, reason, message, started: skew(started), finished: skew(finished) }
+            }
+            waits @ ContainerState::Waiting { .. } => waits,
+        };
+        container
+    };
+    containers.into_iter().map(one).collect()
+}
+
 /// An event, to be made for the job as it is then.
 #[derive(Clone, Debug)]
 enum Draft {
@@ -44,7 +60,9 @@ prop_compose! {
         init_containers in containers(),
         deleting in prop::option::weighted(0.2, (0_i64..60).prop_map(at)),
         confirmed in prop::bool::weighted(0.1),
+        skew in prop_oneof![Just(0_i64), -7200..7200_i64],
     ) -> PodFacts {
+        let (containers, init_containers) = (skewed(containers, skew), skewed(init_containers, skew));
         let reason = reason.map(ToOwned::to_owned);
         let plain = pod(&record(JobState::Starting));
         PodFacts { phase, reason, disruption, containers, init_containers, deleting, confirmed, ..plain }
@@ -118,6 +136,8 @@ fn holds(record: &JobRecord, spec: &Spec) {
     assert!(record.placement < 5);
     assert_eq!(record.placed.is_some(), is_placed);
     assert_eq!(record.stopped.is_some(), is_over);
+    let times = [Some(record.created), record.started, record.stopped];
+    assert!(times.iter().flatten().is_sorted(), "times go back: {times:?}");
     assert!(record.started.is_some() || record.state != Running);
     assert!(record.started.is_none() || is_placed || is_over);
     assert!(record.reason.is_some() || record.state != Failed);
@@ -136,13 +156,18 @@ proptest! {
     ) {
         let spec = spec(attempts);
         let mut record = record(JobState::Submitted);
-        let (mut clock, mut ended) = (0, vec![]);
+        let (mut clock, mut ended, mut last) = (0, vec![], record.created);
         for (draft, seconds) in &drafts {
             clock += seconds;
             let Some(after) = send(&record, &spec, draft, at(clock)) else { continue };
             let again = send(&record, &spec, draft, at(clock));
             prop_assert_eq!(Some(&after), again.as_ref(), "the same comes to the same");
             prop_assert!(!matches!(record.state, JobState::Succeeded | JobState::Failed), "left {:?}", record.state);
+            if let Some(attempt) = &after.attempt {
+                let times = [Some(last), attempt.started, Some(attempt.stopped), Some(at(clock))];
+                prop_assert!(times.iter().flatten().is_sorted(), "times go back: {:?}", times);
+                last = attempt.stopped;
+            }
             ended.extend(after.attempt.iter().map(|attempt| attempt.number));
             holds(&after.record, &spec);
             record = after.record;
