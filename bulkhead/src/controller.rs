@@ -19,6 +19,7 @@ use cluster::shutdown::Shutdown;
 use cluster::tasks::Tasks;
 use cluster::telemetry;
 use cluster::watch::{self, Sight};
+use kube::Client;
 use model::keys;
 use model::names::ArnBase;
 
@@ -67,6 +68,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What the leader works with.
 struct Leading {
     clients: Clients,
+    /// As the user in whose name pods of the API are made.
+    batch: Client,
     index: Index,
     sight: Sight,
     queue: queue::Metrics,
@@ -92,6 +95,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     let admin = Admin::bind(arguments.admin).await?;
     tracing::info!(admin = %admin.local_addr(), "listening");
     let clients = client::connect(kubeconfig.as_deref()).await?;
+    let batch = client::connect_as(kubeconfig.as_deref(), keys::BATCH_USER).await?;
     let base = ArnBase { region: arguments.region.clone(), account: arguments.account.clone() };
     let index = Index::new(base.clone());
     let stores = Arc::new(Stores::new(&arguments.api, &mut registry));
@@ -117,8 +121,18 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
             }
         }
     });
-    let leading =
-        Leading { clients, index, sight, queue, nodes, heartbeat, shutdown: shutdown.clone(), stores, arguments };
+    let leading = Leading {
+        clients,
+        batch,
+        index,
+        sight,
+        queue,
+        nodes,
+        heartbeat,
+        shutdown: shutdown.clone(),
+        stores,
+        arguments,
+    };
     tasks.spawn("leader", async move { lead(leading).await });
     tasks.run(DRAIN).await?;
     Ok(())
@@ -126,7 +140,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
 
 /// Waits for the Lease, works until asked to stop, gives the Lease back.
 async fn lead(leading: Leading) -> Result<(), BoxError> {
-    let Leading { clients, index, mut sight, queue, nodes, heartbeat, shutdown, stores, arguments } = leading;
+    let Leading { clients, batch, index, mut sight, queue, nodes, heartbeat, shutdown, stores, arguments } = leading;
     let mut config = lease::Config::new(&arguments.namespace, "bulkhead-controller", &arguments.identity);
     config.timing = timing(arguments.lease_seconds);
     let candidate = Lease::new(clients.once.clone(), config)?;
@@ -173,7 +187,8 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     });
     let client = clients.once.clone();
     let store = stores.of_leader(&leader.tenure());
-    let parts = queue::Parts { client, index, events, nodes: orders, metrics: queue, heartbeat, store };
+    let batch = leader.tenure().guard(&batch);
+    let parts = queue::Parts { client, batch, index, events, nodes: orders, metrics: queue, heartbeat, store };
     work.spawn("queue loop", queue::run(parts, config, shutdown.clone()));
     tokio::select! {
         // As it is: the exit status depends on it.

@@ -4,6 +4,7 @@ mod api;
 mod certificates;
 mod controller;
 mod jobs;
+mod namespace;
 mod uninstall;
 
 use std::net::SocketAddr;
@@ -38,6 +39,8 @@ enum Command {
     Controller(Box<controller::Arguments>),
     /// Shows jobs: what is in the queues, why it waits, what became of it.
     Jobs(jobs::JobsArgs),
+    /// Lets the AWS Batch API make pods in namespaces, or ends that.
+    Namespace(namespace::NamespaceArgs),
     /// Removes Bulkhead from the cluster: webhooks, waiting work, machines, custom resources, its namespace.
     Uninstall(uninstall::UninstallArgs),
 }
@@ -72,7 +75,7 @@ async fn main() -> ExitCode {
         eprintln!("bulkhead: {}", telemetry::chain(&error));
         return ExitCode::FAILURE;
     }
-    let for_people = matches!(cli.command, Command::Uninstall(_) | Command::Jobs(_));
+    let for_people = matches!(cli.command, Command::Uninstall(_) | Command::Jobs(_) | Command::Namespace(_));
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if for_people => {
@@ -105,6 +108,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Controller(arguments) => controller::run(*arguments, kubeconfig).await,
         Command::Jobs(arguments) => jobs::run(arguments, kubeconfig.as_deref()).await,
+        Command::Namespace(arguments) => namespace::run(arguments, kubeconfig.as_deref()).await,
         Command::Uninstall(arguments) => uninstall::run(arguments, kubeconfig.as_deref()).await,
     }
 }

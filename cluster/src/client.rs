@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{HeaderValue, header::USER_AGENT};
+use axum::http::{HeaderName, HeaderValue, header::USER_AGENT};
 use kube::{
     Client, Config,
     config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
@@ -18,6 +18,8 @@ use kube::{
 
 use crate::lease::Tenure;
 
+/// In whose name a request is made.
+const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 /// Above the 290 s after which the API server ends an idle watch by itself, so that only dead connections are cut.
 const WATCH_READ_TIMEOUT: Duration = Duration::from_mins(5);
 /// No single answer takes longer than a minute: the API server's own limit for requests that are not watches.
@@ -76,6 +78,15 @@ pub fn install_crypto() {
 pub async fn connect(kubeconfig: Option<&Path>) -> Result<Clients, ConnectError> {
     install_crypto();
     from_config(load(kubeconfig).await?)
+}
+
+/// A client as [`Clients::once`], in somebody else's name: the API server checks that we may, and then what they may
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/>).
+pub async fn connect_as(kubeconfig: Option<&Path>, user: &'static str) -> Result<Client, ConnectError> {
+    install_crypto();
+    let mut config = load(kubeconfig).await?;
+    config.headers.push((IMPERSONATE_USER, HeaderValue::from_static(user)));
+    Ok(from_config(config)?.once)
 }
 
 /// Builds the clients from a configuration that the caller has.

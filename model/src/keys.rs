@@ -83,6 +83,15 @@ pub const NODE_USERS: &str = "system:node:";
 pub const K8S_MIRROR: &str = "kubernetes.io/config.mirror";
 /// The extender's user name at the API server.
 pub const EXTENDER_USER: &str = "system:serviceaccount:bulkhead-system:bulkhead-scheduler";
+/// The user in whose name the pods of the API's jobs are made: the one that AWS Batch is in a cluster
+/// (<https://docs.aws.amazon.com/batch/latest/userguide/getting-started-eks.html>).
+pub const BATCH_USER: &str = "aws-batch";
+/// Name of the Role that lets [`BATCH_USER`] make pods in a namespace, as AWS Batch's documentation has it.
+pub const BATCH_ROLE: &str = "aws-batch-compute-environment-role";
+/// Name of the `RoleBinding` that gives it [`BATCH_ROLE`].
+pub const BATCH_ROLE_BINDING: &str = "aws-batch-compute-environment-role-binding";
+/// Where pods of the API's jobs go that neither job nor environment sends anywhere.
+pub const BATCH_NAMESPACE: &str = "default";
 /// Prefixes under which every key but the documented user keys is reserved.
 pub const RESERVED_PREFIXES: [&str; 2] = ["bulkhead.dev/", "batch.amazonaws.com/"];
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::job::JobId;
+use crate::keys;
 use crate::placement::{Shape, Taint};
 use crate::resources::Resources;
 use crate::status::Status;
@@ -63,10 +64,28 @@ pub struct Environment {
     pub uuid: String,
     /// Whether it takes work.
     pub enabled: bool,
-    /// Why nothing can be placed in it, although it takes work: it is INVALID.
-    pub problem: Option<String>,
+    /// Where pods of the API's jobs go that name no namespace of their own; `None`: [`keys::BATCH_NAMESPACE`].
+    pub namespace: Option<String>,
     /// How it is scaled; `None`: UNMANAGED.
     pub scaling: Option<Scaling>,
+}
+
+impl Environment {
+    /// Where the pod of a job of the API goes; `own`: the job's own namespace, if it has one.
+    pub fn namespace_for<'a>(&'a self, own: Option<&'a str>) -> &'a str {
+        own.or(self.namespace.as_deref()).unwrap_or(keys::BATCH_NAMESPACE)
+    }
+}
+
+/// Why no pod of the API can be made in a namespace. Pods that others make are not concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// It does not exist, or is being deleted.
+    NotThere,
+    /// [`keys::BATCH_USER`] may not.
+    Forbidden,
+    /// Nobody knows whether it may: what the API server said when it was asked.
+    Unclear(String),
 }
 
 /// Limits and choices of a MANAGED environment.
@@ -310,6 +329,8 @@ pub struct Snapshot {
     /// The API server does not call Bulkhead for new pods, because somebody has removed the webhook configuration: a Job that is
     /// released now would run outside of its queue.
     pub hooks_missing: bool,
+    /// Namespaces in which no pod of the API can be made now, of those that matter.
+    pub closed: BTreeMap<String, Closed>,
     /// All queues.
     pub queues: Vec<Queue>,
     /// All environments.

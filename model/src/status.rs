@@ -63,6 +63,9 @@ pub enum Code {
     /// None of the queue's environments can be used as it is.
     #[strum(serialize = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_INVALID")]
     EnvironmentInvalid,
+    /// The namespace that the job itself names takes no pods of the API.
+    #[strum(serialize = "MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS")]
+    ServiceRolePermissions,
     /// The limit of the environments is too low for one unit.
     #[strum(serialize = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE")]
     MaxResource,

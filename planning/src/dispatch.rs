@@ -66,8 +66,12 @@ impl<'a> Cycle<'a> {
     }
 
     /// Counts what is still to be placed, over all lines.
-    pub(crate) fn count(&mut self, line: &Line<'a>) {
+    pub(crate) fn count(&mut self, queue: &Queue, line: &Line<'a>) {
+        let environments = if self.snapshot.closed.is_empty() { Vec::new() } else { self.environments(queue) };
         for demand in &line.demands {
+            if self.open_to(&environments, demand).is_some_and(|own| own.iter().all(Result::is_err)) {
+                continue;
+            }
             let count = if let Wanted::Future(count) = demand.wanted { count } else { 1 };
             let pending = self.pending.entry(demand.shape).or_default();
             *pending = pending.saturating_add(count);
@@ -87,16 +91,24 @@ impl<'a> Cycle<'a> {
                 self.explain(demand, explain::behind(head));
                 continue;
             }
-            let blocked = match demand.wanted {
-                Wanted::Unit(unit) => self.serve_unit(&environments, demand, unit),
-                Wanted::Future(count) => self.serve_future(&environments, demand, count),
-            };
             waiting = waiting.saturating_add(Self::size(demand));
+            let own = self.open_to(&environments, demand);
+            if own.as_deref().is_some_and(|own| own.iter().all(Result::is_err)) {
+                // Nothing but an admin's word is missing, and that only to the API: nobody waits for it.
+                let notes: Vec<Note> = own.into_iter().flatten().filter_map(Result::err).collect();
+                self.explain(demand, explain::reason(&notes));
+                continue;
+            }
+            let environments = own.as_deref().unwrap_or(&environments);
+            let blocked = match demand.wanted {
+                Wanted::Unit(unit) => self.serve_unit(environments, demand, unit),
+                Wanted::Future(count) => self.serve_future(environments, demand, count),
+            };
             if let Some(blocked) = blocked {
                 head.get_or_insert_with(|| demand.job.map_or_else(|| Self::name(demand), |job| job.key.to_string()));
                 // For the first that it helps: one that can never run, or waits for its provider, keeps no room from those behind it.
                 if blocked.is_final && !reserved && !in_vain.contains(demand.shape) {
-                    reserved = self.reserve(&environments, demand.shape, &blocked.taken);
+                    reserved = self.reserve(environments, demand.shape, &blocked.taken);
                     in_vain.insert(demand.shape);
                 }
             }
@@ -120,13 +132,32 @@ impl<'a> Cycle<'a> {
             match found {
                 None => Err(Note::not_found(name)),
                 Some((_, environment)) if !environment.enabled => Err(Note::disabled(&environment.aws_name)),
-                Some((index, environment)) => match &environment.problem {
-                    Some(problem) => Err(Note::invalid(&environment.aws_name, problem)),
-                    None => Ok(index),
-                },
+                Some((index, _)) => Ok(index),
             }
         };
         queue.environments.iter().map(find).collect()
+    }
+
+    /// The environments as a job of the API sees them whose pod is still to be made and cannot be in all of their namespaces; `None`: as
+    /// everybody does.
+    fn open_to(&self, environments: &[Result<usize, Note>], demand: &Demand<'_>) -> Option<Vec<Result<usize, Note>>> {
+        let closed = &self.snapshot.closed;
+        let Wanted::Unit(Unit { record: Some(_), place: Place::Waiting, key, .. }) = demand.wanted else { return None };
+        let own = Some(key.namespace.as_str()).filter(|name| !name.is_empty());
+        let see = |environment: &Result<usize, Note>| {
+            let index = *environment.as_ref().map_err(Clone::clone)?;
+            let environment = &self.snapshot.environments[index];
+            let namespace = environment.namespace_for(own);
+            match closed.get(namespace) {
+                None => Ok(index),
+                Some(why) if own.is_some() => Err(Note::closed(namespace, why)),
+                Some(why) => Err(Note::invalid(&environment.aws_name, &crate::rights::closed(namespace, why))),
+            }
+        };
+        let is_closed = |found: &Result<usize, Note>| {
+            found.as_ref().is_ok_and(|index| closed.contains_key(self.snapshot.environments[*index].namespace_for(own)))
+        };
+        environments.iter().any(is_closed).then(|| environments.iter().map(see).collect())
     }
 
     /// Serves one pod. `Some` if it waits.

@@ -5,7 +5,7 @@
 use model::placement::Shape;
 use model::quantity::format_milli;
 use model::resources::{Resources, describe};
-use model::snapshot::{Offer, Setback, Write};
+use model::snapshot::{Closed, Offer, Setback, Write};
 use model::status::{Code, Reason};
 
 use crate::labels;
@@ -37,6 +37,11 @@ impl Note {
 
     pub(crate) fn invalid(environment: &str, problem: &str) -> Self {
         Self::new(Code::EnvironmentInvalid, format!("compute environment {environment} is INVALID: {problem}"))
+    }
+
+    /// The namespace that a job itself names takes no pods of the API.
+    pub(crate) fn closed(namespace: &str, why: &Closed) -> Self {
+        Self::new(Code::ServiceRolePermissions, crate::rights::closed(namespace, why))
     }
 
     pub(crate) fn provider(environment: &str, message: &str) -> Self {

@@ -17,6 +17,7 @@ mod order;
 pub mod plan;
 pub mod pod_security;
 pub mod removal;
+pub mod rights;
 mod room;
 mod scale;
 mod together;

@@ -30,7 +30,7 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
             if !queue.enabled {
                 turned_away.insert(&queue.name, line.turn_away());
             }
-            cycle.count(line);
+            cycle.count(queue, line);
         }
     }
     for queue in &queues {

@@ -18,6 +18,7 @@ use tokio::time;
 
 use crate::door::{ApiDoor, Decided, LeadersStore, Limits};
 use crate::metrics::Metrics;
+use crate::rights::{DENIED_FOR, Rights};
 use crate::{jobs, pods, report, status};
 
 /// After a failed action the plan is made again this much later, even if nothing changes.
@@ -50,6 +51,9 @@ pub type NodeOrders = Box<dyn Fn(Vec<Launch>, Vec<Retire>) -> BoxFuture<'static,
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) client: Client,
+    /// Makes pods of the API, and does nothing else.
+    pub(crate) batch: Client,
+    pub(crate) rights: Rights,
     pub(crate) index: Index,
     pub(crate) events: Events,
     pub(crate) config: Config,
@@ -59,6 +63,8 @@ pub(crate) struct Context {
 pub struct Parts {
     /// Must not repeat requests by itself: refused bindings are planned again.
     pub client: Client,
+    /// The same as user `aws-batch`, in whose name pods of the API are made.
+    pub batch: Client,
     /// What is seen.
     pub index: Index,
     /// Where it is told.
@@ -76,9 +82,10 @@ pub struct Parts {
 /// Runs the loop until `shutdown` stops. Whoever starts it has looked at the cluster after it was elected. The error says that another
 /// leads by now.
 pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(), records::Error> {
-    let Parts { client, index, events, nodes, metrics, heartbeat, store } = parts;
+    let Parts { client, batch, index, events, nodes, metrics, heartbeat, store } = parts;
     let mut door = ApiDoor::new(store, config.limits);
-    let context = Context { client, index, events, config };
+    let rights = Rights::new(client.clone());
+    let context = Context { client, batch, rights, index, events, config };
     let mut version = context.index.version();
     let mut shown = status::Shown::default();
     let stopped = shutdown.stopped();
@@ -111,6 +118,7 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
             tokio::select! {
                 _ = version.changed() => {}
                 () = door.changed() => {}
+                () = context.rights.changed() => {}
                 () = time::sleep(pause) => {}
             }
             time::sleep_until((started + apart(context.config.min_interval, thought)).into()).await;
@@ -148,6 +156,7 @@ async fn cycle(
     let (looked, now) = (Instant::now(), clock::now());
     let (mut snapshot, attempts) = context.index.look(now);
     door.observe(context, attempts, &mut snapshot, now);
+    context.rights.look(&context.index, &mut snapshot).await;
     // 2. decide
     let began = Instant::now();
     let mut plan = planning::plan(&snapshot, now.wall);
@@ -194,7 +203,8 @@ async fn cycle(
     let next_doubt = context.index.next_doubt(now).map(|moment| now.at(moment));
     let next_try = context.index.next_try(clock::moment()).map(|moment| now.at(moment));
     let next_record = door.wake_at(now);
-    let others = [next_status, next_doubt, next_try, next_record].into_iter().flatten();
+    let next_right = (!snapshot.closed.is_empty()).then(|| now.wall.checked_add(DENIED_FOR).unwrap_or(now.wall));
+    let others = [next_status, next_doubt, next_try, next_record, next_right].into_iter().flatten();
     let wake_at = wake_at.into_iter().chain(others).min();
     Done { wake_at, failed, thought }
 }

@@ -9,6 +9,7 @@ mod jobs;
 mod metrics;
 mod pods;
 mod report;
+mod rights;
 mod status;
 mod write;
 

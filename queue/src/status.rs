@@ -163,7 +163,7 @@ fn environment_status(
     };
     let milli: i64 = machines.iter().map(|machine| machine.milli_vcpus).sum();
     let offers = environment.scaling.as_ref().and_then(|scaling| scaling.offers.as_ref().err());
-    let problem = environment.problem.as_ref().or(offers).cloned();
+    let problem = planning::rights::problem(environment, snapshot).or_else(|| offers.cloned());
     let setbacks = environment.scaling.iter().flat_map(|scaling| &scaling.setbacks);
     let refused = setbacks.filter(|setback| setback.offer.is_none()).map(|setback| setback.message.as_str()).next();
     let healthy = refused.map_or_else(
@@ -186,6 +186,8 @@ fn environment_status(
 
 #[cfg(test)]
 mod tests {
+    use model::snapshot::Closed;
+
     use super::*;
 
     #[test]
@@ -222,24 +224,29 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_that_cannot_be_used_is_invalid_and_lost_machines_are_told() {
-        let environment = |problem: Option<&str>| Environment {
+    fn an_environment_is_invalid_while_its_namespace_takes_no_pods_and_lost_machines_are_told() {
+        let environment = Environment {
             name: "ce".into(),
             aws_name: "CE".into(),
             uuid: "u".into(),
             enabled: true,
-            problem: problem.map(str::to_owned),
+            namespace: Some("work".into()),
             scaling: None,
         };
+        let status = |closed: &[(&str, Closed)], losses: Option<&String>| {
+            let closed = closed.iter().map(|(name, why)| ((*name).to_owned(), why.clone())).collect();
+            let status = environment_status(&environment, &Snapshot { closed, ..Snapshot::default() }, losses);
+            (status.status, status.status_reason.unwrap_or_default())
+        };
+        let healthy = (Some(Validity::Valid), "ComputeEnvironment Healthy".to_owned());
+        assert_eq!(status(&[], None), healthy);
+        assert_eq!(status(&[("other", Closed::Forbidden)], None), healthy);
         let lost = "5 of its 6 machines seem lost".to_owned();
-        for (problem, losses, validity, reason) in [
-            (None, None, Validity::Valid, "ComputeEnvironment Healthy"),
-            (None, Some(&lost), Validity::Valid, lost.as_str()),
-            (Some("no namespace"), None, Validity::Invalid, "no namespace"),
-            (Some("no namespace"), Some(&lost), Validity::Invalid, "no namespace"),
-        ] {
-            let status = environment_status(&environment(problem), &Snapshot::default(), losses);
-            assert_eq!((status.status, status.status_reason.as_deref()), (Some(validity), Some(reason)));
+        assert_eq!(status(&[], Some(&lost)), (Some(Validity::Valid), lost.clone()));
+        for why in [Closed::Forbidden, Closed::NotThere] {
+            let (validity, reason) = status(&[("work", why)], Some(&lost));
+            assert_eq!(validity, Some(Validity::Invalid));
+            assert!(reason.starts_with("CLIENT_ERROR - Unable to validate Kubernetes Namespace: "), "{reason}");
         }
     }
 

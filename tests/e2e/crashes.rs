@@ -64,7 +64,7 @@ struct Leader {
 }
 
 async fn every_point(fixture: &Fixture, place: &Place<'_>, fate: Fate) -> Result<()> {
-    let namespace = fixture.namespace("ns", None).await?;
+    let namespace = fixture.api_namespace("ns").await?;
     let environment = fixture.unmanaged_in("ce", &namespace).await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     fixture.label_node(&environment, "n", "1", "1Gi").await?;

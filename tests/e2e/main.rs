@@ -27,6 +27,7 @@ mod outage;
 mod policies;
 mod reasons;
 mod refusals;
+mod rights;
 mod rogue;
 mod rotation;
 mod scaling;
@@ -135,6 +136,7 @@ fn scenarios() -> Vec<(Scenario, Company)> {
         additions::scenarios(),
         policies::scenarios(),
         walkthrough::scenarios(),
+        rights::scenarios(),
         boto::scenarios(),
         arrays::scenarios(),
         endings::scenarios(),

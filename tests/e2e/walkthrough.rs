@@ -86,11 +86,14 @@ async fn without_namespace(fixture: &Fixture) -> Result<()> {
     let id = aws.submit(&queue, &definition, &json!({})).await?;
     aws.says(&id, "RUNNABLE", "MISCONFIGURATION:COMPUTE_ENVIRONMENT_INVALID").await?;
     fixture.world.kubectl(&["create", "namespace", &namespace]).await?;
+    let reason = is("INVALID").await?;
+    ensure!(reason.contains("may not create pods") || reason.contains("does not exist"), "it says {reason}");
+    fixture.world.bulkhead(&["namespace", "enable", &namespace]).await?;
     aws.reaches(&id, "SUCCEEDED").await?;
     is("VALID").await.map(drop)
 }
 
-/// Step 1: the namespace and the rights that the document gives to AWS Batch. Here they are not needed, and do no harm.
+/// Step 1: the namespace and the rights of the cluster that the document gives to AWS Batch.
 async fn prepare_cluster(fixture: &Fixture) -> Result<()> {
     fixture.owns_namespace(NAMESPACE);
     fixture.owns("clusterrole", "aws-batch-cluster-role");
@@ -114,6 +117,15 @@ async fn prepare_cluster(fixture: &Fixture) -> Result<()> {
             "metadata": {"name": "aws-batch-cluster-role-binding"}, "subjects": user,
             "roleRef": {"kind": "ClusterRole", "name": "aws-batch-cluster-role", "apiGroup": rbac},
         },
+    ]});
+    fixture.world.apply(&list.to_string()).await.map(drop)
+}
+
+/// The rest of step 1: the rights in the namespace.
+async fn prepare_namespace(fixture: &Fixture) -> Result<()> {
+    let allow = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+    let rbac = "rbac.authorization.k8s.io";
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [
         {
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
             "metadata": {"name": "aws-batch-compute-environment-role", "namespace": NAMESPACE},
@@ -125,7 +137,8 @@ async fn prepare_cluster(fixture: &Fixture) -> Result<()> {
         },
         {
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": {"name": "aws-batch-compute-environment-role-binding", "namespace": NAMESPACE}, "subjects": user,
+            "metadata": {"name": "aws-batch-compute-environment-role-binding", "namespace": NAMESPACE},
+            "subjects": [{"kind": "User", "name": "aws-batch", "apiGroup": rbac}],
             "roleRef": {"kind": "Role", "name": "aws-batch-compute-environment-role", "apiGroup": rbac},
         },
     ]});
@@ -137,12 +150,26 @@ async fn make_environment_and_queue(fixture: &Fixture, aws: &Aws) -> Result<()> 
     fixture.owns_of_api(&[ENVIRONMENT], &[QUEUE]);
     let made = aws.run_json("create-compute-environment", &environment()).await?;
     ensure!(made["computeEnvironmentName"] == ENVIRONMENT, "create-compute-environment answered {made}");
-    let valid = eventually(&format!("{ENVIRONMENT} is VALID"), || async {
-        let described = aws.run(&["describe-compute-environments", "--compute-environments", ENVIRONMENT]).await?;
-        let one = described["computeEnvironments"][0].clone();
-        Ok(if one["status"] == "VALID" { Ok(one) } else { Err(format!("{} {}", one["status"], one["statusReason"])) })
-    })
-    .await?;
+    let is = async |wanted: &str| {
+        eventually(&format!("{ENVIRONMENT} is {wanted}"), || async {
+            let described = aws.run(&["describe-compute-environments", "--compute-environments", ENVIRONMENT]).await?;
+            let one = described["computeEnvironments"][0].clone();
+            Ok(if one["status"] == wanted {
+                Ok(one)
+            } else {
+                Err(format!("{} {}", one["status"], one["statusReason"]))
+            })
+        })
+        .await
+    };
+    // The document says to look at this before going on.
+    let reason = is("INVALID").await?["statusReason"].as_str().unwrap_or_default().to_owned();
+    ensure!(reason.starts_with("CLIENT_ERROR - Unable to validate Kubernetes Namespace"), "it says {reason}");
+    for missing in ["aws-batch-compute-environment-role ", "aws-batch-compute-environment-role-binding "] {
+        ensure!(reason.contains(missing), "it does not name {missing}: {reason}");
+    }
+    prepare_namespace(fixture).await?;
+    let valid = is("VALID").await?;
     let shown = [&valid["computeEnvironmentArn"], &valid["containerOrchestrationType"]];
     ensure!(shown == [&made["computeEnvironmentArn"], &json!("EKS")], "described is {valid:#}");
     let kept = &valid["computeResources"];
@@ -324,7 +351,7 @@ async fn described(aws: &Aws, id: &str, state: &str) -> Result<Value> {
 }
 
 async fn kubectl_job_is_listed(fixture: &Fixture) -> Result<()> {
-    let own = fixture.namespace("api", None).await?;
+    let own = fixture.api_namespace("api").await?;
     let environment = fixture.unmanaged_in("ce", &own).await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     fixture.label_node(&environment, "n", "1", "1Gi").await?;

@@ -78,6 +78,13 @@ impl Fixture {
         Ok(name)
     }
 
+    /// Makes an ordinary namespace into which pods of the API may go. Returns its name.
+    pub async fn api_namespace(&self, what: &str) -> Result<String> {
+        let name = self.namespace(what, None).await?;
+        self.world.bulkhead(&["namespace", "enable", &name]).await?;
+        Ok(name)
+    }
+
     /// Makes a job queue over these environments. Returns its name.
     pub async fn queue(&self, what: &str, priority: i32, environments: &[&str]) -> Result<String> {
         let name = self.named(what);

@@ -22,7 +22,7 @@ pub struct Site {
 impl Site {
     /// An UNMANAGED environment without a node.
     pub async fn without_node(fixture: &Fixture) -> Result<Self> {
-        let namespace = fixture.namespace("ns", None).await?;
+        let namespace = fixture.api_namespace("ns").await?;
         let environment = fixture.unmanaged_in("ce", &namespace).await?;
         Self::over(fixture, namespace, environment).await
     }
@@ -36,7 +36,7 @@ impl Site {
 
     /// A MANAGED environment of the local provider; `more`: further fields of its spec, as YAML flow.
     pub async fn managed(fixture: &Fixture, max_vcpus: u32, more: &str) -> Result<Self> {
-        let namespace = fixture.namespace("ns", None).await?;
+        let namespace = fixture.api_namespace("ns").await?;
         let environment = fixture.managed("ce", max_vcpus, &format!("namespace: {namespace}, {more}")).await?;
         fixture.environment_valid(&environment).await?;
         Self::over(fixture, namespace, environment).await

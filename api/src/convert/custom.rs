@@ -27,15 +27,6 @@ pub fn environment_uuid(object: &ComputeEnvironment, arn: &ArnBase) -> String {
     stored.unwrap_or_else(|| arn.compute_environment_uuid(object.aws_name()))
 }
 
-/// What is wrong with an environment whose namespace does not exist. It begins as AWS Batch says it
-/// (<https://docs.aws.amazon.com/batch/latest/userguide/batch_eks_invalid_compute_environment.html>).
-pub fn no_namespace(namespace: &str) -> String {
-    format!(
-        "CLIENT_ERROR - Unable to validate Kubernetes Namespace: {namespace} does not exist; \
-         create it (kubectl create namespace {namespace}), and the environment is used again"
-    )
-}
-
 /// A compute environment, with what its provider offers and which launches are not to be repeated yet.
 pub fn environment(
     object: &ComputeEnvironment,
@@ -67,7 +58,7 @@ pub fn environment(
         name: object.metadata.name.clone().unwrap_or_default(),
         aws_name: object.aws_name().to_owned(),
         uuid: environment_uuid(object, arn),
-        problem: None,
+        namespace: spec.namespace.clone(),
         enabled: spec.state == State::Enabled && object.metadata.deletion_timestamp.is_none(),
         scaling: (spec.type_ == EnvironmentType::Managed).then(scaling),
     }

@@ -79,7 +79,7 @@ mod tests {
             aws_name: "CE".into(),
             uuid: "u".into(),
             enabled: true,
-            problem: None,
+            namespace: None,
             scaling: Some(scaling),
         }
     }

@@ -276,6 +276,11 @@ impl Index {
         })
     }
 
+    /// Whether a namespace exists and something can be made in it.
+    pub fn has_namespace(&self, name: &str) -> bool {
+        self.state().namespaces.get(name).is_some()
+    }
+
     /// One node.
     pub fn node(&self, name: &str) -> Option<NodeRecord> {
         self.state().nodes.get(name).cloned()

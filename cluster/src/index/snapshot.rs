@@ -2,7 +2,7 @@
 //!
 //! Invariant: the same content and time give the same snapshot, in the same order. Does not decide anything.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use api::convert::job::JobRecord;
 use api::convert::node::NodeRecord;
@@ -40,6 +40,8 @@ impl State {
         self.ages.settle();
         Snapshot {
             hooks_missing: self.hooks_missing(),
+            // Whoever makes pods of the API asks for that.
+            closed: BTreeMap::new(),
             queues: self.all_queues(),
             environments,
             nodes,
@@ -58,9 +60,7 @@ impl State {
         let mut problems = Problems::new();
         let convert = |(name, object): (&String, &api::ComputeEnvironment)| {
             let (offers, setbacks) = (self.launches.offers(name), self.launches.setbacks(name, now));
-            let missing = object.spec.namespace.as_deref().filter(|name| self.namespaces.get(name).is_none());
-            let environment = custom::environment(object, &self.arn, offers, setbacks, &mut problems);
-            Environment { problem: missing.map(custom::no_namespace), ..environment }
+            custom::environment(object, &self.arn, offers, setbacks, &mut problems)
         };
         let readable = self.environments.iter().filter_map(|(name, one)| Some((name, one.as_ref().ok()?)));
         let all = readable.map(convert).collect();

@@ -64,7 +64,7 @@ impl World {
             aws_name: name.to_uppercase(),
             uuid: format!("uuid-{name}"),
             enabled: true,
-            problem: None,
+            namespace: None,
             scaling: None,
         });
         self

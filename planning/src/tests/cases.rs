@@ -54,21 +54,6 @@ fn what_is_disabled_takes_nothing() {
 }
 
 #[test]
-fn an_invalid_environment_is_passed_over_and_says_why() {
-    let base = world().unmanaged("ce").node("ce", "a", 2000).with(|world| {
-        world.environments[0].problem = Some("no namespace".into());
-    });
-    check(
-        &base.clone().queue("q", 1, &["ce"]).job("q", "j", 1, 500, 10),
-        "j Runnable MISCONFIGURATION:COMPUTE_ENVIRONMENT_INVALID: compute environment CE is INVALID: no namespace",
-    );
-    check(
-        &base.unmanaged("other").node("other", "b", 2000).queue("q", 1, &["ce", "other"]).job("q", "j", 1, 500, 10),
-        "release j",
-    );
-}
-
-#[test]
 fn a_held_job_waits_for_its_user_and_takes_no_room() {
     let base = world().unmanaged("ce").node("ce", "a", 500).queue("q", 1, &["ce"]);
     check(

@@ -9,3 +9,4 @@ mod limits;
 mod liveness;
 mod properties;
 mod refused;
+mod rights;

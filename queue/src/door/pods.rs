@@ -326,7 +326,7 @@ async fn make(context: Context, making: Making, namespace: Namespace) -> (JobId,
         Err(message) => return (id, name, never(message)),
     };
     let kind = ApiResource::erase::<Pod>(&());
-    let pods: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &placed.namespace, &kind);
+    let pods: Api<DynamicObject> = Api::namespaced_with(context.batch.clone(), &placed.namespace, &kind);
     let outcome = match pods.create(&PostParams::default(), &pod).await {
         Ok(_) => Outcome::Made,
         Err(kube::Error::Api(answer)) => refused(&context, &making.record, &answer).await,
@@ -355,6 +355,10 @@ async fn refused(context: &Context, record: &JobRecord, answer: &Status) -> Outc
         },
         // The server said so, and it is not there: it was not made, whatever went wrong.
         Ok(None) => {
+            if answer.code == 403 {
+                // If that is why, those behind it wait at once.
+                context.rights.ask_again(&placed.namespace).await;
+            }
             let failing = !is_final(answer);
             Outcome::Refused { message: answer.message.clone(), passing: failing || passes(answer), failing }
         }

@@ -12,6 +12,7 @@ use api::{ComputeEnvironment, JobQueue};
 use cluster::index::Index;
 use k8s_openapi::api::core::v1::Pod;
 use model::job::{JobId, Spec};
+use model::keys;
 use model::placement::Shape;
 use planning::admission::pod::QueueFacts;
 use planning::api_pod::{self, Made};
@@ -94,7 +95,8 @@ impl<'a> Namespaces<'a> {
             let is = |one: &&ComputeEnvironment| one.metadata.name.as_ref() == Some(name) || one.aws_name() == name;
             self.environments.iter().find(is)
         };
-        let found = listed.filter_map(environment).map(|one| one.spec.namespace.as_deref().unwrap_or(units::NAMESPACE));
+        let found =
+            listed.filter_map(environment).map(|one| one.spec.namespace.as_deref().unwrap_or(keys::BATCH_NAMESPACE));
         self.index.container_defaults(found)
     }
 }

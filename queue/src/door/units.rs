@@ -8,17 +8,14 @@ use std::sync::Arc;
 use cluster::index::Index;
 use model::clock::{Moment, Now};
 use model::job::{Placed, PodFacts};
-use model::names;
 use model::snapshot::{Node, ObjectKey, Place, Snapshot, Unit};
 use model::status::JobState;
+use model::{keys, names};
 use planning::admission::pod::QueueFacts;
 use planning::ledger::{Ledger, Live};
 
 use super::pods::Deeds;
 use crate::cycle::Context;
-
-/// Where pods go that neither job nor environment sends anywhere.
-pub(super) const NAMESPACE: &str = "default";
 
 /// Puts the API's jobs into a snapshot.
 pub(super) fn add(
@@ -100,7 +97,7 @@ pub(super) fn namespace(context: &Context, own: Option<&str>, environment: &str)
         let all = context.index.compute_environments();
         all.into_iter().find(|one| one.aws_name() == environment).and_then(|one| one.spec.namespace)
     };
-    own.map(str::to_owned).or_else(of_environment).unwrap_or_else(|| NAMESPACE.to_owned())
+    own.map(str::to_owned).or_else(of_environment).unwrap_or_else(|| keys::BATCH_NAMESPACE.to_owned())
 }
 
 /// What is known about a queue, by its AWS name.

@@ -196,7 +196,8 @@ spec: {{computeEnvironments: [{name}]}}
 "
         )
     });
-    namespaces.into_iter().chain(queues).collect::<Vec<_>>().join("---\n")
+    let rights = planning::rights::objects(QUEUE).map(|object| format!("{object}\n"));
+    namespaces.into_iter().chain(rights).chain(queues).collect::<Vec<_>>().join("---\n")
 }
 
 #[cfg(test)]
@@ -206,11 +207,12 @@ mod tests {
     #[test]
     fn objects_are_as_the_types_have_them() {
         let all: Vec<serde_json::Value> = serde_saphyr::from_multiple(&objects()).unwrap();
-        assert_eq!(all.len(), 7);
+        assert_eq!(all.len(), 9);
         for one in all {
             match one["kind"].as_str() {
                 Some("ComputeEnvironment") => drop(serde_json::from_value::<api::ComputeEnvironment>(one).unwrap()),
                 Some("JobQueue") => drop(serde_json::from_value::<api::JobQueue>(one).unwrap()),
+                Some("Role" | "RoleBinding") => assert_eq!(one["metadata"]["namespace"], QUEUE),
                 kind => assert_eq!(kind, Some("Namespace")),
             }
         }
