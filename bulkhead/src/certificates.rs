@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 pub(crate) enum Source {
     /// This controller: issues, renews, and keeps every caBundle.
     Internal,
-    /// Something else, such as cert-manager, fills Secret `bulkhead-certs` (`tls.crt`, `tls.key`) and every caBundle.
+    /// Something else, such as cert-manager, fills Secret `bulkhead-webhook-tls` (`tls.crt`, `tls.key`) and every caBundle.
     External,
 }
 

@@ -30,10 +30,12 @@ impl Default for Times {
 /// What to keep, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Namespace of the Secret.
+    /// Namespace of the Secrets.
     pub namespace: String,
-    /// Name of the Secret.
+    /// Name of the Secret with the authorities and their keys, for the leader alone.
     pub secret: String,
+    /// Name of the Secret with the leaf, for whoever serves.
+    pub leaf_secret: String,
     /// Name of the `MutatingWebhookConfiguration` whose webhooks are called with these certificates.
     pub webhook_configuration: String,
     /// The names the leaf is valid for.
@@ -58,6 +60,7 @@ impl Config {
         Self {
             namespace: namespace.to_owned(),
             secret: "bulkhead-certs".to_owned(),
+            leaf_secret: "bulkhead-webhook-tls".to_owned(),
             webhook_configuration: WEBHOOK_CONFIGURATION.to_owned(),
             names: vec![
                 // What the API server asks for comes first.

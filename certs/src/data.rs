@@ -1,4 +1,4 @@
-//! What the Secret holds, as text: three pairs of certificate and key, and the bundle of both CAs for people to read.
+//! What the leader's Secret holds, as text: three pairs of certificate and key, and the bundle of both CAs for people to read.
 //!
 //! Invariant: private keys never appear in debug output.
 
@@ -53,6 +53,13 @@ impl Data {
         Self { cas: [first, second], leaf: pair(LEAF_CERTIFICATE, LEAF_KEY) }
     }
 
+    /// The `data` of the Secret for those who serve: the leaf, and whom it is signed by. No key of an authority.
+    pub(crate) fn write_leaf(&self) -> BTreeMap<String, ByteString> {
+        let mut all = self.write();
+        all.retain(|key, _| [LEAF_CERTIFICATE, LEAF_KEY, BUNDLE].contains(&key.as_str()));
+        all
+    }
+
     /// The Secret's whole `data`.
     pub(crate) fn write(&self) -> BTreeMap<String, ByteString> {
         let [first, second] = &self.cas;
@@ -84,6 +91,14 @@ mod tests {
         let secret = data.write();
         assert_eq!(Data::read(Some(&secret)), data);
         assert_eq!(secret[BUNDLE].0, b"certificate 1\ncertificate 2\n");
+    }
+
+    #[test]
+    fn those_who_serve_get_no_key_of_an_authority() {
+        let data = Data { cas: [pair("1"), pair("2")], leaf: pair("leaf") };
+        let served = data.write_leaf();
+        assert_eq!(served.keys().collect::<Vec<_>>(), [BUNDLE, LEAF_CERTIFICATE, LEAF_KEY]);
+        assert_eq!(Data::read(Some(&served)), Data { leaf: pair("leaf"), ..Data::default() });
     }
 
     #[test]

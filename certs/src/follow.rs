@@ -1,4 +1,4 @@
-//! The serving side: loads what the Secret holds, at once when it changes.
+//! The serving side: loads the leaf that the leader has handed on, at once when it changes.
 //!
 //! Invariant: what cannot be served is logged and what is served stays; a Secret that is gone changes nothing.
 //!
@@ -27,8 +27,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// shows.
 pub async fn follow(client: Client, config: Config, cert: Arc<ServingCert>, check: Check, shutdown: Shutdown) {
     let secrets: Api<Secret> = Api::namespaced(client, &config.namespace);
-    let mut follower = Follower { cert, check, name: config.secret.clone(), current: None, trouble: None };
-    let changes = changes(secrets.clone(), &config.secret);
+    let mut follower = Follower { cert, check, name: config.leaf_secret.clone(), current: None, trouble: None };
+    let changes = changes(secrets.clone(), &config.leaf_secret);
     let following = async {
         tokio::pin!(changes);
         loop {
@@ -102,14 +102,14 @@ mod tests {
         Follower {
             cert: ServingCert::empty(),
             check: readiness.check("certificate"),
-            name: "bulkhead-certs".to_owned(),
+            name: "bulkhead-webhook-tls".to_owned(),
             current: None,
             trouble: None,
         }
     }
 
     fn secret(data: &Data) -> Secret {
-        Secret { data: Some(data.write()), ..Secret::default() }
+        Secret { data: Some(data.write_leaf()), ..Secret::default() }
     }
 
     fn issued() -> Data {

@@ -1,15 +1,18 @@
-//! The leader's loop: keeps the Secret filled and every webhook's `caBundle` up to date.
+//! The leader's loop: keeps its Secret filled, every webhook's `caBundle` up to date, and the leaf where those who serve find it.
 //!
-//! Invariant: a CA is stored before anybody is asked to trust it, and every write names the version it was decided on. Each
-//! pass starts from what the API server says, so a pass may end anywhere and another process may go on.
+//! Invariant: a CA is stored before anybody is asked to trust it, a leaf counts as served only when it has been handed on, and every write
+//! names the version it was decided on. Each pass starts from what the API server says, so a pass may end anywhere and another process
+//! may go on.
 //!
 //! It does not decide what is issued.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use cluster::{shutdown::Shutdown, telemetry::chain};
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
 use kube::{
     Api, Client,
@@ -68,6 +71,8 @@ pub async fn keep(client: Client, config: Config, shutdown: Shutdown) -> Result<
     Ok(())
 }
 
+type SecretData = Option<BTreeMap<String, ByteString>>;
+
 struct Keeper {
     secrets: Api<Secret>,
     configurations: Api<MutatingWebhookConfiguration>,
@@ -91,10 +96,11 @@ impl Keeper {
     }
 
     async fn run(&mut self) {
-        let changes = stream::select(
+        let secrets = stream::select(
             changes(self.secrets.clone(), &self.config.secret),
-            changes(self.configurations.clone(), &self.config.webhook_configuration),
+            changes(self.secrets.clone(), &self.config.leaf_secret),
         );
+        let changes = stream::select(secrets, changes(self.configurations.clone(), &self.config.webhook_configuration));
         tokio::pin!(changes);
         loop {
             self.pass().await;
@@ -143,6 +149,11 @@ impl Keeper {
             {
                 return self.inject(patch).await;
             }
+            if stored.leaf.is_ok()
+                && let Some(step) = self.hand_on(data.as_ref()).await?
+            {
+                return Ok(step);
+            }
             let bundles = configuration.as_ref().map(inject::bundles).unwrap_or_default();
             self.memory.note(stored, &bundles, Instant::now());
         }
@@ -157,6 +168,18 @@ impl Keeper {
                 self.store(secret, &data).await
             }
         }
+    }
+
+    /// Brings the Secret for those who serve to what is stored. `None`: it is.
+    async fn hand_on(&self, data: Option<&Data>) -> Result<Option<Step>, KeepError> {
+        let (name, wanted) = (&self.config.leaf_secret, data.map(Data::write_leaf));
+        let secret = within("read the serving certificate's Secret", self.secrets.get_opt(name)).await?;
+        if secret.as_ref().is_some_and(|secret| secret.data == wanted) {
+            return Ok(None);
+        }
+        let step = self.write(name, secret, wanted).await?;
+        tracing::info!(secret = name, "the serving certificate is handed on");
+        Ok(Some(step))
     }
 
     async fn configuration(&mut self) -> Result<Option<MutatingWebhookConfiguration>, KeepError> {
@@ -188,15 +211,17 @@ impl Keeper {
     }
 
     async fn store(&self, secret: Option<Secret>, data: &Data) -> Result<Step, KeepError> {
+        self.write(&self.config.secret, secret, Some(data.write())).await
+    }
+
+    async fn write(&self, name: &str, secret: Option<Secret>, data: SecretData) -> Result<Step, KeepError> {
         let params = PostParams::default();
-        let exists = secret.is_some();
-        let mut secret = secret.unwrap_or_else(|| new_secret(&self.config));
-        secret.data = Some(data.write());
-        let written = if exists {
-            within("replace the certificates' Secret", self.secrets.replace(&self.config.secret, &params, &secret))
-                .await
+        let written = if let Some(secret) = secret {
+            let secret = Secret { data, ..secret };
+            within("replace a Secret of the certificates", self.secrets.replace(name, &params, &secret)).await
         } else {
-            within("create the certificates' Secret", self.secrets.create(&params, &secret)).await
+            let secret = Secret { data, ..new_secret(&self.config.namespace, name) };
+            within("create a Secret of the certificates", self.secrets.create(&params, &secret)).await
         };
         again_after_race(written.map(drop))
     }
@@ -243,11 +268,11 @@ fn tell(action: &Action, secret: &str) {
     }
 }
 
-fn new_secret(config: &Config) -> Secret {
+fn new_secret(namespace: &str, name: &str) -> Secret {
     Secret {
         metadata: ObjectMeta {
-            name: Some(config.secret.clone()),
-            namespace: Some(config.namespace.clone()),
+            name: Some(name.to_owned()),
+            namespace: Some(namespace.to_owned()),
             labels: Some([("app.kubernetes.io/part-of".to_owned(), "bulkhead".to_owned())].into()),
             ..ObjectMeta::default()
         },

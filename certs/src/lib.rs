@@ -1,7 +1,7 @@
 //! The webhook's certificates: issued and renewed by the leader, trusted by the API server, served by every replica.
 //!
-//! Two certificate authorities (CAs) with staggered lives live in one Secret, next to the serving certificate ("leaf") that
-//! one of them has signed. Both CAs stand in the `caBundle` of every webhook, so that the leaf can move from one to the other
+//! Two certificate authorities (CAs) with staggered lives live in one Secret, which only the leader reads, next to the serving certificate
+//! ("leaf") that one of them has signed; the leaf alone is in another one, for those who serve. Both CAs stand in the `caBundle` of every webhook, so that the leaf can move from one to the other
 //! without a moment in which some API server does not trust what some replica serves.
 //!
 //! Invariant: a leaf is signed only by a CA that every `caBundle` has held for some minutes, unless there is no leaf that

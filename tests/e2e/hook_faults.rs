@@ -246,7 +246,9 @@ impl Fault for Expired {
                     .map(|(key, text)| (key, ByteString(text.clone().into_bytes()))),
             );
             let secrets: Api<Secret> = Api::namespaced(fixture.world.client.clone(), keys::NAMESPACE);
-            secrets.patch("bulkhead-certs", &PatchParams::default(), &Patch::Merge(json!({"data": data}))).await?;
+            secrets
+                .patch("bulkhead-webhook-tls", &PatchParams::default(), &Patch::Merge(json!({"data": data})))
+                .await?;
             let hooks = hooks::save(fixture).await?;
             hooks::replace(fixture, &hooks::with_client(&hooks, |client| trusting(client, &authority)).to_string())
                 .await?;
