@@ -17,6 +17,7 @@ use model::plan::{Launch, Plan, Retire};
 use tokio::time;
 
 use crate::door::{ApiDoor, Decided, LeadersStore, Limits};
+use crate::labels::Labels;
 use crate::metrics::Metrics;
 use crate::rights::{DENIED_FOR, Rights};
 use crate::{jobs, pods, report, status};
@@ -38,7 +39,7 @@ const IDLE: Duration = Duration::from_secs(15);
 pub struct Config {
     /// Time between the starts of two cycles; changes in between are seen together.
     pub min_interval: Duration,
-    /// The cluster ignores labels on a Binding (Kubernetes before 1.35): they are patched afterwards.
+    /// The cluster ignores labels on a Binding (Kubernetes before 1.35): they are patched when a pod is seen bound without them.
     pub label_after_bind: bool,
     /// How the API's jobs are served.
     pub limits: Limits,
@@ -87,7 +88,7 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
     let rights = Rights::new(client.clone());
     let context = Context { client, batch, rights, index, events, config };
     let mut version = context.index.version();
-    let mut shown = status::Shown::default();
+    let mut shown = Shown::default();
     let stopped = shutdown.stopped();
     tokio::pin!(stopped);
     let begun = Instant::now();
@@ -132,6 +133,13 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
     Err(records::Error::Late)
 }
 
+/// What the loop remembers of what it has written.
+#[derive(Default)]
+struct Shown {
+    status: status::Shown,
+    labels: Labels,
+}
+
 /// What came of a cycle.
 struct Done {
     /// When to wake up at the latest.
@@ -148,7 +156,7 @@ async fn cycle(
     door: &mut ApiDoor,
     nodes: &NodeOrders,
     metrics: &Metrics,
-    shown: &mut status::Shown,
+    shown: &mut Shown,
 ) -> Done {
     // 1. what is seen
     let read = door.read(context, clock::now()).await;
@@ -198,7 +206,8 @@ async fn cycle(
     jobs::show_all(context, &unwritten);
     jobs::write_all(context, &changes).await;
     jobs::finish_all(context).await;
-    let next_status = shown.update(context, &snapshot, &queues, now).await;
+    shown.labels.look(context);
+    let next_status = shown.status.update(context, &snapshot, &queues, now).await;
     let failed = !read || !recorded || !nodes_ok;
     let next_doubt = context.index.next_doubt(now).map(|moment| now.at(moment));
     let next_try = context.index.next_try(clock::moment()).map(|moment| now.at(moment));

@@ -6,6 +6,7 @@
 mod cycle;
 mod door;
 mod jobs;
+mod labels;
 mod metrics;
 mod pods;
 mod report;

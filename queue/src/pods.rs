@@ -72,17 +72,11 @@ async fn send_binding(context: Context, dispatch: Dispatch) -> Option<Answer> {
             return Some(answer);
         }
     }
-    if context.config.label_after_bind {
-        let labels = json!({"metadata": {"uid": dispatch.uid, "labels": labels(&dispatch)}});
-        if let Err(error) = pods.patch(&dispatch.unit.name, &PatchParams::default(), &Patch::Merge(labels)).await {
-            tracing::warn!(pod = %dispatch.unit, error = cluster::telemetry::chain(&error), "cannot label a bound pod");
-        }
-    }
     None
 }
 
-fn labels(dispatch: &Dispatch) -> Value {
-    json!({keys::NODE_UID: dispatch.node_uid, keys::CE_UUID: dispatch.environment_uuid})
+pub(crate) fn labels(node: &str, environment: &str) -> Value {
+    json!({keys::NODE_UID: node, keys::CE_UUID: environment})
 }
 
 /// The Binding of a dispatch.
@@ -94,7 +88,7 @@ fn binding(dispatch: &Dispatch) -> Value {
             "name": dispatch.unit.name,
             "namespace": dispatch.unit.namespace,
             "uid": dispatch.uid,
-            "labels": labels(dispatch),
+            "labels": labels(&dispatch.node_uid, &dispatch.environment_uuid),
             "annotations": {
                 keys::NODE_UID: dispatch.node_uid,
                 keys::COMPUTE_ENVIRONMENT: dispatch.environment,

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use cluster::client::Clients;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, PostParams};
 use serde_json::Value;
 
 use crate::decide;
-use crate::facts::{NodeFacts, PodFacts};
+use crate::facts::PodFacts;
 use crate::watch::{Caches, pod_key};
 use crate::wire::BindingArgs;
 
@@ -23,8 +23,6 @@ const BIND_TIMEOUT: Duration = Duration::from_secs(4);
 pub struct Binder {
     /// How the API server is reached.
     pub clients: Clients,
-    /// Whether the API server takes a Binding's labels; else they are patched afterwards.
-    pub copies_labels: bool,
 }
 
 impl Binder {
@@ -59,9 +57,6 @@ impl Binder {
             Err(error) => return Err(cluster::telemetry::chain(&error)),
         }
         tracing::info!(pod = key, uid = order.pod_uid, node = order.node, "bound");
-        if let Some(node) = node.filter(|_| !self.copies_labels) {
-            self.label(order, &node).await;
-        }
         Ok(())
     }
 
@@ -75,16 +70,6 @@ impl Binder {
             Some(name) if name == node && pod.metadata.uid.as_ref() == Some(pod_uid) => Ok(Found::BoundHere),
             Some(name) => Err(format!("pod {pod_namespace}/{pod_name} is on node {name} already")),
             None => Ok(Found::Waiting(PodFacts::read(&pod.metadata))),
-        }
-    }
-
-    /// The pod is bound whatever becomes of this. The same values are in its annotations.
-    async fn label(&self, order: &BindingArgs, node: &NodeFacts) {
-        let api: Api<Pod> = Api::namespaced(self.clients.retrying.clone(), &order.pod_namespace);
-        let patch = Patch::Merge(decide::labels_after(&order.pod_uid, node));
-        if let Err(error) = api.patch_metadata(&order.pod_name, &PatchParams::default(), &patch).await {
-            let error = cluster::telemetry::chain(&error);
-            tracing::warn!(pod = order.pod_name, namespace = order.pod_namespace, error, "bound, but not labelled");
         }
     }
 }

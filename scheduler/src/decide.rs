@@ -99,7 +99,7 @@ pub fn prioritize(pod: &PodFacts, candidates: Vec<String>) -> Vec<HostPriority> 
 }
 
 /// The Binding to post: only for this very pod (UID), and with everything that tells the pod where it is, in the same write.
-/// API servers before 1.35 ignore its labels.
+/// API servers before 1.35 ignore its labels; the controller, which sees the pod bound, puts them on it.
 pub fn bind(order: &BindingArgs, pod: &PodFacts, node: Option<&NodeFacts>) -> Result<Value, String> {
     let BindingArgs { pod_name, pod_namespace, pod_uid, node: node_name } = order;
     if pod.uid != *pod_uid {
@@ -126,18 +126,6 @@ pub fn bind(order: &BindingArgs, pod: &PodFacts, node: Option<&NodeFacts>) -> Re
         },
         "target": {"apiVersion": "v1", "kind": "Node", "name": node_name},
     }))
-}
-
-/// What is patched after a binding on an API server that ignores a Binding's labels.
-pub fn labels_after(pod_uid: &str, node: &NodeFacts) -> Value {
-    json!({"metadata": {"uid": pod_uid, "labels": labels(node)}})
-}
-
-/// Whether the API server takes a Binding's labels: from 1.35 (KEP-4742, feature gate `PodTopologyLabelsAdmission`). Vendors write
-/// versions such as `34+`. One that cannot be read counts as old: the labels are then patched, which is always right.
-pub fn copies_binding_labels(major: &str, minor: &str) -> bool {
-    let number = |text: &str| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().ok();
-    number(major).zip(number(minor)).is_some_and(|version| version >= (1, 35))
 }
 
 fn labels(node: &NodeFacts) -> Value {

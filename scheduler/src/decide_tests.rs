@@ -134,18 +134,3 @@ fn a_node_that_is_leaving_by_now_is_not_bound_to() {
     let error = bind(&order("n"), &pod(&["n"]), Some(&node(Some("ce-1"), true))).unwrap_err();
     assert_eq!(error, "node n: Bulkhead is retiring this node");
 }
-
-#[test]
-fn binding_labels_are_taken_from_1_35() {
-    for (major, minor, taken) in [
-        ("1", "34", false),
-        ("1", "34+", false),
-        ("1", "35", true),
-        ("1", "36+", true),
-        ("2", "0", true),
-        ("", "", false),
-        ("1", "x", false),
-    ] {
-        assert_eq!(copies_binding_labels(major, minor), taken, "{major}.{minor}");
-    }
-}

@@ -47,7 +47,7 @@ fn with_caches(caches: Caches) -> Extender {
     let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
     let clients = cluster::client::from_config(config).unwrap();
     let metrics = Metrics::new(&mut Registry::default());
-    Extender { caches, binder: Binder { clients, copies_labels: true }, metrics }
+    Extender { caches, binder: Binder { clients }, metrics }
 }
 
 async fn post(extender: Extender, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {

@@ -16,7 +16,6 @@ use cluster::{serve, telemetry};
 use tokio::net::TcpListener;
 
 use crate::bind::Binder;
-use crate::decide;
 use crate::metrics::Metrics;
 use crate::routes::{self, Extender};
 use crate::watch::{self, Caches};
@@ -41,9 +40,6 @@ pub enum RunError {
     /// No client.
     #[error("the extender has no way to the Kubernetes API")]
     Connect(#[from] ConnectError),
-    /// The API server does not say what it is.
-    #[error("the API server's version cannot be read")]
-    Version(#[source] Box<kube::Error>),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
@@ -81,9 +77,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     tasks.spawn_infallible("admin listener", admin.run(Arc::new(registry), readiness, shutdown.clone()));
 
     let clients = client::connect(kubeconfig.as_deref()).await?;
-    let version = clients.retrying.apiserver_version().await.map_err(|error| RunError::Version(Box::new(error)))?;
-    let copies_labels = decide::copies_binding_labels(&version.major, &version.minor);
-    tracing::info!(api_server = version.git_version, copies_labels, addr = %listen, "serving kube-scheduler");
+    tracing::info!(addr = %listen, "serving kube-scheduler");
 
     let client = clients.retrying.clone();
     tasks.spawn_infallible(
@@ -91,7 +85,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         until(&shutdown, watch::nodes(client.clone(), caches.nodes.clone(), nodes_seen)),
     );
     tasks.spawn_infallible("pod watch", until(&shutdown, watch::pods(client, caches.pods.clone(), pods_seen)));
-    let router = routes::router(Extender { caches, binder: Binder { clients, copies_labels }, metrics });
+    let router = routes::router(Extender { caches, binder: Binder { clients }, metrics });
     tasks.spawn_infallible("extender", {
         let shutdown = shutdown.clone();
         async move { serve::run(listener, router, &shutdown, DRAIN_CAP).await }

@@ -33,6 +33,8 @@ pub struct PodRecord {
     pub ended: Option<Ending>,
     /// Name of its node; `None`: it has none yet.
     pub node: Option<String>,
+    /// UID of the node that its binding names, while the pod lacks it as a label: API servers before 1.35 take none from a Binding.
+    pub unlabelled: Option<String>,
     /// It is being deleted.
     pub terminating: bool,
     /// Whose it is, if it was not dispatched.
@@ -105,6 +107,7 @@ pub fn pod(pod: &Pod, problems: &mut Problems) -> PodRecord {
             _ => None,
         },
         node: node(pod).map(str::to_owned),
+        unlabelled: unlabelled(pod).map(str::to_owned),
         terminating: meta.deletion_timestamp.is_some(),
         origin: origin(pod),
         dispatched: dispatched(pod),
@@ -163,6 +166,11 @@ fn queued(pod: &Pod, requests: &Resources) -> Option<Queued> {
 
 fn node(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
+}
+
+fn unlabelled(pod: &Pod) -> Option<&str> {
+    let (meta, _bound) = (&pod.metadata, node(pod)?);
+    annotation(meta, keys::NODE_UID).filter(|_| label(meta, keys::NODE_UID).is_none())
 }
 
 fn place(pod: &Pod) -> Option<Place> {

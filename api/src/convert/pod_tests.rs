@@ -50,6 +50,26 @@ fn a_pod_of_a_job_is_kept_with_what_it_needs() {
 }
 
 #[test]
+fn a_bound_pod_lacks_its_label_until_it_has_it() {
+    let unlabelled = |node: Option<&str>, annotation: Option<&str>, label: Option<&str>| {
+        record(|object| {
+            object["spec"]["nodeName"] = json!(node);
+            object["metadata"]["annotations"] = json!({keys::NODE_UID: annotation});
+            if let Some(label) = label {
+                object["metadata"]["labels"][keys::NODE_UID] = json!(label);
+            }
+            let annotations = object["metadata"]["annotations"].as_object_mut().unwrap();
+            annotations.retain(|_, value| !value.is_null());
+        })
+        .unlabelled
+    };
+    assert_eq!(unlabelled(Some("n"), Some("u"), None).as_deref(), Some("u"));
+    assert_eq!(unlabelled(Some("n"), Some("u"), Some("u")), None);
+    assert_eq!(unlabelled(None, Some("u"), None), None, "not bound yet");
+    assert_eq!(unlabelled(Some("n"), None, None), None, "bound by somebody else");
+}
+
+#[test]
 fn the_place_of_a_pod_follows_from_node_scheduler_and_gates() {
     let held =
         |nodes: &[&str], refused| Some(Place::Held { nodes: nodes.iter().map(ToString::to_string).collect(), refused });

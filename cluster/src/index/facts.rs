@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use api::convert::job::JobRecord;
-use api::convert::pod::Origin;
+use api::convert::pod::{Origin, PodRecord};
 use k8s_openapi::api::core::v1::ObjectReference;
 use model::clock::Moment;
 use model::snapshot::{ObjectKey, Write};
@@ -35,6 +35,19 @@ pub struct PodOnNode {
     pub origin: Origin,
     /// It is being deleted.
     pub terminating: bool,
+}
+
+/// A pod on a batch node that lacks the labels which its binding was to give it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unlabelled {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// UID.
+    pub uid: String,
+    /// UID of its node.
+    pub node_uid: String,
+    /// UUID of its node's environment.
+    pub environment_uuid: String,
 }
 
 impl State {
@@ -81,6 +94,20 @@ impl State {
             .collect();
         all.sort_by(|a, b| a.key.cmp(&b.key));
         all
+    }
+
+    pub(super) fn unlabelled(&self) -> Vec<Unlabelled> {
+        let lacking = |record: &PodRecord| {
+            let node = self.nodes.get(record.node.as_deref()?)?;
+            let said = record.unlabelled.as_ref().filter(|uid| **uid == node.node.uid && !record.terminating)?;
+            Some(Unlabelled {
+                key: record.key.clone(),
+                uid: record.uid.clone(),
+                node_uid: said.clone(),
+                environment_uuid: node.environment_uuid()?.to_owned(),
+            })
+        };
+        self.pods.values().filter_map(lacking).collect()
     }
 
     pub(super) fn unreadable(&self) -> BTreeMap<(&'static str, String), String> {

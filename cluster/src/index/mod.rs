@@ -34,7 +34,7 @@ use model::status::Status;
 use tokio::sync::watch;
 
 pub use change::Change;
-pub use facts::{FinishedJob, PodOnNode};
+pub use facts::{FinishedJob, PodOnNode, Unlabelled};
 pub use refused::Answer;
 use state::State;
 
@@ -309,6 +309,11 @@ impl Index {
     /// Jobs of queues that have ended and whose written status does not say so yet, unless writing it was refused a moment ago.
     pub fn finished_jobs(&self, now: Moment) -> Vec<FinishedJob> {
         self.state().finished_jobs(now)
+    }
+
+    /// Pods on batch nodes that lack the labels which their binding was to give them.
+    pub fn unlabelled(&self) -> Vec<Unlabelled> {
+        self.state().unlabelled()
     }
 
     /// Pods on a node that have not ended, those bound by us a moment ago included.

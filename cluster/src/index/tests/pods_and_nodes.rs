@@ -208,3 +208,22 @@ fn a_pod_made_before_a_failure_of_another_keeps_its_attempt() {
     let attempts: Vec<_> = units(&index).iter().map(|unit| unit.attempt).collect();
     assert_eq!(attempts, [1, 2]);
 }
+
+#[test]
+fn a_bound_pod_without_its_labels_is_shown_until_it_has_them() {
+    let index = index();
+    apply::<Node>(&index, &node("n1"));
+    let bound = annotated(on(pod("p", "j"), "n1"), keys::NODE_UID, "uid-n1");
+    apply::<Pod>(&index, &bound);
+    let [lacking] = &index.unlabelled()[..] else { panic!("{:?}", index.unlabelled()) };
+    assert_eq!((lacking.key.name.as_str(), lacking.uid.as_str()), ("p", "uid-p"));
+    assert_eq!((lacking.node_uid.as_str(), lacking.environment_uuid.as_str()), ("uid-n1", "ce-uuid"));
+
+    let mut labelled = bound.clone();
+    labelled["metadata"]["labels"][keys::NODE_UID] = json!("uid-n1");
+    apply::<Pod>(&index, &labelled);
+    assert_eq!(index.unlabelled(), []);
+    // What it says is of another node of that name.
+    apply::<Pod>(&index, &annotated(bound, keys::NODE_UID, "older"));
+    assert_eq!(index.unlabelled(), []);
+}
