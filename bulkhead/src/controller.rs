@@ -36,9 +36,9 @@ const LABELS_ON_BINDINGS: (u32, u32) = (1, 35);
 /// Arguments of `bulkhead controller`.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Where /healthz, /readyz and /metrics are.
-    #[arg(long, default_value = "0.0.0.0:8080")]
-    admin: SocketAddr,
+    /// Where /healthz, /readyz and /metrics are: an address, with or without port. In a pod its own, so that its kubelet can ask.
+    #[arg(long, value_parser = crate::address::<8080>, default_value = "127.0.0.1")]
+    pub(crate) admin: SocketAddr,
     /// Region in the ARNs that Bulkhead makes.
     #[arg(long, default_value = "us-east-1")]
     region: String,

@@ -7,7 +7,7 @@ mod jobs;
 mod namespace;
 mod uninstall;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -51,8 +51,8 @@ struct Listeners<const PORT: u16, const ADMIN: u16> {
     /// Where to serve.
     #[arg(long, default_value_t = SocketAddr::from(([0, 0, 0, 0], PORT)))]
     listen: SocketAddr,
-    /// Where /healthz, /readyz and /metrics are.
-    #[arg(long, default_value_t = SocketAddr::from(([0, 0, 0, 0], ADMIN)))]
+    /// Where /healthz, /readyz and /metrics are: an address, with or without port. In a pod its own, so that its kubelet can ask.
+    #[arg(long, value_parser = address::<ADMIN>, default_value_t = SocketAddr::from(([127, 0, 0, 1], ADMIN)))]
     admin: SocketAddr,
 }
 
@@ -62,9 +62,17 @@ struct Extender {
     /// Where to serve kube-scheduler, which runs in the same pod. There is no authentication: keep it on loopback.
     #[arg(long, default_value = "127.0.0.1:8888")]
     listen: SocketAddr,
-    /// Where /healthz, /readyz and /metrics are.
-    #[arg(long, default_value = "0.0.0.0:8081")]
+    /// Where /healthz, /readyz and /metrics are: an address, with or without port. In a pod its own, so that its kubelet can ask.
+    #[arg(long, value_parser = address::<8081>, default_value = "127.0.0.1")]
     admin: SocketAddr,
+}
+
+/// An address of this machine; where it names no port, this one. (A pod's own address comes without, and IPv6 has it in brackets only then.)
+fn address<const PORT: u16>(text: &str) -> Result<SocketAddr, String> {
+    let bare = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
+    text.parse()
+        .or_else(|_| bare())
+        .map_err(|_| "write an IP address, or one with a port: 127.0.0.1:8080, [::1]:8080".to_owned())
 }
 
 #[tokio::main]
@@ -125,6 +133,31 @@ mod tests {
         tasks.spawn("leader", async move { Err::<(), _>(error) });
         let error = tasks.run(std::time::Duration::ZERO).await.unwrap_err();
         exit_code(&error.into())
+    }
+
+    #[test]
+    fn an_address_may_come_without_port() {
+        for (text, expect) in [
+            ("10.0.0.7", Some("10.0.0.7:8080")),
+            ("10.0.0.7:1", Some("10.0.0.7:1")),
+            ("fd00::7", Some("[fd00::7]:8080")),
+            ("[fd00::7]:1", Some("[fd00::7]:1")),
+            ("localhost", None),
+            ("", None),
+        ] {
+            assert_eq!(address::<8080>(text).ok().map(|found| found.to_string()).as_deref(), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_what_is_to_be_reached_listens_on_all_addresses() {
+        let cli = |command: &str| Cli::try_parse_from(["bulkhead", command]).unwrap().command;
+        let Command::Webhook(webhook) = cli("webhook") else { panic!() };
+        let Command::Extender(extender) = cli("extender") else { panic!() };
+        let Command::Controller(controller) = cli("controller") else { panic!() };
+        for admin in [webhook.admin, extender.admin, extender.listen, controller.admin] {
+            assert!(admin.ip().is_loopback(), "{admin}");
+        }
     }
 
     #[tokio::test]
