@@ -7,8 +7,8 @@ use cluster::clock;
 use cluster::index::Answer;
 use futures::FutureExt as _;
 use k8s_openapi::api::batch::v1::Job;
-use kube::Api;
 use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
 use model::keys;
 use model::plan::StatusChange;
 use model::snapshot::Write;
@@ -135,10 +135,31 @@ fn give_up(context: &Context, change: &StatusChange, what: What, answer: &Answer
 async fn patch(context: &Context, change: &StatusChange, what: What) -> Outcome {
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &change.job.namespace);
     let params = PatchParams { dry_run: what == What::Probe, ..PatchParams::default() };
-    match jobs.patch(&change.job.name, &params, &Patch::Merge(body(change, what))).await {
+    let answer = jobs.patch(&change.job.name, &params, &Patch::Merge(body(change, what))).await;
+    if let Ok(job) = &answer
+        && what == What::Release
+    {
+        disown(&jobs, job).await;
+    }
+    match answer {
         // Another Job has taken the name.
         Err(kube::Error::Api(answer)) if answer.code == 409 => Outcome::Gone,
         answer => write::outcome(answer),
+    }
+}
+
+/// Nobody owns `suspend`: the next apply of the user's manifest would be a conflict with the release. The webhook has seen to that
+/// within the release, unless it was not there. If this fails, too, the next write that the webhook sees mends it.
+async fn disown(jobs: &Api<Job>, job: &Job) {
+    let owners = json!({"metadata": {
+        "managedFields": job.metadata.managed_fields,
+        "resourceVersion": job.metadata.resource_version,
+    }});
+    let Some(patch) = planning::admission::job::disowned(&owners) else { return };
+    let (name, patch) = (job.name_any(), Patch::<()>::Json(patch));
+    if let Err(error) = jobs.patch(&name, &PatchParams::default(), &patch).await {
+        let error = cluster::telemetry::chain(&error);
+        tracing::warn!(job = name, error, "the release is listed as an owner of suspend");
     }
 }
 

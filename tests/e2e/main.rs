@@ -24,6 +24,7 @@ mod kinds;
 mod lines;
 mod losses;
 mod outage;
+mod owners;
 mod policies;
 mod reasons;
 mod refusals;
@@ -134,6 +135,7 @@ fn scenarios() -> Vec<(Scenario, Company)> {
         contract::scenarios(),
         kinds::scenarios(),
         additions::scenarios(),
+        owners::scenarios(),
         policies::scenarios(),
         walkthrough::scenarios(),
         rights::scenarios(),

@@ -5,7 +5,7 @@
 use super::super::edit::{Editor, at, is_true, text};
 use super::super::policy::{JobRoute, array_size, route_job};
 use super::super::{Admit, Outcome, reserved};
-use super::{JobContext, TEMPLATE_ANNOTATIONS, TEMPLATE_LABELS, template_annotation, template_label, warn};
+use super::{JobContext, TEMPLATE_ANNOTATIONS, TEMPLATE_LABELS, owners, template_annotation, template_label, warn};
 use crate::admission::pod::host_network;
 use model::keys;
 use serde_json::Value;
@@ -61,6 +61,7 @@ fn enqueue(job: &Value, queue: &str, context: &JobContext) -> Admit {
         None => editor.unset(&template_annotation(keys::ARRAY_SIZE)),
     }
     editor.set(&["spec", "suspend"], true);
+    owners::disown(&mut editor);
     Admit::edited(Outcome::Queued, editor, warn::warnings(job, queue, context.queue_exists))
 }
 

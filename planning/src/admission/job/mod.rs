@@ -1,13 +1,16 @@
 //! The Job hook: identifies a Job and holds it back until the plan releases it.
 //!
-//! Invariant: of a Job's spec only `suspend` and the labels and annotations of its template are touched; a Job gets its id once,
-//! at creation. Knows nothing about pods: the contract is applied to them, not to the template.
+//! Invariant: of a Job's spec only `suspend` and the labels and annotations of its template are touched, of its metadata labels,
+//! annotations, and who manages `suspend`; a Job gets its id once, at creation. Knows nothing about pods: the contract is applied to them, not to the template.
 
 mod ask;
 mod create;
+mod owners;
 mod suspend;
 mod update;
 mod warn;
+
+pub use owners::disowned;
 
 use super::Admit;
 use super::edit::text;

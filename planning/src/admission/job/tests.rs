@@ -264,6 +264,45 @@ fn nobody_but_the_controller_writes_our_keys() {
     assert_eq!(hook(&release, Some(&queued()), keys::CONTROLLER_USER).operations, 0);
 }
 
+/// Managed fields as the API server shows them to the hook: it has listed who wrote what just now.
+fn managed(job: Value, managers: &[(&str, &str, Value)]) -> Value {
+    let entries = managers
+        .iter()
+        .map(|(manager, operation, fields)| json!({"manager": manager, "operation": operation, "fieldsV1": fields}));
+    with(job, "metadata managedFields", entries.collect())
+}
+
+#[test]
+fn nobody_owns_suspend_after_any_write() {
+    let (whole, rest) =
+        (json!({"f:spec": {"f:suspend": {}, "f:completions": {}}}), json!({"f:spec": {"f:completions": {}}}));
+    let only = json!({"f:spec": {"f:suspend": {}}});
+    let check = |seen: &Value, managers: &[(&str, &str, Value)]| {
+        assert_eq!(seen["metadata"]["managedFields"], managed(json!({}), managers)["metadata"]["managedFields"]);
+    };
+    let created = create(&managed(indexed(), &[("helm", "Update", whole.clone())])).job;
+    check(&created, &[("helm", "Update", rest.clone())]);
+    let applied = managed(
+        with(created.clone(), "spec suspend", json!(false)),
+        &[("helm", "Update", rest.clone()), ("helm", "Apply", whole.clone()), ("edit", "Update", only.clone())],
+    );
+    let again = update(&created, &applied).job;
+    check(&again, &[("helm", "Update", rest.clone()), ("helm", "Apply", rest.clone())]);
+    assert_eq!(again["spec"], created["spec"]);
+    // Our own release is a write, too.
+    let release = managed(released(), &[("helm", "Update", rest.clone()), ("bulkhead", "Update", only)]);
+    let seen = hook(&release, Some(&created), keys::CONTROLLER_USER);
+    check(&seen.job, &[("helm", "Update", rest)]);
+    assert_eq!(seen.job["spec"]["suspend"], false);
+}
+
+#[test]
+fn who_owns_suspend_of_a_job_outside_is_not_ours_to_say() {
+    let owned = managed(indexed(), &[("helm", "Update", json!({"f:spec": {"f:suspend": {}}}))]);
+    assert_eq!(update(&owned, &owned).operations, 0);
+    assert_eq!(create(&with(owned, "metadata labels", json!({keys::QUEUE: "none"}))).operations, 2);
+}
+
 #[test]
 fn a_job_older_than_the_label_is_left_alone() {
     let old = indexed();

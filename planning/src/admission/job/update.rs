@@ -9,15 +9,16 @@ use super::super::policy::array_size;
 use super::super::{Admit, Outcome, reserved};
 use super::ask::asks_to_suspend;
 use super::suspend::{Suspension, decide};
-use super::{JobContext, TEMPLATE_ANNOTATIONS, TEMPLATE_LABELS, Write, template_annotation, template_label};
+use super::{JobContext, TEMPLATE_ANNOTATIONS, TEMPLATE_LABELS, Write, owners, template_annotation, template_label};
 use model::keys;
 use serde_json::Value;
 
 pub(super) fn update(job: &Value, old: &Value, context: &JobContext) -> Admit {
-    if context.requester == keys::CONTROLLER_USER {
-        return Admit::unchanged(Outcome::LeftAlone);
-    }
     let mut editor = Editor::new(job.clone());
+    if context.requester == keys::CONTROLLER_USER {
+        owners::disown(&mut editor);
+        return Admit::edited(Outcome::Kept, editor, Vec::new());
+    }
     reserved::restore(&mut editor, old, &["metadata", "labels"], &[]);
     reserved::restore(&mut editor, old, &["metadata", "annotations"], &[]);
     reserved::restore(&mut editor, old, &TEMPLATE_LABELS, &[]);
@@ -33,6 +34,7 @@ pub(super) fn update(job: &Value, old: &Value, context: &JobContext) -> Admit {
         wish.held |= asks_to_suspend(job, old, write, context.manager);
         apply(&mut editor, decide(read(old), wish, write));
     }
+    owners::disown(&mut editor);
     Admit::edited(Outcome::Kept, editor, changed_queue(job, old, ALREADY_QUEUED))
 }
 
