@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use model::keys::{NAMESPACE, WEBHOOK_CONFIGURATION};
+use model::keys::{NAMESPACE, WEBHOOK_CONFIGURATIONS};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -36,8 +36,8 @@ pub struct Config {
     pub secret: String,
     /// Name of the Secret with the leaf, for whoever serves.
     pub leaf_secret: String,
-    /// Name of the `MutatingWebhookConfiguration` whose webhooks are called with these certificates.
-    pub webhook_configuration: String,
+    /// Names of the `MutatingWebhookConfiguration`s whose webhooks are called with these certificates.
+    pub webhook_configurations: Vec<String>,
     /// The names the leaf is valid for.
     pub names: Vec<String>,
     /// How long things live.
@@ -61,7 +61,7 @@ impl Config {
             namespace: namespace.to_owned(),
             secret: "bulkhead-certs".to_owned(),
             leaf_secret: "bulkhead-webhook-tls".to_owned(),
-            webhook_configuration: WEBHOOK_CONFIGURATION.to_owned(),
+            webhook_configurations: WEBHOOK_CONFIGURATIONS.map(str::to_owned).to_vec(),
             names: vec![
                 // What the API server asks for comes first.
                 format!("{service}.{namespace}.svc"),

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt as _,
     api::{ObjectMeta, Patch, PatchParams, PostParams},
     runtime::{WatchStreamExt, watcher},
 };
@@ -80,7 +80,7 @@ struct Keeper {
     memory: Memory,
     /// The last trouble that was logged, so that it is logged once and not every few seconds.
     trouble: Option<String>,
-    told_absent: bool,
+    told_absent: Vec<String>,
 }
 
 impl Keeper {
@@ -91,16 +91,19 @@ impl Keeper {
             config,
             memory: Memory::default(),
             trouble: None,
-            told_absent: false,
+            told_absent: Vec::new(),
         }
     }
 
     async fn run(&mut self) {
+        let of_configurations = self.config.webhook_configurations.iter();
+        let of_configurations = of_configurations.map(|name| changes(self.configurations.clone(), name).boxed());
+        let of_configurations = stream::select_all(of_configurations.collect::<Vec<_>>());
         let secrets = stream::select(
             changes(self.secrets.clone(), &self.config.secret),
             changes(self.secrets.clone(), &self.config.leaf_secret),
         );
-        let changes = stream::select(secrets, changes(self.configurations.clone(), &self.config.webhook_configuration));
+        let changes = stream::select(secrets, of_configurations);
         tokio::pin!(changes);
         loop {
             self.pass().await;
@@ -140,21 +143,21 @@ impl Keeper {
     /// Reads everything; then trusts what is stored, or issues what is missing, or finds that all is well.
     async fn step(&mut self) -> Result<Step, KeepError> {
         let secret = within("read the certificates' Secret", self.secrets.get_opt(&self.config.secret)).await?;
-        let configuration = self.configuration().await?;
+        let configurations = self.configurations().await?;
         let data = secret.as_ref().map(|secret| Data::read(secret.data.as_ref()));
         let stored = data.as_ref().map(|data| examine(data, &self.config.names));
         if let Some(stored) = &stored {
-            if let Some(configuration) = &configuration
-                && let Some(patch) = inject::patch(configuration, &stored.bundle())
-            {
-                return self.inject(patch).await;
+            for configuration in &configurations {
+                if let Some(patch) = inject::patch(configuration, &stored.bundle()) {
+                    return self.inject(&configuration.name_any(), patch).await;
+                }
             }
             if stored.leaf.is_ok()
                 && let Some(step) = self.hand_on(data.as_ref()).await?
             {
                 return Ok(step);
             }
-            let bundles = configuration.as_ref().map(inject::bundles).unwrap_or_default();
+            let bundles: Vec<_> = configurations.iter().flat_map(inject::bundles).collect();
             self.memory.note(stored, &bundles, Instant::now());
         }
         let now = Timestamp::now();
@@ -182,22 +185,26 @@ impl Keeper {
         Ok(Some(step))
     }
 
-    async fn configuration(&mut self) -> Result<Option<MutatingWebhookConfiguration>, KeepError> {
-        let name = &self.config.webhook_configuration;
-        let read = self.configurations.get_opt(name);
-        let configuration = within("read the MutatingWebhookConfiguration", read).await?;
-        if configuration.is_none() && !self.told_absent {
+    /// Those that are there.
+    async fn configurations(&mut self) -> Result<Vec<MutatingWebhookConfiguration>, KeepError> {
+        let (mut found, mut absent) = (Vec::new(), Vec::new());
+        for name in &self.config.webhook_configurations {
+            match within("read a MutatingWebhookConfiguration", self.configurations.get_opt(name)).await? {
+                Some(configuration) => found.push(configuration),
+                None => absent.push(name.clone()),
+            }
+        }
+        for name in absent.iter().filter(|name| !self.told_absent.contains(name)) {
             tracing::info!(
                 configuration = name,
-                "there is no MutatingWebhookConfiguration yet; it will be filled when it comes"
+                "there is no MutatingWebhookConfiguration of this name yet; it will be filled when it comes"
             );
         }
-        self.told_absent = configuration.is_none();
-        Ok(configuration)
+        self.told_absent = absent;
+        Ok(found)
     }
 
-    async fn inject(&self, patch: serde_json::Value) -> Result<Step, KeepError> {
-        let name = &self.config.webhook_configuration;
+    async fn inject(&self, name: &str, patch: serde_json::Value) -> Result<Step, KeepError> {
         let patch: Patch<()> = match serde_json::from_value(patch) {
             Ok(patch) => Patch::Json(patch),
             Err(error) => unreachable!("the patch is built from valid operations: {error}"),

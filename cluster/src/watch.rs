@@ -76,8 +76,11 @@ pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks:
     let about_pods = |reason| Config::default().fields(&format!("reason={reason},involvedObject.kind=Pod"));
     watches.spawn_as::<CoreEvent>(about_pods(mount::MOUNT), |event| Change::Mount(Box::new(event)));
     watches.spawn_as::<CoreEvent>(about_pods(mount::ATTACH), |event| Change::Attach(Box::new(event)));
-    let ours = format!("metadata.name={}", keys::WEBHOOK_CONFIGURATION);
-    watches.spawn::<MutatingWebhookConfiguration>(Config::default().fields(&ours));
+    let named = |name| Config::default().fields(&format!("metadata.name={name}"));
+    watches.spawn::<MutatingWebhookConfiguration>(named(keys::WEBHOOK_CONFIGURATION));
+    watches.spawn_as::<MutatingWebhookConfiguration>(named(keys::LATE_WEBHOOK_CONFIGURATION), |event| {
+        Change::LateHooks(Box::new(event))
+    });
     Sight { answered, ..watches.sight }
 }
 

@@ -66,10 +66,16 @@ pub const RETIRING_TAINT: &str = "bulkhead.dev/retiring";
 pub const SCHEDULER_DIRECT: &str = "bulkhead";
 /// `schedulerName` of pods that the second kube-scheduler places, with our extender.
 pub const SCHEDULER_EXTENDED: &str = "bulkhead-scheduler";
-/// Name of the `MutatingWebhookConfiguration` of an installation.
+/// Name of the `MutatingWebhookConfiguration` of an installation that sees objects first.
 pub const WEBHOOK_CONFIGURATION: &str = "bulkhead";
-/// Name of the hook in it that applies the contract to pods of a queue.
+/// Name of the one that sees what others have added since: the API server calls configurations in the order of their names.
+pub const LATE_WEBHOOK_CONFIGURATION: &str = "zz-bulkhead";
+/// Both.
+pub const WEBHOOK_CONFIGURATIONS: [&str; 2] = [WEBHOOK_CONFIGURATION, LATE_WEBHOOK_CONFIGURATION];
+/// Name of the hook in the first that applies the contract to pods of a queue.
 pub const POD_HOOK: &str = "pods.bulkhead.dev";
+/// Name of the hook in the second that applies it to what others have made of them.
+pub const LATE_POD_HOOK: &str = "late-pods.bulkhead.dev";
 /// Namespace of an installation.
 pub const NAMESPACE: &str = "bulkhead-system";
 /// The controller's user name at the API server; its own writes to Jobs are not corrected by the hooks.

@@ -187,7 +187,7 @@ pub(crate) fn clock_runs(mut reason: Reason) -> Reason {
 pub(crate) fn hooks_missing() -> Reason {
     let message =
         "the API server does not call Bulkhead: its MutatingWebhookConfiguration `bulkhead` is missing or lacks \
-                   pods.bulkhead.dev; apply Bulkhead's manifest again"
+                   pods.bulkhead.dev, or `zz-bulkhead` is or lacks late-pods.bulkhead.dev; apply Bulkhead's manifest again"
             .to_owned();
     Reason { code: Code::HooksMissing, message }
 }

@@ -177,7 +177,9 @@ async fn nothing_left(second: &Second, labelled: &str) -> Result<()> {
     let instances = second.world.instances().await?;
     ensure!(instances.is_empty(), "instances are left: {instances:?}");
     let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    ensure!(webhooks.get_opt("bulkhead").await?.is_none(), "the webhook configuration is left");
+    for name in keys::WEBHOOK_CONFIGURATIONS {
+        ensure!(webhooks.get_opt(name).await?.is_none(), "the webhook configuration {name} is left");
+    }
     let nodes: Api<Node> = Api::all(client.clone());
     let taints: BTreeMap<String, Vec<String>> = nodes
         .list(&ListParams::default())

@@ -109,6 +109,13 @@ async fn row(fixture: &Fixture, fault: &dyn Fault) -> Result<()> {
         // Taken, whatever the state of the webhook: its policy for Jobs is to ignore failures.
         fixture.apply(&namespace, &job("new", 2, "50m", "16Mi", "true")).await?;
     }
+    if fault.new_jobs() == New::Waits {
+        // One that names a queue itself waits for the hooks, wherever it is.
+        let mut named: Value = serde_json::from_str(NAMED)?;
+        named["metadata"]["labels"][keys::QUEUE] = json!(queue);
+        let made = fixture.apply(&ordinary, &named.to_string()).await;
+        ensure!(made.is_err_and(|error| format!("{error:#}").contains("late-jobs.bulkhead.dev")), "it is stored");
+    }
     // Nodes are tainted by the controller, so where it is away nobody can have room for the Job that waits.
     let with_controller = fault.reason().is_some() || fault.new_jobs() == New::Completes;
     if with_controller {
@@ -144,6 +151,10 @@ async fn row(fixture: &Fixture, fault: &dyn Fault) -> Result<()> {
     ensure!(!strays.is_empty() && !strays.iter().any(in_contract), "pods of an ordinary namespace were touched");
     Ok(())
 }
+
+/// A Job that is to name a queue.
+const NAMED: &str = r#"{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "named"}, "spec": {"template": {"spec":
+    {"restartPolicy": "Never", "containers": [{"name": "main", "image": "docker.io/library/busybox", "command": ["true"]}]}}}}"#;
 
 /// Waits until a Job has completed, and looks whether its pods went through the queue.
 async fn completed(fixture: &Fixture, namespace: &str, name: &str) -> Result<()> {
@@ -387,4 +398,6 @@ const POLICIES: &str = concat!(
     include_str!("../../manifests/parts/91-policies-of-queues.yaml"),
     "---\n",
     include_str!("../../manifests/parts/91-policies-of-templates.yaml"),
+    "---\n",
+    include_str!("../../manifests/parts/92-policies-queues.yaml"),
 );

@@ -1,48 +1,55 @@
-//! Bulkhead's webhook configuration in the hands of tests: saved, taken away, turned elsewhere, put back.
+//! Bulkhead's webhook configurations in the hands of tests: saved, taken away, turned elsewhere, put back.
 //!
-//! Invariant: whoever changes it saves it first and has it put back on cleaning up.
+//! Invariant: whoever changes them saves them first and has them put back on cleaning up.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tests::{Fixture, eventually, job_with};
 
 const CONFIGURATION: &str = "mutatingwebhookconfiguration";
-/// Name of Bulkhead's webhook configuration.
-const BULKHEAD: &str = "bulkhead";
+/// Names of Bulkhead's webhook configurations.
+const BULKHEAD: [&str; 2] = model::keys::WEBHOOK_CONFIGURATIONS;
 
-/// The configuration, as it can be created or replaced again; cleaning up puts it back.
+/// The configurations in a List, as they can be created or replaced again; cleaning up puts them back.
 pub(crate) async fn save(fixture: &Fixture) -> Result<Value> {
-    let text = fixture.world.kubectl(&["get", CONFIGURATION, BULKHEAD, "-o", "json"]).await?;
+    let [first, last] = BULKHEAD;
+    let text = fixture.world.kubectl(&["get", CONFIGURATION, first, last, "-o", "json"]).await?;
     let mut hooks: Value = serde_json::from_str(&text)?;
-    let metadata = hooks["metadata"].as_object_mut().context("a webhook configuration without metadata")?;
-    metadata.retain(|key, _| {
-        !["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"].contains(&key.as_str())
-    });
+    hooks["metadata"] = json!({});
+    for item in hooks["items"].as_array_mut().context("a list without items")? {
+        let metadata = item["metadata"].as_object_mut().context("a webhook configuration without metadata")?;
+        metadata.retain(|key, _| {
+            !["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"].contains(&key.as_str())
+        });
+    }
     fixture.on_clean(&["replace", "--force", "-f", "-"], &hooks.to_string());
     Ok(hooks)
 }
 
-/// Takes the configuration away.
+/// Takes the configurations away.
 pub(crate) async fn delete(fixture: &Fixture) -> Result<()> {
-    fixture.world.kubectl(&["delete", CONFIGURATION, BULKHEAD]).await.map(drop)
+    let [first, last] = BULKHEAD;
+    fixture.world.kubectl(&["delete", CONFIGURATION, first, last]).await.map(drop)
 }
 
-/// Puts a configuration in place of the one that is there, or is not; as a whole, because two ways of naming a client cannot
+/// Puts configurations in place of those that are there, or are not; as a whole, because two ways of naming a client cannot
 /// be merged.
 pub(crate) async fn put(fixture: &Fixture, hooks: &Value) -> Result<()> {
     fixture.world.kubectl_with(&["replace", "--force", "-f", "-"], &hooks.to_string()).await.map(drop)
 }
 
-/// Replaces the configuration that is there in one write: at no moment is there none, so nothing slips past the hooks.
+/// Replaces the configurations that are there, each in one write: at no moment is there none, so nothing slips past the hooks.
 pub(crate) async fn replace(fixture: &Fixture, hooks: &str) -> Result<()> {
     fixture.world.kubectl_with(&["replace", "-f", "-"], hooks).await.map(drop)
 }
 
-/// The configuration with another client for every hook.
+/// The configurations with another client for every hook.
 pub(crate) fn with_client(hooks: &Value, client: impl Fn(&Value) -> Value) -> Value {
     let mut hooks = hooks.clone();
-    for hook in hooks["webhooks"].as_array_mut().into_iter().flatten() {
-        hook["clientConfig"] = client(&hook["clientConfig"]);
+    for item in hooks["items"].as_array_mut().into_iter().flatten() {
+        for hook in item["webhooks"].as_array_mut().into_iter().flatten() {
+            hook["clientConfig"] = client(&hook["clientConfig"]);
+        }
     }
     hooks
 }

@@ -21,6 +21,7 @@ mod hooks;
 mod isolation;
 mod jobset;
 mod kinds;
+mod late;
 mod lines;
 mod losses;
 mod outage;
@@ -147,6 +148,7 @@ fn scenarios() -> Vec<(Scenario, Company)> {
     // What kills others' servers comes last.
     let alone = [
         isolation::scenarios(),
+        late::scenarios(),
         jobset::scenarios(),
         reasons::scenarios(),
         scaling::scenarios(),

@@ -1,4 +1,5 @@
-//! A webhook that misbehaves: it accepts the API server's connections by TLS and then hangs, or answers garbage.
+//! A webhook that is not Bulkhead's: it accepts the API server's connections by TLS and then hangs, answers garbage, or changes what
+//! it is asked about.
 //!
 //! Invariant: it listens on the cluster's own bridge and ends when it is dropped. Certificates for tests are made here, too.
 
@@ -11,11 +12,13 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
 use tests::Fixture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// How it misbehaves.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +27,8 @@ pub(crate) enum Manner {
     Hangs,
     /// It answers something that is no review.
     Garbage,
+    /// It answers with the JSON patch that this makes of the object.
+    Patches(fn(&Value) -> Value),
 }
 
 /// A certificate authority of the test's own.
@@ -59,7 +64,7 @@ impl Authority {
     }
 }
 
-/// A webhook that misbehaves.
+/// A webhook that is not Bulkhead's.
 pub(crate) struct Rogue {
     address: SocketAddr,
     authority: Authority,
@@ -86,9 +91,9 @@ impl Rogue {
     }
 
     /// Where the API server finds it, for a hook's `clientConfig`.
-    pub(crate) fn client(&self) -> serde_json::Value {
+    pub(crate) fn client(&self) -> Value {
         let bundle = k8s_openapi::ByteString(self.authority.certificate.clone().into_bytes());
-        serde_json::json!({"url": format!("https://{}/", self.address), "caBundle": bundle})
+        json!({"url": format!("https://{}/", self.address), "caBundle": bundle})
     }
 }
 
@@ -108,9 +113,7 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, manner: Manner) {
 
 async fn answer(stream: TcpStream, tls: TlsAcceptor, manner: Manner) -> Result<()> {
     let mut stream = tls.accept(stream).await?;
-    let mut some = [0; 1024];
-    // The beginning of a request, whatever it is.
-    let _read = stream.read(&mut some).await?;
+    let request = request(&mut stream).await?;
     match manner {
         Manner::Hangs => tokio::time::sleep(Duration::from_secs(30)).await,
         Manner::Garbage => {
@@ -118,6 +121,36 @@ async fn answer(stream: TcpStream, tls: TlsAcceptor, manner: Manner) -> Result<(
             stream.write_all(garbage).await?;
             stream.shutdown().await?;
         }
+        Manner::Patches(patch) => {
+            let review: Value = serde_json::from_slice(&request)?;
+            let patch = k8s_openapi::ByteString(patch(&review["request"]["object"]).to_string().into_bytes());
+            let answer = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {
+                "uid": review["request"]["uid"], "allowed": true, "patchType": "JSONPatch", "patch": patch}})
+            .to_string();
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+            let answer = format!("{head}content-length: {}\r\n\r\n{answer}", answer.len());
+            stream.write_all(answer.as_bytes()).await?;
+            stream.shutdown().await?;
+        }
     }
     Ok(())
+}
+
+/// The body of a request, as far as it comes.
+async fn request(stream: &mut TlsStream<TcpStream>) -> Result<Vec<u8>> {
+    let (mut read, mut some) = (Vec::new(), [0; 8192]);
+    loop {
+        let text = String::from_utf8_lossy(&read);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return Ok(body.as_bytes().to_vec());
+            }
+        }
+        match stream.read(&mut some).await? {
+            0 => return Ok(read),
+            count => read.extend_from_slice(&some[..count]),
+        }
+    }
 }

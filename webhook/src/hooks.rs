@@ -1,15 +1,16 @@
-//! The three hooks: look up what a decision needs, then decide.
+//! The hooks: look up what a decision needs, then decide.
 //!
 //! Invariant: no decision is made here. What cannot be looked up and matters is an error; what only helps is left out.
 
 use std::sync::Arc;
 
 use model::keys;
+use planning::admission::identity::job_of_label;
 use planning::admission::job::{self, JobContext};
 use planning::admission::node::{self, Environment};
 use planning::admission::pod::{self, PodContext, QueueFacts};
 use planning::admission::policy::{
-    JobRoute, NamespaceFacts, PodRoute, QueuedPod, route_job, route_pod, route_pod_of_job,
+    JobRoute, NamespaceFacts, Pass, PodRoute, QueuedPod, route_job, route_pod, route_pod_of_job,
 };
 use planning::admission::{Admit, Outcome};
 use serde_json::Value;
@@ -25,6 +26,10 @@ pub enum Hook {
     Jobs,
     /// Pods, created.
     Pods,
+    /// Jobs that name a queue and are not, or not any more, what the hook for Jobs makes of them; created.
+    LateJobs,
+    /// Pods of a queue, with what others have added; created.
+    LatePods,
     /// Nodes, created.
     Nodes,
 }
@@ -35,6 +40,8 @@ impl Hook {
         match self {
             Self::Jobs => "jobs",
             Self::Pods => "pods",
+            Self::LateJobs => "late_jobs",
+            Self::LatePods => "late_pods",
             Self::Nodes => "nodes",
         }
     }
@@ -43,9 +50,10 @@ impl Hook {
 /// Decides about one request, of which nothing is needed afterwards but its uid.
 pub(crate) async fn decide(hook: Hook, request: &mut Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
     match (hook, request.operation) {
-        (Hook::Jobs, Operation::Create) => create_job(request, look_up).await,
+        (Hook::Jobs | Hook::LateJobs, Operation::Create) => create_job(request, look_up).await,
         (Hook::Jobs, Operation::Update) => Ok(update_job(request)),
-        (Hook::Pods, Operation::Create) => create_pod(request, look_up).await,
+        (Hook::Pods, Operation::Create) => create_pod(request, look_up, Pass::First).await,
+        (Hook::LatePods, Operation::Create) => create_pod(request, look_up, Pass::Late).await,
         (Hook::Nodes, Operation::Create) => Ok(create_node(request, look_up).await),
         _ => Ok(Admit::unchanged(Outcome::LeftAlone)),
     }
@@ -78,10 +86,12 @@ fn job_context<'a>(
     JobContext { fresh_id, namespace, requester: &request.user, manager: request.manager.as_deref(), queue_exists }
 }
 
-async fn create_pod(request: &mut Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
+async fn create_pod(request: &mut Request, look_up: &LookUp, pass: Pass) -> Result<Admit, LookUpError> {
     let namespace = namespace(request, look_up).await?;
-    let fresh_id = Uuid::new_v4().to_string();
-    let mut route = route_pod(&request.object, &namespace, &request.user, &fresh_id);
+    // What the first pass has given a pod, it keeps.
+    let given = request.object["metadata"]["labels"][keys::JOB_ID].as_str().filter(|_| pass == Pass::Late);
+    let fresh_id = given.map_or_else(|| Uuid::new_v4().to_string(), |label| job_of_label(label).to_owned());
+    let mut route = route_pod(&request.object, &namespace, &request.user, &fresh_id, pass);
     if let PodRoute::LookUpJob { name, uid } = &route {
         let job = look_up.job(&request.namespace, name).await?.filter(|job| job["metadata"]["uid"] == **uid);
         let Some(job) = job else {
@@ -92,7 +102,7 @@ async fn create_pod(request: &mut Request, look_up: &LookUp) -> Result<Admit, Lo
     Ok(match route {
         PodRoute::Leave(outcome) => Admit::unchanged(outcome),
         PodRoute::Outside(reason) => pod::leave_outside(request.object.take(), reason),
-        PodRoute::Queue(queued) => queue_pod(request, &queued, &namespace, look_up).await?,
+        PodRoute::Queue(queued) => queue_pod(request, &queued, &namespace, look_up, pass).await?,
         // The second route is made from the Job; it never asks for one.
         PodRoute::LookUpJob { name, .. } => Admit::refused(500, format!("Job {name:?} was looked up in vain")),
     })
@@ -103,6 +113,7 @@ async fn queue_pod(
     queued: &QueuedPod,
     namespace: &NamespaceFacts,
     look_up: &LookUp,
+    pass: Pass,
 ) -> Result<Admit, LookUpError> {
     let known = look_up.queue(&queued.queue).await?;
     let queue = known.unwrap_or_else(|| Arc::new(QueueFacts::unknown(&queued.queue)));
@@ -113,6 +124,7 @@ async fn queue_pod(
         array_size: queued.array_size,
         host_network: queued.host_network,
         forbids_host_network: namespace.forbids_host_network,
+        pass,
     };
     Ok(pod::mutate(request.object.take(), &context))
 }

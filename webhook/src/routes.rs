@@ -64,12 +64,14 @@ impl Webhook {
     }
 }
 
-/// The routes `/jobs`, `/pods` and `/nodes`.
+/// The routes `/jobs`, `/pods` and `/nodes`, and those that look at what came after them.
 pub fn router(webhook: Webhook) -> Router {
     let hook = |hook| post(move |State(webhook): State<Webhook>, request: Request| serve(webhook, hook, request));
     let routes = Router::new()
         .route("/jobs", hook(Hook::Jobs))
         .route("/pods", hook(Hook::Pods))
+        .route("/late-jobs", hook(Hook::LateJobs))
+        .route("/late-pods", hook(Hook::LatePods))
         .route("/nodes", hook(Hook::Nodes))
         .with_state(webhook);
     cluster::serve::limit_concurrency(routes, CONCURRENCY)

@@ -363,10 +363,10 @@ mod tests {
 
     #[test]
     fn no_hook_can_be_called_for_system_or_own_namespaces_or_for_unlabelled_objects() {
-        let [hooks] = &of_kind::<MutatingWebhookConfiguration>("MutatingWebhookConfiguration")[..] else {
-            panic!("expected one configuration")
-        };
-        for hook in hooks.webhooks.as_deref().unwrap_or_default() {
+        let configurations = of_kind::<MutatingWebhookConfiguration>("MutatingWebhookConfiguration");
+        let names: Vec<_> = configurations.iter().filter_map(|it| it.metadata.name.as_deref()).collect();
+        assert_eq!(names, keys::WEBHOOK_CONFIGURATIONS);
+        for hook in configurations.iter().flat_map(|it| it.webhooks.as_deref().unwrap_or_default()) {
             let name = &hook.name;
             let expressions = |selector: &Option<LabelSelector>| -> Vec<_> {
                 selector.as_ref().and_then(|it| it.match_expressions.clone()).unwrap_or_default()
@@ -382,5 +382,19 @@ mod tests {
             assert_eq!(hook.timeout_seconds, Some(3), "{name}");
             assert_eq!(hook.side_effects, "None", "{name}");
         }
+    }
+
+    #[test]
+    fn what_came_after_the_first_hooks_is_looked_at_again() {
+        let late = of_kind::<MutatingWebhookConfiguration>("MutatingWebhookConfiguration").pop().unwrap();
+        let hooks = late.webhooks.unwrap_or_default();
+        let of = |name: &str| hooks.iter().find(|hook| hook.name == name).unwrap();
+        for (name, reinvoked) in [("late-jobs.bulkhead.dev", "Never"), (keys::LATE_POD_HOOK, "IfNeeded")] {
+            let hook = of(name);
+            assert_eq!(hook.failure_policy.as_deref(), Some("Fail"), "{name}");
+            assert_eq!(hook.reinvocation_policy.as_deref(), Some(reinvoked), "{name}");
+        }
+        // IfNeeded never calls a hook that did not match in the first round.
+        assert!(of(keys::LATE_POD_HOOK).match_conditions.is_none());
     }
 }

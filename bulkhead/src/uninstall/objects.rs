@@ -28,9 +28,8 @@ const GROUP: &str = "bulkhead.dev";
 
 /// Webhooks and policies.
 pub(super) async fn admission(access: &Access) -> anyhow::Result<()> {
-    let webhook = Target::global(&kind::<MutatingWebhookConfiguration>(), PREFIX);
-    if access.delete(&webhook, None).await? {
-        say::done(&format!("deleted {webhook}"));
+    for name in keys::WEBHOOK_CONFIGURATIONS {
+        delete(access, &Target::global(&kind::<MutatingWebhookConfiguration>(), name)).await?;
     }
     for kind in [
         kind::<MutatingWebhookConfiguration>(),

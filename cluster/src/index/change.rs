@@ -37,8 +37,10 @@ pub enum Change {
     Mount(Box<Event<DeserializeGuard<CoreEvent>>>),
     /// Of an Event that may report a volume that cannot be attached.
     Attach(Box<Event<DeserializeGuard<CoreEvent>>>),
-    /// Of a webhook configuration.
+    /// Of the first webhook configuration.
     Hooks(Box<Event<DeserializeGuard<MutatingWebhookConfiguration>>>),
+    /// Of the last one.
+    LateHooks(Box<Event<DeserializeGuard<MutatingWebhookConfiguration>>>),
 }
 
 impl From<Event<DeserializeGuard<Pod>>> for Change {
@@ -102,6 +104,7 @@ impl From<Event<DeserializeGuard<CoreEvent>>> for Change {
     }
 }
 
+/// Of the first one. The last comes from a watch of its own: [`Change::LateHooks`].
 impl From<Event<DeserializeGuard<MutatingWebhookConfiguration>>> for Change {
     fn from(event: Event<DeserializeGuard<MutatingWebhookConfiguration>>) -> Self {
         Self::Hooks(Box::new(event))

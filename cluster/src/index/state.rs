@@ -75,8 +75,10 @@ pub(super) struct State {
     pub(super) mounts: Table<(About, Unmounted)>,
     /// By UID of the Event. A table of its own, because a watch's new list replaces all that is in its table.
     pub(super) attaches: Table<(About, Unmounted)>,
-    /// Webhook configurations of ours by name, and whether they have the hook for pods.
+    /// Our first webhook configuration by name, and whether it has its hook for pods.
     hooks: Table<bool>,
+    /// Our last one. A table of its own, because a watch's new list replaces all that is in its table.
+    late_hooks: Table<bool>,
     /// UIDs by name of batch nodes that are gone before the watch says so.
     removed: BTreeMap<String, String>,
     pub(super) failures: Failures,
@@ -122,7 +124,8 @@ impl State {
             Change::Event(event) => self.feed_event(*event),
             Change::Mount(event) => feed_unmounted(&mut self.mounts, *event),
             Change::Attach(event) => feed_unmounted(&mut self.attaches, *event),
-            Change::Hooks(event) => self.feed_hooks(*event),
+            Change::Hooks(event) => feed_hooks(&mut self.hooks, *event, keys::POD_HOOK),
+            Change::LateHooks(event) => feed_hooks(&mut self.late_hooks, *event, keys::LATE_POD_HOOK),
         }
     }
 
@@ -278,23 +281,28 @@ impl State {
         self.refusals.take(event, PartialEq::eq).changed
     }
 
-    fn feed_hooks(&mut self, event: Event<DeserializeGuard<MutatingWebhookConfiguration>>) -> bool {
-        let event = keep(event, by_name, |object| {
-            let names = object.0.ok()?.webhooks.unwrap_or_default();
-            Some(names.iter().any(|webhook| webhook.name == keys::POD_HOOK))
-        });
-        self.hooks.take(event, PartialEq::eq).changed
-    }
-
-    /// Whether the API server is known not to call us for new pods.
+    /// Whether the API server is known not to call us for new pods, or not for what others have made of them.
     pub(super) fn hooks_missing(&self) -> bool {
-        self.hooks.listed() && !self.hooks.values().any(|complete| *complete)
+        let missing = |hooks: &Table<bool>| hooks.listed() && !hooks.values().any(|complete| *complete);
+        missing(&self.hooks) || missing(&self.late_hooks)
     }
 
     /// Logs what could not be understood in an object that is converted for the snapshot, once.
     pub(super) fn tell(&mut self, about: &str, problems: Problems) {
         self.told.once(about, problems);
     }
+}
+
+fn feed_hooks(
+    table: &mut Table<bool>,
+    event: Event<DeserializeGuard<MutatingWebhookConfiguration>>,
+    wanted: &str,
+) -> bool {
+    let event = keep(event, by_name, |object| {
+        let hooks = object.0.ok()?.webhooks.unwrap_or_default();
+        Some(hooks.iter().any(|hook| hook.name == wanted))
+    });
+    table.take(event, PartialEq::eq).changed
 }
 
 fn feed_unmounted(table: &mut Table<(About, Unmounted)>, event: Event<DeserializeGuard<CoreEvent>>) -> bool {

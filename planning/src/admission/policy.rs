@@ -116,9 +116,18 @@ pub struct QueuedPod {
     pub host_network: Option<bool>,
 }
 
+/// When a pod is looked at: every webhook of others may come before and after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// As it comes from whoever makes it.
+    First,
+    /// With what others have added since. What has been decided before is kept: whether it goes through the queue, its id, its network.
+    Late,
+}
+
 /// Decides where a pod goes, as far as the pod itself and whoever makes it tell. `fresh_id` becomes the id of a pod that is nobody's.
 /// What a pod says of its job is believed of the Job controller alone: anybody may write an owner and an id.
-pub fn route_pod(pod: &Value, namespace: &NamespaceFacts, requester: &str, fresh_id: &str) -> PodRoute {
+pub fn route_pod(pod: &Value, namespace: &NamespaceFacts, requester: &str, fresh_id: &str, pass: Pass) -> PodRoute {
     let mirrors = at(pod, &["metadata", "annotations", keys::K8S_MIRROR]).is_some();
     if mirrors && requester.starts_with(keys::NODE_USERS) {
         return PodRoute::Leave(Outcome::LeftAlone);
@@ -131,13 +140,15 @@ pub fn route_pod(pod: &Value, namespace: &NamespaceFacts, requester: &str, fresh
     if queue == keys::QUEUE_NONE {
         return PodRoute::Leave(Outcome::OptedOut);
     }
-    if let Some(reason) = at(pod, &["spec"]).and_then(|spec| spec_outside(spec, "spec")) {
+    let labelled = text(pod, &["metadata", "labels", keys::JOB_ID]).map(job_of_label);
+    let taken = pass == Pass::Late && labelled.is_some();
+    if !taken && let Some(reason) = at(pod, &["spec"]).and_then(|spec| spec_outside(spec, "spec")) {
         return PodRoute::Outside(format!("this pod does not go through queue {queue:?}: {reason}"));
     }
-    let labelled = text(pod, &["metadata", "labels", keys::JOB_ID]).map(job_of_label);
     let unit = match (owner, labelled) {
         (Some(_), Some(job)) if keys::JOB_CONTROLLER_USERS.contains(&requester) => Unit::of_pod(job, pod),
         (Some(look_up), _) => return look_up,
+        (None, Some(own)) if taken => Unit { job: own.to_owned(), part: Part::Whole },
         (None, _) => Unit { job: fresh_id.to_owned(), part: Part::Whole },
     };
     PodRoute::Queue(QueuedPod { queue: queue.to_owned(), unit, array_size: None, host_network: None })

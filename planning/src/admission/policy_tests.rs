@@ -92,7 +92,19 @@ fn check_pod(pod: &Value, job: Option<&Value>, namespace: &NamespaceFacts, expec
 
 #[track_caller]
 fn check_pod_of(requester: &str, pod: &Value, job: Option<&Value>, namespace: &NamespaceFacts, expected: &str) {
-    let mut route = route_pod(pod, namespace, requester, "fresh");
+    check_pass(requester, pod, job, namespace, Pass::First, expected);
+}
+
+#[track_caller]
+fn check_pass(
+    requester: &str,
+    pod: &Value,
+    job: Option<&Value>,
+    namespace: &NamespaceFacts,
+    pass: Pass,
+    expected: &str,
+) {
+    let mut route = route_pod(pod, namespace, requester, "fresh", pass);
     if let (PodRoute::LookUpJob { .. }, Some(job)) = (&route, job) {
         route = route_pod_of_job(pod, job, namespace, requester, "fresh");
     }
@@ -156,6 +168,22 @@ fn a_labelled_pod_that_cannot_be_queued_goes_outside() {
     let labelled = pod(&json!({keys::QUEUE: "q"}), true);
     let managed = job(Some("q"), &json!({"managedBy": "example.com/x"}), &json!({}));
     check_pod(&labelled, Some(&managed), &namespace(None), "outside");
+}
+
+#[test]
+fn what_others_add_to_a_pod_takes_it_out_of_no_queue_and_gives_it_no_other_id() {
+    let late = |labels: Value, owned: bool, expected: &str| {
+        let mut pod = pod(&labels, owned);
+        pod["spec"]["nodeName"] = json!("n1");
+        pod["spec"]["schedulerName"] = json!("volcano");
+        check_pass(keys::JOB_CONTROLLER_USERS[0], &pod, Some(&plain(None)), &namespace(None), Pass::Late, expected);
+    };
+    late(json!({keys::QUEUE: "q", keys::JOB_ID: "id"}), false, "q id");
+    late(json!({keys::QUEUE: "q", keys::JOB_ID: "id.3", keys::K8S_COMPLETION_INDEX: "3"}), true, "q id:3");
+    // The queue is named only now.
+    late(json!({keys::QUEUE: "q"}), false, "outside");
+    late(json!({keys::QUEUE: "none"}), false, "leave opted_out");
+    check_pass(keys::JOB_CONTROLLER_USERS[0], &pod(&json!({keys::QUEUE: "q"}), false), None, &namespace(None), Pass::Late, "q fresh");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::identity::{Part, Unit};
 use super::job::JobContext;
 use super::node::Environment;
 use super::pod::{PodContext, QueueFacts};
-use super::policy::NamespaceFacts;
+use super::policy::{NamespaceFacts, Pass};
 use super::{Admit, job, node, pod};
 use model::keys;
 use proptest::prelude::*;
@@ -219,7 +219,14 @@ fn users_pod(pod: &Value) -> Value {
     }
     foreign(
         &pod,
-        &["/spec/tolerations", "/spec/schedulerName", "/spec/schedulingGates", "/spec/hostNetwork", "/spec/dnsPolicy"],
+        &[
+            "/spec/tolerations",
+            "/spec/schedulerName",
+            "/spec/schedulingGates",
+            "/spec/hostNetwork",
+            "/spec/dnsPolicy",
+            "/spec/nodeName",
+        ],
     )
 }
 
@@ -227,13 +234,16 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_pod_keeps_what_is_the_users(before in any_pod(), child in any::<Option<u16>>(), labelled: bool, strict: bool) {
+    fn any_pod_keeps_what_is_the_users(before in any_pod(), child in any::<Option<u16>>(), labelled: bool, strict: bool, late: bool) {
         let unit = Unit { job: "id".into(), part: child.map_or(Part::Whole, |index| Part::Child(index.into())) };
         let queue = QueueFacts { default_requests: [("cpu".to_owned(), "1".to_owned())].into(), ..QueueFacts::unknown("Q") };
         let context = PodContext { unit: &unit, queue_label: labelled.then_some("q"), queue: &queue, array_size: Some(3),
-            host_network: None, forbids_host_network: strict };
+            host_network: None, forbids_host_network: strict, pass: if late { Pass::Late } else { Pass::First } };
         let after = settled(&before, |seen| pod::mutate(seen.clone(), &context))?;
         prop_assert_eq!(users_pod(&before), users_pod(&after));
+        if late {
+            prop_assert_eq!(&before["spec"]["hostNetwork"], &after["spec"]["hostNetwork"]);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::admission::Admit;
 use crate::admission::identity::{Part, Unit};
 use crate::admission::pod::{self as contract, PodContext, QueueFacts, mutate};
+use crate::admission::policy::Pass;
 use shape::{METADATA, POD, VOLUME_SOURCES};
 
 /// Everything that decides what the pod of an attempt looks like.
@@ -78,6 +79,7 @@ fn apply_contract(pod: &mut Value, made: &Made, host_network: Option<bool>) -> R
         array_size: made.spec.array_size.map(u64::from),
         host_network,
         forbids_host_network: made.forbids_host_network,
+        pass: Pass::First,
     };
     match mutate(pod.clone(), &context) {
         Admit::Allowed(allowed) => json_patch::patch(pod, &allowed.patch).map_err(|error| error.to_string()),

@@ -51,7 +51,7 @@ fn without_the_hook_for_pods_nothing_is_released_and_what_is_there_goes_on() {
     check(
         &base.clone().job("q", "j", 2, 500, 10),
         "j Runnable ADMISSION:HOOKS_MISSING: the API server does not call Bulkhead: its MutatingWebhookConfiguration `bulkhead` \
-         is missing or lacks pods.bulkhead.dev; apply Bulkhead's manifest again",
+         is missing or lacks pods.bulkhead.dev, or `zz-bulkhead` is or lacks late-pods.bulkhead.dev; apply Bulkhead's manifest again",
     );
     let released = base.job("q", "j", 1, 500, 10).pods(&[waiting()]).that_job(|job| job.started = Some(before(1)));
     check(&released, "dispatch j-0 to n of CE\nj Starting");

@@ -96,3 +96,22 @@ fn hooks_are_missing_only_when_that_has_been_seen() {
     apply::<MutatingWebhookConfiguration>(&index, &hooks(&["pods.bulkhead.dev"]));
     assert!(!missing());
 }
+
+#[test]
+fn the_hooks_that_look_at_what_came_later_are_missed_too() {
+    let index = index();
+    let missing = || index.snapshot(even(at(0))).hooks_missing;
+    list::<MutatingWebhookConfiguration>(&index, &[hooks(&["pods.bulkhead.dev"])]);
+    let late = |events: Vec<Event<DeserializeGuard<MutatingWebhookConfiguration>>>| {
+        for event in events {
+            index.feed(Change::LateHooks(Box::new(event)));
+        }
+    };
+    let object = |names: &[&str]| serde_json::from_value(hooks(names)).unwrap();
+    late(vec![Event::Init, Event::InitDone]);
+    assert!(missing(), "there are none");
+    late(vec![Event::Apply(object(&["late-pods.bulkhead.dev"]))]);
+    assert!(!missing());
+    late(vec![Event::Apply(object(&["late-jobs.bulkhead.dev"]))]);
+    assert!(missing(), "without the one for pods");
+}

@@ -32,10 +32,11 @@ fn opt_out(job: &Value) -> Admit {
     Admit::edited(Outcome::OptedOut, editor, Vec::new())
 }
 
-/// A Job that stays outside must not send its pods in, as a copied template would.
+/// A Job that stays outside names no queue: what is stored counts. Nor does it send its pods in, as a copied template would.
 fn leave_outside(job: &Value, reason: String) -> Admit {
     let mut editor = Editor::new(job.clone());
     strip(&mut editor, &[]);
+    editor.unset(&["metadata", "labels", keys::QUEUE]);
     editor.unset(&template_label(keys::QUEUE));
     Admit::edited(Outcome::LeftOutside, editor, vec![reason])
 }

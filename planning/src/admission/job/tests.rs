@@ -90,6 +90,18 @@ fn a_second_pass_changes_nothing() {
 }
 
 #[test]
+fn a_job_that_others_have_changed_since_is_taken_again() {
+    let spoilt = with(queued(), "spec suspend", json!(false));
+    let spoilt = with(spoilt, "metadata labels bulkhead.dev/queue", json!("other"));
+    let seen = create(&spoilt).job;
+    assert_eq!(seen["spec"]["template"]["metadata"]["labels"], json!({keys::JOB_ID: "fresh", keys::QUEUE: "other"}));
+    assert_eq!((&seen["spec"]["suspend"], seen["metadata"]["annotations"].get(keys::SUSPEND)), (&json!(true), None));
+    let held = with(indexed(), "spec suspend", json!(true));
+    let moved = with(create(&held).job, "metadata labels bulkhead.dev/queue", json!("other"));
+    assert_eq!(create(&moved).job["metadata"]["annotations"][keys::SUSPEND], "true", "the user's own hold stays");
+}
+
+#[test]
 fn the_users_own_suspension_becomes_a_hold() {
     let seen = create(&with(indexed(), "spec suspend", json!(true)));
     assert_eq!(seen.job["metadata"]["annotations"], json!({keys::SUSPEND: "true"}));
@@ -128,6 +140,7 @@ fn a_job_left_outside_is_not_changed_and_the_user_hears_why() {
     // A template copied from a queued Job must not send its pods in.
     let seen = create(&with(queued(), "spec managedBy", json!("example.com/x"))).job;
     assert_eq!(seen["spec"]["template"]["metadata"]["labels"], json!({}));
+    assert_eq!(seen["metadata"]["labels"], json!({}), "it is in no queue, and stored as in none");
 }
 
 #[test]
@@ -310,7 +323,11 @@ fn a_job_older_than_the_label_is_left_alone() {
     assert_eq!(update(&old, &new).operations, 0);
     let late = with(old.clone(), "metadata labels", json!({keys::QUEUE: "q"}));
     let seen = update(&old, &late);
-    assert_eq!((seen.operations, seen.outcome, seen.warnings.len()), (0, Outcome::LeftAlone, 1));
+    assert_eq!((seen.outcome, seen.warnings.len()), (Outcome::LeftAlone, 1));
+    assert_eq!(seen.job["metadata"]["labels"], json!({}), "it is in no queue, and stored as in none");
+    let outside = with(old.clone(), "metadata labels", json!({keys::QUEUE: "none"}));
+    assert_eq!(update(&old, &outside).operations, 0);
+    assert_eq!(update(&late, &late).operations, 0, "what was stored before Bulkhead was there stays");
 }
 
 #[test]

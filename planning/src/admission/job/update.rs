@@ -25,6 +25,9 @@ pub(super) fn update(job: &Value, old: &Value, context: &JobContext) -> Admit {
     reserved::restore(&mut editor, old, &TEMPLATE_ANNOTATIONS, &[keys::ARRAY_SIZE]);
     reserved::restore_one(&mut editor, old, &template_label(keys::QUEUE));
     if text(old, &["metadata", "labels", keys::JOB_ID]).is_none() {
+        if names_another_queue(job, old) {
+            reserved::restore_one(&mut editor, old, &["metadata", "labels", keys::QUEUE]);
+        }
         return Admit::edited(Outcome::LeftAlone, editor, changed_queue(job, old, NEVER_QUEUED));
     }
     reserved::restore_one(&mut editor, old, &["metadata", "labels", keys::QUEUE]);
@@ -52,6 +55,12 @@ fn keep_stamps(editor: &mut Editor, job: &Value, old: &Value) {
         Some(size) => editor.set(&template_annotation(keys::ARRAY_SIZE), size.to_string()),
         None => reserved::restore_one(editor, old, &template_annotation(keys::ARRAY_SIZE)),
     }
+}
+
+/// Whether a Job that runs outside would be stored as one of a queue.
+fn names_another_queue(job: &Value, old: &Value) -> bool {
+    let queue = |job| text(job, &["metadata", "labels", keys::QUEUE]).filter(|queue| *queue != keys::QUEUE_NONE);
+    queue(job).is_some() && queue(job) != queue(old)
 }
 
 /// Warns whoever tries to move a Job to another queue.

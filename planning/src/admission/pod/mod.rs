@@ -13,6 +13,7 @@ pub use schedule::judged;
 
 use super::edit::Editor;
 use super::identity::Unit;
+use super::policy::Pass;
 use super::{Admit, Outcome, reserved};
 use model::keys;
 use serde_json::Value;
@@ -51,6 +52,8 @@ pub struct PodContext<'a> {
     pub host_network: Option<bool>,
     /// Whether its namespace forbids the host network.
     pub forbids_host_network: bool,
+    /// When it is looked at.
+    pub pass: Pass,
 }
 
 /// A container with our variables takes 400 bytes and more, so that etcd's 1.5 MiB hold no pod of a few thousand. While one is
@@ -68,10 +71,13 @@ pub fn mutate(pod: Value, context: &PodContext) -> Admit {
     }
     let mut editor = Editor::new(pod);
     let array_size = labels::apply(&mut editor, context);
-    host_network::apply(&mut editor, context);
+    // Others' webhooks have seen the network that the first pass gave it, and have acted on it.
+    if context.pass == Pass::First {
+        host_network::apply(&mut editor, context);
+    }
     requests::apply(&mut editor, &context.queue.default_requests);
     env::apply(&mut editor, context, array_size);
-    schedule::apply(&mut editor);
+    schedule::apply(&mut editor, context.pass);
     Admit::edited(Outcome::Queued, editor, Vec::new())
 }
 

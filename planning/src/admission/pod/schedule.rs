@@ -4,12 +4,17 @@
 //! same answer for a Job's template as for its pods.
 
 use super::super::edit::{Editor, at, has_any, items, text};
+use super::super::policy::Pass;
 use super::CONTAINER_LISTS;
 use model::keys;
 use serde_json::{Value, json};
 
-pub(super) fn apply(editor: &mut Editor) {
+pub(super) fn apply(editor: &mut Editor, pass: Pass) {
     tolerate(editor);
+    // In the first pass a pod that names a node has been left outside. Now it is too late for that: somebody else has named it.
+    if pass == Pass::Late {
+        editor.unset(&["spec", "nodeName"]);
+    }
     let gates = ["spec", "schedulingGates"];
     let is_ours = |gate: &Value| text(gate, &["name"]) == Some(keys::GATE);
     if at(editor.document(), &["spec"]).is_some_and(judged) {

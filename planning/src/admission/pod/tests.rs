@@ -32,6 +32,7 @@ fn with_queue(pod: &Value, part: Part, queue: &QueueFacts) -> Value {
         array_size: size,
         host_network: None,
         forbids_host_network: false,
+        pass: Pass::First,
     };
     mutated(pod, &context)
 }
@@ -230,6 +231,7 @@ fn queue_and_namespace_have_a_say_about_the_host_network() {
         array_size: None,
         host_network: None,
         forbids_host_network: true,
+        pass: Pass::First,
     };
     assert!(mutated(&annotated("true"), &strict)["spec"].get("hostNetwork").is_none());
     let seen_on_the_job = PodContext { host_network: Some(false), forbids_host_network: false, ..strict };
@@ -334,6 +336,7 @@ fn decided(pod: &Value) -> Admit {
         array_size: None,
         host_network: None,
         forbids_host_network: false,
+        pass: Pass::First,
     };
     mutate(pod.clone(), &context)
 }
@@ -377,6 +380,7 @@ fn a_misshapen_pod_is_refused_and_the_place_is_named() {
         array_size: None,
         host_network: None,
         forbids_host_network: false,
+        pass: Pass::First,
     };
     let refused = |pod: &Value| match mutate(pod.clone(), &context) {
         Admit::Refused(refusal) => refusal.message,

@@ -1,0 +1,137 @@
+//! Webhooks of others that come after Bulkhead's: what they make of a Job or pod counts, and costs nobody anything.
+
+use anyhow::{Context as _, Result, ensure};
+use kube::ResourceExt as _;
+use model::keys;
+use serde_json::{Value, json};
+use tests::Fixture;
+
+use crate::Scenario;
+use crate::outage::in_contract;
+use crate::rogue::{Manner, Rogue};
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![Scenario {
+        name: "webhooks that come after Bulkhead's: what names a queue goes through it or is refused, and what is added costs no pod",
+        short: "late",
+        local_only: true,
+        run: |fixture| Box::pin(late(fixture)),
+    }]
+}
+
+/// Label by which a Job asks for a queue label from the webhook.
+const QUEUE: &str = "late.example.com/queue";
+/// Label by which a pod asks for a port, another scheduler and a sidecar from the webhook.
+const PORT: &str = "late.example.com/port";
+
+/// What the webhook does.
+fn patch(object: &Value) -> Value {
+    let labels = &object["metadata"]["labels"];
+    match (labels.get(QUEUE), labels.get(PORT)) {
+        (Some(queue), _) if object["kind"] == "Job" => {
+            json!([{"op": "add", "path": "/metadata/labels/bulkhead.dev~1queue", "value": queue}])
+        }
+        (_, Some(_)) if object["kind"] == "Pod" => json!([
+            {"op": "add", "path": "/spec/containers/0/ports", "value": [{"containerPort": 18734}]},
+            {"op": "add", "path": "/spec/schedulerName", "value": "default-scheduler"},
+        ]),
+        _ => json!([]),
+    }
+}
+
+/// Installs the webhook under a name, that is, in a place in the order.
+async fn install(fixture: &Fixture, rogue: &Rogue, name: &str, label: &str, namespaces: &[&str]) -> Result<()> {
+    let rule = |group: &str, resource: &str| json!({"apiGroups": [group], "apiVersions": ["v1"], "resources": [resource], "operations": ["CREATE"]});
+    let only =
+        json!({"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}]});
+    let labelled = json!({"matchExpressions": [{"key": label, "operator": "Exists"}]});
+    let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": name}, "webhooks": [{"name": "late.example.com", "clientConfig": rogue.client(),
+            "rules": [rule("batch", "jobs"), rule("", "pods")], "namespaceSelector": only, "objectSelector": labelled,
+            "failurePolicy": "Fail", "sideEffects": "None", "timeoutSeconds": 10, "admissionReviewVersions": ["v1"]}]});
+    fixture.on_clean(&["delete", "mutatingwebhookconfiguration", name, "--ignore-not-found"], "");
+    fixture.world.apply(&configuration.to_string()).await.map(drop)
+}
+
+/// A Job; its pods all want the same port where they are given one.
+fn job(name: &str, labels: &Value, pod_labels: &Value) -> Value {
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "labels": labels}, "spec": {
+        "completions": 2, "parallelism": 2, "backoffLimit": 0, "template": {"metadata": {"labels": pod_labels}, "spec": {
+            "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [{
+                "name": "main", "image": "docker.io/library/busybox", "command": ["sleep", "1"],
+                "resources": {"requests": {"cpu": "20m", "memory": "8Mi"}}}]}}}})
+}
+
+async fn late(fixture: &Fixture) -> Result<()> {
+    let environment = fixture.unmanaged("ce").await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    fixture.label_node(&environment, "n", "1", "1Gi").await?;
+    let plain = fixture.namespace("plain", None).await?;
+    let labelled = fixture.namespace("q", Some(&queue)).await?;
+    let rogue = Rogue::start(fixture, Manner::Patches(patch)).await?;
+    let both = [plain.as_str(), labelled.as_str()];
+
+    let (between, after) = (fixture.named("between"), format!("zzz-{}", fixture.named("after")));
+    // Between Bulkhead's two: the Job is taken after all, and its pods are.
+    install(fixture, &rogue, &between, QUEUE, &both).await?;
+    let probe = job("probe", &json!({QUEUE: "none"}), &json!({}));
+    installed(fixture, &plain, &probe, |seen| seen["metadata"]["labels"][keys::QUEUE] == "none").await?;
+    fixture.apply(&plain, &job("between", &json!({QUEUE: queue}), &json!({})).to_string()).await?;
+    let stored = fixture.jobs(&plain).get("between").await?;
+    ensure!(stored.labels().contains_key(keys::JOB_ID), "stored with {:?}", stored.labels());
+    through_the_queue(fixture, &plain, "between").await?;
+
+    // After both, it is refused, and told why.
+    fixture.world.kubectl(&["delete", "mutatingwebhookconfiguration", &between]).await?;
+    install(fixture, &rogue, &after, QUEUE, &both).await?;
+    let text = job("after", &json!({QUEUE: queue}), &json!({})).to_string();
+    tests::eventually("a Job that is labelled too late is refused", || async {
+        let made = fixture.world.kubectl_with(&["create", "--dry-run=server", "-n", &plain, "-f", "-"], &text).await;
+        let refused = made.as_ref().is_err_and(|error| format!("{error:#}").contains("came too late"));
+        Ok(if refused { Ok(()) } else { Err(format!("{made:?}")) })
+    })
+    .await?;
+
+    // Ports and another scheduler, before and after: no pod is lost.
+    for (name, place) in [("port-between", between), ("port-after", after)] {
+        install(fixture, &rogue, &place, PORT, &both).await?;
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "labels": {PORT: "yes"}},
+            "spec": {"containers": [{"name": "main", "image": "x"}]}});
+        installed(fixture, &plain, &pod, |seen| seen["spec"]["containers"][0].get("ports").is_some()).await?;
+        fixture.apply(&labelled, &job(name, &json!({}), &json!({PORT: "yes"})).to_string()).await?;
+        through_the_queue(fixture, &labelled, name).await?;
+        for pod in fixture.pods_of(&labelled, name).await? {
+            let spec = pod.spec.as_ref().context("a pod without spec")?;
+            ensure!(spec.scheduler_name.as_deref() == Some(keys::SCHEDULER_EXTENDED), "{:?}", spec.scheduler_name);
+            ensure!(spec.containers[0].ports.is_some(), "the webhook was not called");
+        }
+        fixture.world.kubectl(&["delete", "mutatingwebhookconfiguration", &place]).await?;
+    }
+
+    // A Job that exists cannot be put into a queue any more.
+    fixture.apply(&plain, &job("exists", &json!({}), &json!({})).to_string()).await?;
+    fixture.world.kubectl(&["label", "job", "exists", "-n", &plain, &format!("{}={queue}", keys::QUEUE)]).await?;
+    let labels = fixture.jobs(&plain).get("exists").await?.labels().clone();
+    ensure!(!labels.contains_key(keys::QUEUE), "stored with {labels:?}");
+    Ok(())
+}
+
+/// Waits until the API server calls the webhook.
+async fn installed(fixture: &Fixture, namespace: &str, probe: &Value, changed: fn(&Value) -> bool) -> Result<()> {
+    tests::eventually("the API server calls the webhook", || async {
+        let args = ["create", "--dry-run=server", "-n", namespace, "-o", "json", "-f", "-"];
+        let seen: Value = serde_json::from_str(&fixture.world.kubectl_with(&args, &probe.to_string()).await?)?;
+        Ok(if changed(&seen) { Ok(()) } else { Err("not yet".to_owned()) })
+    })
+    .await
+}
+
+/// Waits until a Job has completed without a failed pod, and looks whether its pods went through the queue.
+async fn through_the_queue(fixture: &Fixture, namespace: &str, name: &str) -> Result<()> {
+    let job = fixture.completed(namespace, name).await?;
+    let failed = job.status.and_then(|status| status.failed).unwrap_or(0);
+    ensure!(failed == 0, "{failed} pods of {name} have failed");
+    let pods = fixture.pods_of(namespace, name).await?;
+    ensure!(!pods.is_empty() && pods.iter().all(in_contract), "{name} ran outside of the queue");
+    Ok(())
+}
