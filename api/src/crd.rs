@@ -257,9 +257,10 @@ pub struct JobQueueSpec {
     /// Requests of a pod in which no container has requests or limits; its first container gets them.
     #[serde(default = "default_requests")]
     pub default_requests: BTreeMap<String, String>,
-    /// hostNetwork of pods that do not say.
-    #[serde(default = "default_true")]
-    pub host_network: bool,
+    /// hostNetwork of pods that do not say. true: of all; false: of none. Default: of all but those of Indexed Jobs, whose host name
+    /// carries their index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_network: Option<bool>,
     /// Members of the AWS API that have no meaning here, echoed by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
@@ -268,10 +269,6 @@ pub struct JobQueueSpec {
 
 fn default_requests() -> BTreeMap<String, String> {
     BTreeMap::from([("cpu".to_owned(), "250m".to_owned()), ("memory".to_owned(), "256Mi".to_owned())])
-}
-
-fn default_true() -> bool {
-    true
 }
 
 /// What Bulkhead knows about a job queue.

@@ -15,6 +15,7 @@ use cluster::client::{self, Clients};
 use cluster::events::{self, Reporter};
 use cluster::index::Index;
 use cluster::lease::{self, Leader, Lease};
+use cluster::policies::{self, Policies};
 use cluster::shutdown::Shutdown;
 use cluster::tasks::Tasks;
 use cluster::telemetry;
@@ -23,6 +24,7 @@ use kube::Client;
 use model::keys;
 use model::names::ArnBase;
 
+use crate::NetworkArgs;
 use crate::api::{self, ApiArgs, Stores};
 use crate::certificates::CertificateArgs;
 
@@ -58,6 +60,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 50)]
     plan_interval_ms: u64,
     #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
     certificates: CertificateArgs,
     #[command(flatten)]
     api: ApiArgs,
@@ -72,6 +76,7 @@ struct Leading {
     batch: Client,
     index: Index,
     sight: Sight,
+    policies: Policies,
     queue: queue::Metrics,
     nodes: nodes::Metrics,
     heartbeat: Heartbeat,
@@ -107,6 +112,8 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     });
     tasks.spawn_infallible("admin listener", admin.run(Arc::new(registry), readiness, shutdown.clone()));
     let sight = watch::spawn_watches(&clients.retrying, &index, &shutdown, &mut tasks);
+    let policies = Policies::unknown(arguments.network.never(), None);
+    policies::spawn(&clients.retrying, &policies, &shutdown, &mut tasks);
     tasks.spawn_infallible("readiness", {
         let (index, stopped) = (index.clone(), shutdown.stopped());
         let watching = async move {
@@ -126,6 +133,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
         batch,
         index,
         sight,
+        policies,
         queue,
         nodes,
         heartbeat,
@@ -140,7 +148,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
 
 /// Waits for the Lease, works until asked to stop, gives the Lease back.
 async fn lead(leading: Leading) -> Result<(), BoxError> {
-    let Leading { clients, batch, index, mut sight, queue, nodes, heartbeat, shutdown, stores, arguments } = leading;
+    let Leading { clients, batch, index, mut sight, policies, queue, nodes, heartbeat, shutdown, stores, arguments } = leading;
     let mut config = lease::Config::new(&arguments.namespace, "bulkhead-controller", &arguments.identity);
     config.timing = timing(arguments.lease_seconds);
     let candidate = Lease::new(clients.once.clone(), config)?;
@@ -188,7 +196,7 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     let client = clients.once.clone();
     let store = stores.of_leader(&leader.tenure());
     let batch = leader.tenure().guard(&batch);
-    let parts = queue::Parts { client, batch, index, events, nodes: orders, metrics: queue, heartbeat, store };
+    let parts = queue::Parts { client, batch, index, policies, events, nodes: orders, metrics: queue, heartbeat, store };
     work.spawn("queue loop", queue::run(parts, config, shutdown.clone()));
     tokio::select! {
         // As it is: the exit status depends on it.

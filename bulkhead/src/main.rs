@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use cluster::lease::step::Lost;
 use cluster::telemetry::{self, LogFormat};
 
@@ -32,7 +32,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serves the API server: mutates Jobs, Pods and Nodes at admission.
-    Webhook(Listeners<9443, 8080>),
+    Webhook(Webhook),
     /// Serves kube-scheduler: filters, scores and binds pods that the planner does not judge itself.
     Extender(Extender),
     /// Plans and carries out: queue loop, node manager, certificates. One replica leads.
@@ -45,15 +45,38 @@ enum Command {
     Uninstall(uninstall::UninstallArgs),
 }
 
-/// Addresses of a server inside a pod.
+/// Arguments of the webhook.
 #[derive(Args)]
-struct Listeners<const PORT: u16, const ADMIN: u16> {
+struct Webhook {
     /// Where to serve.
-    #[arg(long, default_value_t = SocketAddr::from(([0, 0, 0, 0], PORT)))]
+    #[arg(long, default_value = "0.0.0.0:9443")]
     listen: SocketAddr,
     /// Where /healthz, /readyz and /metrics are: an address, with or without port. In a pod its own, so that its kubelet can ask.
-    #[arg(long, value_parser = address::<ADMIN>, default_value_t = SocketAddr::from(([127, 0, 0, 1], ADMIN)))]
+    #[arg(long, value_parser = address::<8080>, default_value_t = SocketAddr::from(([127, 0, 0, 1], 8080)))]
     admin: SocketAddr,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+/// What the installation says about pods' networks. Webhook and controller should be told the same.
+#[derive(Args)]
+struct NetworkArgs {
+    /// Whether pods of a queue get the host network, as on AWS Batch: by default, where nothing speaks against it, or never.
+    #[arg(long, value_enum, default_value_t = HostNetwork::Default)]
+    host_network: HostNetwork,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum HostNetwork {
+    Default,
+    Never,
+}
+
+impl NetworkArgs {
+    /// Whether no pod ever gets the host network.
+    fn never(&self) -> bool {
+        self.host_network == HostNetwork::Never
+    }
 }
 
 /// Addresses of the extender.
@@ -108,8 +131,9 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let Cli { log_format: _, kubeconfig, command } = cli;
     match command {
-        Command::Webhook(Listeners { listen, admin }) => {
-            Ok(webhook::run(webhook::Config { listen, admin, kubeconfig }).await?)
+        Command::Webhook(Webhook { listen, admin, network }) => {
+            let never_host_network = network.never();
+            Ok(webhook::run(webhook::Config { listen, admin, kubeconfig, never_host_network }).await?)
         }
         Command::Extender(Extender { listen, admin }) => {
             Ok(scheduler::run(scheduler::Config { listen, admin, kubeconfig }).await?)

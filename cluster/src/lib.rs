@@ -9,6 +9,7 @@ pub mod events;
 pub mod fault;
 pub mod index;
 pub mod lease;
+pub mod policies;
 pub mod serve;
 pub mod shutdown;
 pub mod tasks;

@@ -133,8 +133,11 @@ pub const K8S_COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index
 pub const K8S_INDEX_FAILURE_COUNT: &str = "batch.kubernetes.io/job-index-failure-count";
 /// Label by which a Job is handed to Kueue; such Jobs are left outside.
 pub const KUEUE_QUEUE: &str = "kueue.x-k8s.io/queue-name";
-/// Namespace label that enforces a Pod Security level.
-pub const POD_SECURITY_ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+/// Namespace labels that name a Pod Security level: enforced, warned of, audited.
+pub const POD_SECURITY: [&str; 3] =
+    ["pod-security.kubernetes.io/enforce", "pod-security.kubernetes.io/warn", "pod-security.kubernetes.io/audit"];
+/// The only level that allows the host network.
+pub const POD_SECURITY_PRIVILEGED: &str = "privileged";
 
 #[cfg(test)]
 mod tests {

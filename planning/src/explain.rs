@@ -192,12 +192,18 @@ pub(crate) fn hooks_missing() -> Reason {
     Reason { code: Code::HooksMissing, message }
 }
 
-/// What Pod Security and other policies call the host network. A host port is the user's own, and nothing here would help.
-const HOST_NETWORK_WORDS: [&str; 3] = ["hostNetwork", "host namespaces", "host network"];
+/// What Pod Security, policy engines and the API server itself call the host network, without case and what joins words. A host port
+/// alone is the user's own, and nothing here would help; but with the host network each port is one, and the same twice is refused.
+fn is_about_host_network(refusal: &str) -> bool {
+    let words: String = refusal.chars().filter(|c| !c.is_whitespace() && !"-_'`\"".contains(*c)).collect();
+    let words = words.to_lowercase();
+    ["hostnetwork", "hostnamespace"].iter().any(|word| words.contains(word))
+        || words.contains(".hostport:duplicatevalue")
+}
 
 /// The reason of a Job whose pods the cluster refuses.
 pub(crate) fn pods_refused(refusal: &str) -> Reason {
-    let help = if HOST_NETWORK_WORDS.iter().any(|word| refusal.contains(word)) {
+    let help = if is_about_host_network(refusal) {
         "; for pods without the host network, create the Job with annotation bulkhead.dev/host-network: \"false\", or set \
          hostNetwork: false on its JobQueue"
     } else {

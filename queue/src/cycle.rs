@@ -9,6 +9,7 @@ use cluster::admin::Heartbeat;
 use cluster::clock;
 use cluster::events::Events;
 use cluster::index::Index;
+use cluster::policies::Policies;
 use cluster::shutdown::Shutdown;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -57,6 +58,7 @@ pub(crate) struct Context {
     pub(crate) rights: Rights,
     pub(crate) index: Index,
     pub(crate) events: Events,
+    pub(crate) policies: Policies,
     pub(crate) config: Config,
 }
 
@@ -68,6 +70,8 @@ pub struct Parts {
     pub batch: Client,
     /// What is seen.
     pub index: Index,
+    /// What is seen of network policies.
+    pub policies: Policies,
     /// Where it is told.
     pub events: Events,
     /// Who carries out what concerns nodes.
@@ -83,10 +87,10 @@ pub struct Parts {
 /// Runs the loop until `shutdown` stops. Whoever starts it has looked at the cluster after it was elected. The error says that another
 /// leads by now.
 pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(), records::Error> {
-    let Parts { client, batch, index, events, nodes, metrics, heartbeat, store } = parts;
+    let Parts { client, batch, index, policies, events, nodes, metrics, heartbeat, store } = parts;
     let mut door = ApiDoor::new(store, config.limits);
     let rights = Rights::new(client.clone());
-    let context = Context { client, batch, rights, index, events, config };
+    let context = Context { client, batch, rights, index, events, policies, config };
     let mut version = context.index.version();
     let mut shown = Shown::default();
     let stopped = shutdown.stopped();

@@ -94,6 +94,8 @@ async fn shows(fixture: &Fixture) -> Result<()> {
             ("AWS_BATCH_JOB_ARRAY_INDEX", index.to_string()),
             ("AWS_BATCH_JOB_ARRAY_SIZE", "2".to_owned()),
             ("JOB_COMPLETION_INDEX", index.to_string()),
+            // The second of the three ways in which the Job documentation tells a pod its index.
+            ("HOSTNAME", format!("prints-{index}")),
             ("X", format!("part-{index}")),
             ("WHO", format!("{job_id}:{index}/1")),
         ];

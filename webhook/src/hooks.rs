@@ -123,7 +123,7 @@ async fn queue_pod(
         queue: &queue,
         array_size: queued.array_size,
         host_network: queued.host_network,
-        forbids_host_network: namespace.forbids_host_network,
+        surroundings: look_up.around(&request.namespace, namespace),
         pass,
     };
     Ok(pod::mutate(request.object.take(), &context))

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use api::crd::{ComputeEnvironment, EnvironmentType, JobQueue};
+use cluster::policies::Policies;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ListParams, PartialObjectMeta};
@@ -12,14 +13,14 @@ use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
 use planning::admission::node::Environment;
-use planning::admission::pod::QueueFacts;
+use planning::admission::pod::{QueueFacts, Surroundings};
 use planning::admission::policy::NamespaceFacts;
 use serde_json::Value;
 
 use crate::cache::Cache;
 
 /// What the watches have brought. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Facts {
     /// Namespaces by name.
     pub(crate) namespaces: Cache<Arc<NamespaceFacts>>,
@@ -27,16 +28,24 @@ pub struct Facts {
     pub(crate) queues: Cache<Arc<QueueFacts>>,
     /// Environments by object name.
     pub(crate) environments: Cache<KnownEnvironment>,
+    /// Network policies.
+    pub(crate) policies: Policies,
 }
 
 impl Facts {
-    /// These namespaces and queues, and nothing else ever: for measurements and tests, which have no watches.
+    /// Nothing yet; the policies are fed by somebody else.
+    pub(crate) fn new(policies: Policies) -> Self {
+        Self { namespaces: Cache::default(), queues: Cache::default(), environments: Cache::default(), policies }
+    }
+
+    /// These namespaces and queues, no network policy, and nothing else ever: for measurements and tests, which have no watches.
     pub fn fixed(namespaces: &[PartialObjectMeta<Namespace>], queues: &[JobQueue]) -> Result<Self, serde_json::Error> {
         let namespace = |it: &PartialObjectMeta<Namespace>| Ok((it.name_any(), Arc::new(read_namespace(it)?)));
         Ok(Self {
             namespaces: namespaces.iter().map(namespace).collect::<Result<_, _>>()?,
             queues: queues.iter().map(|queue| (queue.name_any(), Arc::new(read_queue(queue)))).collect(),
             environments: Cache::default(),
+            policies: Policies::none(),
         })
     }
 }
@@ -96,6 +105,11 @@ impl LookUp {
         let found = api.get_metadata_opt(name).await.map_err(|error| api_error(what(), error))?;
         let facts = found.map(|namespace| read_namespace(&namespace)).transpose();
         Ok(Arc::new(facts.map_err(|source| LookUpError::Shape { what: what(), source })?.unwrap_or_default()))
+    }
+
+    /// What speaks against the host network for pods of a namespace.
+    pub(crate) fn around(&self, name: &str, namespace: &NamespaceFacts) -> Surroundings {
+        self.facts.policies.around(name, namespace)
     }
 
     /// A queue; `None` if there is none of this name.

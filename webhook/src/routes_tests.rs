@@ -24,7 +24,7 @@ pub(super) fn stored() -> HashMap<&'static str, Value> {
         ("/api/v1/namespaces/batch", namespace("batch", json!({keys::QUEUE: "fast"}))),
         (
             "/api/v1/namespaces/strict",
-            namespace("strict", json!({keys::QUEUE: "fast", keys::POD_SECURITY_ENFORCE: "baseline"})),
+            namespace("strict", json!({keys::QUEUE: "fast", keys::POD_SECURITY[1]: "baseline"})),
         ),
         ("/api/v1/namespaces/plain", namespace("plain", json!({}))),
         (
@@ -63,7 +63,7 @@ pub(super) fn client_answering(objects: HashMap<&'static str, Value>) -> Client 
 }
 
 async fn post_body(path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
-    let look_up = LookUp::new(Facts::default(), client_answering(stored()));
+    let look_up = LookUp::new(Facts::fixed(&[], &[]).unwrap(), client_answering(stored()));
     let router = router(Webhook::new(look_up, Metrics::new(&mut Registry::default())));
     let request = Request::post(path).header("content-type", "application/json").body(body.into()).unwrap();
     let response = router.oneshot(request).await.unwrap();
@@ -189,7 +189,7 @@ async fn a_body_that_announces_more_than_the_limit_is_refused_before_it_is_read(
         Body::from_stream(futures::stream::poll_fn(|_| -> Poll<Option<Result<Vec<u8>, std::io::Error>>> {
             panic!("the body is read");
         }));
-    let look_up = LookUp::new(Facts::default(), client_answering(stored()));
+    let look_up = LookUp::new(Facts::fixed(&[], &[]).unwrap(), client_answering(stored()));
     let router = router(Webhook::new(look_up, Metrics::new(&mut Registry::default())));
     let request = Request::post("/pods").header(CONTENT_LENGTH, BODY_LIMIT + 1).body(never_read).unwrap();
     let response = router.oneshot(request).await.unwrap();
@@ -237,7 +237,7 @@ async fn a_body_that_does_not_come_is_given_up_however_long_the_caller_would_wai
 
 /// The webhook, and so many requests under way that announce this many bytes, of which so many have come.
 async fn besieged(requests: usize, announced: usize, come: usize) -> (Webhook, tokio::task::JoinSet<StatusCode>) {
-    let look_up = LookUp::new(Facts::default(), client_answering(stored()));
+    let look_up = LookUp::new(Facts::fixed(&[], &[]).unwrap(), client_answering(stored()));
     let webhook = Webhook::new(look_up, Metrics::new(&mut Registry::default()));
     let mut under_way = tokio::task::JoinSet::new();
     for _ in 0..requests {

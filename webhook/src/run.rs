@@ -1,6 +1,7 @@
 //! The process `bulkhead webhook`: certificate, watches, the HTTPS listener, health and metrics.
 //!
-//! Invariant: it is ready once it has a certificate and has seen all namespaces, queues and environments. Every replica serves;
+//! Invariant: it is ready once it has a certificate, has seen all namespaces, queues and environments and has asked for all kinds of
+//! network policies. Every replica serves;
 //! none elects.
 
 use std::io;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use cluster::admin::{Admin, AdminError, Readiness};
 use cluster::client::{self, ConnectError};
+use cluster::policies::{self, Policies};
 use cluster::serve::{self, ServeError, ServingCert, TlsListener};
 use cluster::shutdown::Shutdown;
 use cluster::tasks::{TaskError, Tasks};
@@ -35,6 +37,8 @@ pub struct Config {
     pub admin: SocketAddr,
     /// The kubeconfig to use; `None`: from the environment or the pod's service account.
     pub kubeconfig: Option<PathBuf>,
+    /// Never give a pod the host network.
+    pub never_host_network: bool,
 }
 
 /// Why the webhook did not run until the end.
@@ -59,13 +63,14 @@ pub enum Error {
 
 /// Runs until SIGTERM or until a part fails. Logging is set up by the caller.
 pub async fn run(config: Config) -> Result<(), Error> {
-    let Config { listen, admin, kubeconfig } = config;
+    let Config { listen, admin, kubeconfig, never_host_network } = config;
     let (readiness, shutdown) = (Readiness::new(), Shutdown::new());
     shutdown.on_signals(readiness.clone(), DRAIN_DELAY).map_err(Error::Signals)?;
     let mut registry = telemetry::registry("webhook");
     let metrics = Metrics::new(&mut registry);
-    let checks = ["certificate", "namespaces", "job queues", "compute environments"].map(|name| readiness.check(name));
-    let [certified, namespaces_seen, queues_seen, environments_seen] = checks;
+    let checks = ["certificate", "namespaces", "job queues", "compute environments", "network policies"];
+    let [certified, namespaces_seen, queues_seen, environments_seen, policies_asked] =
+        checks.map(|name| readiness.check(name));
 
     client::install_crypto();
     let certificate = ServingCert::empty();
@@ -75,7 +80,9 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn_infallible("admin listener", admin.run(Arc::new(registry), readiness, shutdown.clone()));
 
-    let (client, facts) = (clients.retrying, Facts::default());
+    let policies = Policies::unknown(never_host_network, Some(policies_asked));
+    policies::spawn(&clients.retrying, &policies, &shutdown, &mut tasks);
+    let (client, facts) = (clients.retrying, Facts::new(policies));
     let follow = certs::follow(client.clone(), certs::Config::default(), certificate, certified, shutdown.clone());
     tasks.spawn_infallible("certificate", follow);
     let watches = watch::namespaces(client.clone(), facts.clone(), namespaces_seen);

@@ -397,4 +397,23 @@ mod tests {
         // IfNeeded never calls a hook that did not match in the first round.
         assert!(of(keys::LATE_POD_HOOK).match_conditions.is_none());
     }
+
+    #[test]
+    fn webhook_and_controller_may_watch_every_kind_of_network_policy() {
+        let all = of_kind::<ClusterRole>("ClusterRole");
+        for name in ["bulkhead-webhook", "bulkhead-controller"] {
+            let role = all.iter().find(|role| role.metadata.name.as_deref() == Some(name)).unwrap();
+            let rules = role.rules.as_deref().unwrap_or_default();
+            for kind in cluster::policies::KINDS {
+                let has = |list: &Option<Vec<String>>, one: &str| list.iter().flatten().any(|it| it == one);
+                let granted = rules.iter().any(|rule| {
+                    has(&rule.api_groups, kind.group)
+                        && has(&rule.resources, kind.plural)
+                        && rule.verbs.iter().any(|verb| verb == "list")
+                        && rule.verbs.iter().any(|verb| verb == "watch")
+                });
+                assert!(granted, "{name} may not watch {}.{}", kind.plural, kind.group);
+            }
+        }
+    }
 }

@@ -45,7 +45,7 @@ pub(crate) fn queue(
         compute_environments: ordered(&request.compute_environment_order, environments)?,
         strict_fifo: false,
         default_requests: default_requests(),
-        host_network: true,
+        host_network: None,
         aws: Some(echoed(body)),
     };
     Ok(JobQueue::new(&object_name(name), spec))

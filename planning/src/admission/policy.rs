@@ -18,18 +18,21 @@ pub struct NamespaceFacts {
     pub queue: Option<String>,
     /// When the queue label was put there, as far as the namespace itself tells.
     pub labelled_at: Option<Timestamp>,
-    /// Whether it enforces Pod Security level baseline or restricted, which forbid the host network.
-    pub forbids_host_network: bool,
+    /// Whether it has a Pod Security level that forbids the host network: enforced, warned of or audited.
+    pub pod_security: bool,
 }
 
 impl NamespaceFacts {
     /// Reads the facts from a Namespace object.
     pub fn read(namespace: &Value) -> Self {
-        let enforced = text(namespace, &["metadata", "labels", keys::POD_SECURITY_ENFORCE]);
+        // What is no level counts as the strictest.
+        let forbids = |label: &&str| {
+            at(namespace, &["metadata", "labels", *label]).is_some_and(|level| level != keys::POD_SECURITY_PRIVILEGED)
+        };
         Self {
             queue: queue_label(namespace).filter(|queue| *queue != keys::QUEUE_NONE).map(str::to_owned),
             labelled_at: labelled_at(namespace),
-            forbids_host_network: matches!(enforced, Some("baseline" | "restricted")),
+            pod_security: keys::POD_SECURITY.iter().any(forbids),
         }
     }
 }

@@ -238,10 +238,14 @@ fn jobs_older_than_the_label_keep_their_pods() {
 
 #[test]
 fn pod_security_levels_that_forbid_the_host_network() {
-    for (level, forbids) in [("baseline", true), ("restricted", true), ("privileged", false)] {
-        let facts = NamespaceFacts::read(&json!({"metadata": {"labels": {keys::POD_SECURITY_ENFORCE: level}}}));
-        assert_eq!(facts.forbids_host_network, forbids, "{level}");
+    for label in keys::POD_SECURITY {
+        for (level, forbids) in [("baseline", true), ("restricted", true), ("privileged", false), ("mistyped", true)] {
+            let facts = NamespaceFacts::read(&json!({"metadata": {"labels": {label: level}}}));
+            assert_eq!(facts.pod_security, forbids, "{label}={level}");
+        }
     }
+    let several = json!({keys::POD_SECURITY[0]: "privileged", keys::POD_SECURITY[2]: "restricted"});
+    assert!(NamespaceFacts::read(&json!({"metadata": {"labels": several}})).pod_security);
     let none = NamespaceFacts::read(&json!({"metadata": {"labels": {keys::QUEUE: "none"}}}));
     assert_eq!(none, NamespaceFacts::default());
 }

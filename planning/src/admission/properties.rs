@@ -5,7 +5,7 @@
 use super::identity::{Part, Unit};
 use super::job::JobContext;
 use super::node::Environment;
-use super::pod::{PodContext, QueueFacts};
+use super::pod::{PodContext, QueueFacts, Surroundings};
 use super::policy::{NamespaceFacts, Pass};
 use super::{Admit, job, node, pod};
 use model::keys;
@@ -238,7 +238,7 @@ proptest! {
         let unit = Unit { job: "id".into(), part: child.map_or(Part::Whole, |index| Part::Child(index.into())) };
         let queue = QueueFacts { default_requests: [("cpu".to_owned(), "1".to_owned())].into(), ..QueueFacts::unknown("Q") };
         let context = PodContext { unit: &unit, queue_label: labelled.then_some("q"), queue: &queue, array_size: Some(3),
-            host_network: None, forbids_host_network: strict, pass: if late { Pass::Late } else { Pass::First } };
+            host_network: None, surroundings: Surroundings { network_policy: strict, ..Surroundings::default() }, pass: if late { Pass::Late } else { Pass::First } };
         let after = settled(&before, |seen| pod::mutate(seen.clone(), &context))?;
         prop_assert_eq!(users_pod(&before), users_pod(&after));
         if late {

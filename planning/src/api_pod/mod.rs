@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::admission::Admit;
 use crate::admission::identity::{Part, Unit};
-use crate::admission::pod::{self as contract, PodContext, QueueFacts, mutate};
+use crate::admission::pod::{self as contract, PodContext, QueueFacts, Surroundings, mutate};
 use crate::admission::policy::Pass;
 use shape::{METADATA, POD, VOLUME_SOURCES};
 
@@ -35,8 +35,8 @@ pub struct Made<'a> {
     pub queue: &'a QueueFacts,
     /// Namespace it is made in.
     pub namespace: &'a str,
-    /// That namespace forbids the host network.
-    pub forbids_host_network: bool,
+    /// What speaks against the host network there.
+    pub surroundings: Surroundings,
 }
 
 /// The pod, as it is sent to the API server. One that the planner cannot judge names no node but those among which kube-scheduler may
@@ -78,7 +78,7 @@ fn apply_contract(pod: &mut Value, made: &Made, host_network: Option<bool>) -> R
         queue: made.queue,
         array_size: made.spec.array_size.map(u64::from),
         host_network,
-        forbids_host_network: made.forbids_host_network,
+        surroundings: made.surroundings,
         pass: Pass::First,
     };
     match mutate(pod.clone(), &context) {

@@ -61,7 +61,7 @@ fn in_queue(queue: &QueueFacts, spec: &Spec, change: impl FnOnce(&mut Made)) -> 
         placed: Some(&placed),
         queue,
         namespace: "my-aws-batch-namespace",
-        forbids_host_network: false,
+        surroundings: Surroundings::default(),
     };
     change(&mut made);
     build(&made)
@@ -256,8 +256,8 @@ fn containers_without_names_get_some() {
 
 #[track_caller]
 fn network(members: &Value, queue: bool, forbids: bool, expected: (&Value, &Value)) {
-    let queue = QueueFacts { host_network: queue, ..QueueFacts::unknown("q") };
-    let pod = in_queue(&queue, &spec(properties(members)), |made| made.forbids_host_network = forbids).unwrap();
+    let queue = QueueFacts { host_network: Some(queue), ..QueueFacts::unknown("q") };
+    let pod = in_queue(&queue, &spec(properties(members)), |made| made.surroundings.network_policy = forbids).unwrap();
     assert_eq!((&pod["spec"]["hostNetwork"], &pod["spec"]["dnsPolicy"]), expected, "{members}");
 }
 
@@ -343,7 +343,7 @@ fn what_the_planner_does_not_judge_names_the_nodes_with_room_and_no_other() {
         placed: Some(&chosen),
         queue: &QueueFacts::unknown("My-Eks-JQ1"),
         namespace: "my-aws-batch-namespace",
-        forbids_host_network: false,
+        surroundings: Surroundings::default(),
     };
     let pod = build(&made).unwrap();
     assert!(!judged(&pod));

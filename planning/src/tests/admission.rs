@@ -39,6 +39,29 @@ fn a_refusal_of_the_host_network_names_what_helps() {
 }
 
 #[test]
+fn whoever_refuses_the_host_network_calls_it_something_else() {
+    let check = |message: &str, expected: bool| {
+        let said = crate::explain::pods_refused(message).message;
+        assert_eq!(said.contains("annotation bulkhead.dev/host-network: \"false\""), expected, "{said}");
+    };
+    check("Sharing the host namespaces is disallowed. The fields spec.hostNetwork, spec.hostIPC must be unset", true);
+    check(
+        "provider restricted-v2: .spec.securityContext.hostNetwork: Invalid value: true: Host network is not allowed",
+        true,
+    );
+    check("The specified hostNetwork and hostPort are not allowed, pod: x", true);
+    check("host-network pods need approval", true);
+    check("Host Networking is off limits", true);
+    check(
+        "Pod \"x\" is invalid: spec.containers[0].ports[0].hostPort: Invalid value: 80: must match `containerPort` when `hostNetwork` is true",
+        true,
+    );
+    check("Pod \"x\" is invalid: spec.containers[1].ports[0].hostPort: Duplicate value: \"80\"", true);
+    check("violates PodSecurity \"baseline:latest\": hostPort (container \"main\" uses hostPort 80)", false);
+    check("exceeded quota: q", false);
+}
+
+#[test]
 fn a_refusal_is_not_written_again() {
     let written = Status { state: JobState::Starting, reason: Some(crate::explain::pods_refused("no")) };
     check(&placed("no", &[]).that_job(|job| job.status = Some(written)), "");

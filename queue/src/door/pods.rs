@@ -18,6 +18,7 @@ use kube::core::{ApiResource, Status};
 use model::clock::{Moment, Now};
 use model::job::{ContainerState, JobId, JobRecord, Placed, PodFacts, Spec};
 use model::keys;
+use planning::admission::pod::Surroundings;
 use planning::admission::policy::NamespaceFacts;
 use planning::api_pod::{self, Made};
 use planning::lifecycle::{self, Duty};
@@ -81,9 +82,7 @@ enum Outcome {
 /// What a namespace means for pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Namespace {
-    There {
-        forbids_host_network: bool,
-    },
+    There(Surroundings),
     NotThere,
     /// It cannot be asked for now.
     Unclear,
@@ -302,8 +301,8 @@ async fn make(context: Context, making: Making, namespace: Namespace) -> (JobId,
     let id = making.record.id;
     let Some(placed) = &making.record.placed else { return (id, String::new(), Outcome::Made) };
     let name = placed.pod_name.clone();
-    let forbids = match namespace {
-        Namespace::There { forbids_host_network } => forbids_host_network,
+    let surroundings = match namespace {
+        Namespace::There(surroundings) => surroundings,
         Namespace::NotThere => return (id, name, never(format!("namespace {} does not exist", placed.namespace))),
         Namespace::Unclear => return (id, name, Outcome::Unclear),
     };
@@ -316,7 +315,7 @@ async fn make(context: Context, making: Making, namespace: Namespace) -> (JobId,
         placed: Some(placed),
         queue: &queue,
         namespace: &placed.namespace,
-        forbids_host_network: forbids,
+        surroundings,
     };
     let built = api_pod::build(&made)
         .and_then(|pod| allowed(&pod, placed, &context.index).map(|()| pod))
@@ -389,7 +388,7 @@ async fn namespace(context: &Context, name: &str) -> Namespace {
     match namespaces.get_metadata_opt(name).await {
         Ok(Some(found)) => {
             let facts = NamespaceFacts::read(&json!({"metadata": {"labels": found.metadata.labels}}));
-            Namespace::There { forbids_host_network: facts.forbids_host_network }
+            Namespace::There(context.policies.around(name, &facts))
         }
         Ok(None) => Namespace::NotThere,
         Err(error) => {

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use model::job::{JobId, Spec};
 use model::keys;
 use model::placement::Shape;
-use planning::admission::pod::QueueFacts;
+use planning::admission::pod::{QueueFacts, Surroundings};
 use planning::api_pod::{self, Made};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -138,7 +138,7 @@ fn shape_of(queue: &QueueFacts, spec: &Spec, each: Option<Stated>) -> Shape {
         placed: None,
         queue,
         namespace: "default",
-        forbids_host_network: false,
+        surroundings: Surroundings::default(),
     };
     let built = api_pod::build(&made).ok();
     let judged = built.as_ref().is_none_or(api_pod::judged);

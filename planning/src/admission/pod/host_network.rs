@@ -1,13 +1,25 @@
 //! Whether a pod gets the host network, as AWS Batch on EKS gives it by default.
 //!
-//! Invariant: it is injected only where the API server and the kubelet accept it and nobody decided otherwise. A pod that has the
-//! host network already is not touched, its DNS policy neither.
+//! Invariant: it is injected only where the API server and the kubelet accept it, nobody decided otherwise, and nobody's rules about
+//! networks would be slipped past: whoever may not have it must not get it from us. A pod that has the host network already is not
+//! touched, its DNS policy neither.
 
 use super::super::edit::{Editor, at, has_any, is_true, items, text};
 use super::{CONTAINER_LISTS, PodContext};
 use model::keys;
 use serde_json::Value;
 use std::collections::BTreeSet;
+
+/// What speaks against it besides the pod, its Job and its queue. Nothing does by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The installation never gives it.
+    pub never: bool,
+    /// The namespace has a Pod Security level that forbids it, whether that is enforced, warned of or audited.
+    pub pod_security: bool,
+    /// A network policy may apply to the pod, or it is not known that none does.
+    pub network_policy: bool,
+}
 
 /// Gives the pod the host network and the DNS policy that goes with it, unless something speaks against it.
 pub(super) fn apply(editor: &mut Editor, context: &PodContext) {
@@ -24,10 +36,15 @@ pub(super) fn apply(editor: &mut Editor, context: &PodContext) {
 fn objection(pod: &Value, context: &PodContext) -> Option<&'static str> {
     let spec = at(pod, &["spec"])?;
     let choice = annotated(pod, &[]).or(context.host_network).or_else(|| explicit(pod, &["spec"]));
+    let (queue, around) = (context.queue.host_network, context.surroundings);
     let objections = [
         (choice == Some(false), "the user said no"),
-        (choice.is_none() && !context.queue.host_network, "the queue says no"),
-        (context.forbids_host_network, "the namespace enforces a Pod Security level that forbids it"),
+        (choice.is_none() && queue == Some(false), "the queue says no"),
+        (choice.is_none() && queue.is_none() && is_indexed(pod), "its host name carries its index"),
+        (around.never, "the installation says never"),
+        (around.pod_security, "the namespace has a Pod Security level that forbids it"),
+        (around.network_policy, "it would slip past a network policy"),
+        (adds_network_capabilities(spec), "what it does to its network it would do to the node's"),
         (at(spec, &["hostUsers"]) == Some(&Value::Bool(false)), "it does not go with a user namespace of its own"),
         (text(spec, &["hostnameOverride"]).is_some(), "it does not go with an overridden host name"),
         (is_windows(spec), "Windows pods cannot have it"),
@@ -36,6 +53,25 @@ fn objection(pod: &Value, context: &PodContext) -> Option<&'static str> {
         (ports_would_clash(spec), "its ports would be invalid with it"),
     ];
     objections.into_iter().find_map(|(applies, reason)| applies.then_some(reason))
+}
+
+/// Whether the pod is one of an Indexed Job: of its three ways to learn its index, the host name is the second
+/// (<https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode>). Children of array jobs of the API have no such
+/// names.
+fn is_indexed(pod: &Value) -> bool {
+    ["labels", "annotations"].iter().any(|place| at(pod, &["metadata", place, keys::K8S_COMPLETION_INDEX]).is_some())
+}
+
+/// Whether a container may rewrite routes and packet filters, as the init containers of service meshes do.
+fn adds_network_capabilities(spec: &Value) -> bool {
+    let is_meant = |capability: &Value| {
+        let name = capability.as_str().unwrap_or_default().to_ascii_uppercase();
+        ["NET_ADMIN", "NET_RAW", "ALL"].contains(&name.strip_prefix("CAP_").unwrap_or(&name))
+    };
+    CONTAINER_LISTS.into_iter().flat_map(|list| items(spec, &[list])).any(|container| {
+        is_true(container, &["securityContext", "privileged"])
+            || items(container, &["securityContext", "capabilities", "add"]).iter().any(is_meant)
+    })
 }
 
 /// The user's explicit choice on a Job, where it can be seen: the template's annotation, the Job's, then the field itself.

@@ -9,6 +9,7 @@ mod labels;
 mod requests;
 mod schedule;
 
+pub use host_network::Surroundings;
 pub use schedule::judged;
 
 use super::edit::Editor;
@@ -26,14 +27,14 @@ pub struct QueueFacts {
     pub name: String,
     /// Requests of a pod in which no container asks for anything.
     pub default_requests: BTreeMap<String, String>,
-    /// Whether pods get the host network when they do not say.
-    pub host_network: bool,
+    /// Whether pods get the host network when they do not say; `None`: all but those of Indexed Jobs.
+    pub host_network: Option<bool>,
 }
 
 impl QueueFacts {
     /// A queue of which nothing but its name is known.
     pub fn unknown(name: impl Into<String>) -> Self {
-        Self { name: name.into(), default_requests: BTreeMap::new(), host_network: true }
+        Self { name: name.into(), default_requests: BTreeMap::new(), host_network: None }
     }
 }
 
@@ -50,8 +51,8 @@ pub struct PodContext<'a> {
     pub array_size: Option<u64>,
     /// The user's choice about the host network, where the pod itself does not say.
     pub host_network: Option<bool>,
-    /// Whether its namespace forbids the host network.
-    pub forbids_host_network: bool,
+    /// What else speaks against the host network.
+    pub surroundings: Surroundings,
     /// When it is looked at.
     pub pass: Pass,
 }

@@ -31,7 +31,7 @@ fn with_queue(pod: &Value, part: Part, queue: &QueueFacts) -> Value {
         queue,
         array_size: size,
         host_network: None,
-        forbids_host_network: false,
+        surroundings: Surroundings::default(),
         pass: Pass::First,
     };
     mutated(pod, &context)
@@ -215,7 +215,7 @@ fn a_host_network_and_a_dns_policy_of_the_users_own_are_not_touched() {
 
 #[test]
 fn queue_and_namespace_have_a_say_about_the_host_network() {
-    let without = QueueFacts { host_network: false, ..queue() };
+    let without = QueueFacts { host_network: Some(false), ..queue() };
     let annotated = |value: &str| {
         let mut pod = plain();
         pod["metadata"]["annotations"] = json!({keys::HOST_NETWORK: value});
@@ -230,12 +230,84 @@ fn queue_and_namespace_have_a_say_about_the_host_network() {
         queue: &queue,
         array_size: None,
         host_network: None,
-        forbids_host_network: true,
+        surroundings: Surroundings { pod_security: true, ..Surroundings::default() },
         pass: Pass::First,
     };
     assert!(mutated(&annotated("true"), &strict)["spec"].get("hostNetwork").is_none());
-    let seen_on_the_job = PodContext { host_network: Some(false), forbids_host_network: false, ..strict };
+    let seen_on_the_job = PodContext { host_network: Some(false), surroundings: Surroundings::default(), ..strict };
     assert!(mutated(&plain(), &seen_on_the_job)["spec"].get("hostNetwork").is_none());
+}
+
+#[test]
+fn nothing_around_a_pod_is_slipped_past_whatever_the_user_asks_of_us() {
+    let mut asks = plain();
+    asks["metadata"]["annotations"] = json!({keys::HOST_NETWORK: "true"});
+    let queue = QueueFacts { host_network: Some(true), ..queue() };
+    let check = |surroundings: Surroundings, expected: bool| {
+        let unit = unit(Part::Whole);
+        let context = PodContext {
+            unit: &unit,
+            queue_label: Some("q"),
+            queue: &queue,
+            array_size: None,
+            host_network: None,
+            surroundings,
+            pass: Pass::First,
+        };
+        assert_eq!(mutated(&asks, &context)["spec"]["hostNetwork"] == true, expected, "{surroundings:?}");
+        // What the user says in the pod itself is not injected: whoever refuses that sees it there.
+        let own = mutated(&pod(&json!({"hostNetwork": true})), &context);
+        assert_eq!(own["spec"]["hostNetwork"], true, "{surroundings:?}");
+    };
+    let none = Surroundings::default();
+    check(none, true);
+    check(Surroundings { never: true, ..none }, false);
+    check(Surroundings { pod_security: true, ..none }, false);
+    check(Surroundings { network_policy: true, ..none }, false);
+}
+
+#[test]
+fn pods_that_change_their_network_keep_their_own() {
+    let check = |context: Value, expected: bool| {
+        for list in ["containers", "initContainers"] {
+            check_host_network(
+                &json!({list: [{"name": "a"}, {"name": "b", "securityContext": context}]}),
+                &json!({}),
+                expected,
+            );
+        }
+    };
+    let adds = |name: &str| json!({"capabilities": {"add": ["SYS_TIME", name]}});
+    for name in ["NET_ADMIN", "NET_RAW", "CAP_NET_ADMIN", "net_raw", "ALL"] {
+        check(adds(name), false);
+    }
+    check(adds("NET_BIND_SERVICE"), true);
+    check(json!({"capabilities": {"drop": ["NET_ADMIN"]}}), true);
+    check(json!({"privileged": true}), false);
+    check(json!({"privileged": false}), true);
+}
+
+#[test]
+fn pods_of_indexed_jobs_keep_their_network_unless_somebody_says_otherwise() {
+    let check = |queue: Option<bool>, annotation: Option<&str>, expected: bool| {
+        for place in ["labels", "annotations"] {
+            let mut pod = plain();
+            pod["metadata"][place] = json!({keys::K8S_COMPLETION_INDEX: "3"});
+            if let Some(value) = annotation {
+                pod["metadata"]["annotations"][keys::HOST_NETWORK] = json!(value);
+            }
+            let queue = QueueFacts { host_network: queue, ..self::queue() };
+            let seen = with_queue(&pod, Part::Child(3), &queue);
+            assert_eq!(seen["spec"]["hostNetwork"] == true, expected, "{queue:?} {annotation:?}");
+        }
+    };
+    check(None, None, false);
+    check(Some(true), None, true);
+    check(Some(false), None, false);
+    check(None, Some("true"), true);
+    check(Some(true), Some("false"), false);
+    // A child of an array job of the API has no index in its name.
+    assert_eq!(with_queue(&plain(), Part::Child(3), &queue())["spec"]["hostNetwork"], true);
 }
 
 #[test]
@@ -335,7 +407,7 @@ fn decided(pod: &Value) -> Admit {
         queue: &queue,
         array_size: None,
         host_network: None,
-        forbids_host_network: false,
+        surroundings: Surroundings::default(),
         pass: Pass::First,
     };
     mutate(pod.clone(), &context)
@@ -379,7 +451,7 @@ fn a_misshapen_pod_is_refused_and_the_place_is_named() {
         queue: &queue,
         array_size: None,
         host_network: None,
-        forbids_host_network: false,
+        surroundings: Surroundings::default(),
         pass: Pass::First,
     };
     let refused = |pod: &Value| match mutate(pod.clone(), &context) {
