@@ -148,7 +148,8 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
 
 /// Waits for the Lease, works until asked to stop, gives the Lease back.
 async fn lead(leading: Leading) -> Result<(), BoxError> {
-    let Leading { clients, batch, index, mut sight, policies, queue, nodes, heartbeat, shutdown, stores, arguments } = leading;
+    let Leading { clients, batch, index, mut sight, policies, queue, nodes, heartbeat, shutdown, stores, arguments } =
+        leading;
     let mut config = lease::Config::new(&arguments.namespace, "bulkhead-controller", &arguments.identity);
     config.timing = timing(arguments.lease_seconds);
     let candidate = Lease::new(clients.once.clone(), config)?;
@@ -196,7 +197,8 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     let client = clients.once.clone();
     let store = stores.of_leader(&leader.tenure());
     let batch = leader.tenure().guard(&batch);
-    let parts = queue::Parts { client, batch, index, policies, events, nodes: orders, metrics: queue, heartbeat, store };
+    let parts =
+        queue::Parts { client, batch, index, policies, events, nodes: orders, metrics: queue, heartbeat, store };
     work.spawn("queue loop", queue::run(parts, config, shutdown.clone()));
     tokio::select! {
         // As it is: the exit status depends on it.

@@ -56,6 +56,9 @@ struct Webhook {
     admin: SocketAddr,
     #[command(flatten)]
     network: NetworkArgs,
+    /// Bytes, as JSON, that the pod template of a Job of a queue may have, and a pod that names a queue itself.
+    #[arg(long, default_value_t = planning::admission::size::MOST_TEMPLATE_BYTES)]
+    max_template_bytes: usize,
 }
 
 /// What the installation says about pods' networks. Webhook and controller should be told the same.
@@ -131,9 +134,9 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let Cli { log_format: _, kubeconfig, command } = cli;
     match command {
-        Command::Webhook(Webhook { listen, admin, network }) => {
+        Command::Webhook(Webhook { listen, admin, network, max_template_bytes: most_template }) => {
             let never_host_network = network.never();
-            Ok(webhook::run(webhook::Config { listen, admin, kubeconfig, never_host_network }).await?)
+            Ok(webhook::run(webhook::Config { listen, admin, kubeconfig, never_host_network, most_template }).await?)
         }
         Command::Extender(Extender { listen, admin }) => {
             Ok(scheduler::run(scheduler::Config { listen, admin, kubeconfig }).await?)

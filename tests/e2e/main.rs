@@ -18,6 +18,7 @@ mod extender;
 mod faults;
 mod hook_faults;
 mod hooks;
+mod host_network;
 mod isolation;
 mod jobset;
 mod kinds;
@@ -149,6 +150,7 @@ fn scenarios() -> Vec<(Scenario, Company)> {
     let alone = [
         isolation::scenarios(),
         late::scenarios(),
+        host_network::scenarios(),
         jobset::scenarios(),
         reasons::scenarios(),
         scaling::scenarios(),

@@ -12,7 +12,7 @@ use planning::admission::pod::{self, PodContext, QueueFacts};
 use planning::admission::policy::{
     JobRoute, NamespaceFacts, Pass, PodRoute, QueuedPod, route_job, route_pod, route_pod_of_job,
 };
-use planning::admission::{Admit, Outcome};
+use planning::admission::{Admit, Outcome, size};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -51,7 +51,7 @@ impl Hook {
 pub(crate) async fn decide(hook: Hook, request: &mut Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
     match (hook, request.operation) {
         (Hook::Jobs | Hook::LateJobs, Operation::Create) => create_job(request, look_up).await,
-        (Hook::Jobs, Operation::Update) => Ok(update_job(request)),
+        (Hook::Jobs, Operation::Update) => Ok(update_job(request, look_up)),
         (Hook::Pods, Operation::Create) => create_pod(request, look_up, Pass::First).await,
         (Hook::LatePods, Operation::Create) => create_pod(request, look_up, Pass::Late).await,
         (Hook::Nodes, Operation::Create) => Ok(create_node(request, look_up).await),
@@ -67,14 +67,14 @@ async fn create_job(request: &Request, look_up: &LookUp) -> Result<Admit, LookUp
         _ => true,
     };
     let fresh_id = Uuid::new_v4().to_string();
-    Ok(job::mutate(&request.object, None, &job_context(request, &fresh_id, &namespace, queue_exists)))
+    Ok(job::mutate(&request.object, None, &job_context(request, &fresh_id, &namespace, queue_exists, look_up)))
 }
 
-fn update_job(request: &Request) -> Admit {
+fn update_job(request: &Request, look_up: &LookUp) -> Admit {
     let Some(old) = &request.old else {
         return Admit::refused(400, "request.oldObject is missing in an UPDATE");
     };
-    job::mutate(&request.object, Some(old), &job_context(request, "", &NamespaceFacts::default(), true))
+    job::mutate(&request.object, Some(old), &job_context(request, "", &NamespaceFacts::default(), true, look_up))
 }
 
 fn job_context<'a>(
@@ -82,8 +82,16 @@ fn job_context<'a>(
     fresh_id: &'a str,
     namespace: &'a NamespaceFacts,
     queue_exists: bool,
+    look_up: &LookUp,
 ) -> JobContext<'a> {
-    JobContext { fresh_id, namespace, requester: &request.user, manager: request.manager.as_deref(), queue_exists }
+    JobContext {
+        fresh_id,
+        namespace,
+        requester: &request.user,
+        manager: request.manager.as_deref(),
+        queue_exists,
+        most_template: look_up.most_template(),
+    }
 }
 
 async fn create_pod(request: &mut Request, look_up: &LookUp, pass: Pass) -> Result<Admit, LookUpError> {
@@ -92,12 +100,22 @@ async fn create_pod(request: &mut Request, look_up: &LookUp, pass: Pass) -> Resu
     let given = request.object["metadata"]["labels"][keys::JOB_ID].as_str().filter(|_| pass == Pass::Late);
     let fresh_id = given.map_or_else(|| Uuid::new_v4().to_string(), |label| job_of_label(label).to_owned());
     let mut route = route_pod(&request.object, &namespace, &request.user, &fresh_id, pass);
+    let mut missed = None;
     if let PodRoute::LookUpJob { name, uid } = &route {
         let job = look_up.job(&request.namespace, name).await?.filter(|job| job["metadata"]["uid"] == **uid);
         let Some(job) = job else {
             return Ok(Admit::refused(409, format!("Job {name:?}, which owns this pod, does not exist any more")));
         };
         route = route_pod_of_job(&request.object, &job, &namespace, &request.user, &fresh_id);
+        missed = Some(job).filter(|job| job["metadata"]["labels"][keys::JOB_ID].is_null());
+    }
+    let measured =
+        pass == Pass::First && (missed.is_some() || !keys::JOB_CONTROLLER_USERS.contains(&request.user.as_str()));
+    if measured
+        && matches!(route, PodRoute::Queue(_))
+        && let Some(refusal) = size::of_pod(&request.object, missed.as_ref(), look_up.most_template())
+    {
+        return Ok(Admit::Refused(refusal));
     }
     Ok(match route {
         PodRoute::Leave(outcome) => Admit::unchanged(outcome),

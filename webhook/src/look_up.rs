@@ -15,6 +15,7 @@ use kube::{Api, Client, ResourceExt as _};
 use planning::admission::node::Environment;
 use planning::admission::pod::{QueueFacts, Surroundings};
 use planning::admission::policy::NamespaceFacts;
+use planning::admission::size::MOST_TEMPLATE_BYTES;
 use serde_json::Value;
 
 use crate::cache::Cache;
@@ -85,12 +86,24 @@ pub(crate) enum LookUpError {
 pub struct LookUp {
     facts: Facts,
     client: Client,
+    most_template: usize,
 }
 
 impl LookUp {
     /// Looks up in `facts`, then with `client`, whose requests should not be retried: the caller waits.
     pub fn new(facts: Facts, client: Client) -> Self {
-        Self { facts, client }
+        Self { facts, client, most_template: MOST_TEMPLATE_BYTES }
+    }
+
+    /// With pod templates of at most so many bytes.
+    #[must_use]
+    pub fn with_most_template(self, bytes: usize) -> Self {
+        Self { most_template: bytes, ..self }
+    }
+
+    /// Bytes that a pod template may have.
+    pub(crate) fn most_template(&self) -> usize {
+        self.most_template
     }
 
     /// A namespace. The hooks are called for an object without a queue label only if its namespace has one: then

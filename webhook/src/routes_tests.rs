@@ -140,6 +140,50 @@ async fn pods_of_a_missed_job_are_caught_and_those_that_opted_out_are_not() {
 }
 
 #[tokio::test]
+async fn what_others_have_made_of_a_pod_is_looked_at_again() {
+    let labels = json!({keys::QUEUE: "fast", keys::JOB_ID: "id"});
+    let (_, first) = create("/pods", "batch", &pod(&labels, Some("any"))).await;
+    let (_, unchanged) = create("/late-pods", "batch", &first).await;
+    assert_eq!(unchanged, first);
+    let mut changed = first.clone();
+    changed["spec"]["containers"][0]["ports"] = json!([{"containerPort": 80}]);
+    changed["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": "sidecar"}));
+    changed["spec"]["schedulerName"] = json!("volcano");
+    changed["spec"]["nodeName"] = json!("n1");
+    changed["spec"]["hostNetwork"] = json!(false);
+    let (_, seen) = create("/late-pods", "batch", &changed).await;
+    assert_eq!((&seen["spec"]["schedulerName"], seen["spec"].get("nodeName")), (&json!("bulkhead-scheduler"), None));
+    assert_eq!(seen["spec"]["schedulingGates"], json!([{"name": keys::GATE}]));
+    assert_eq!(seen["spec"]["containers"][1]["env"], seen["spec"]["containers"][0]["env"]);
+    assert_eq!(seen["spec"]["hostNetwork"], false, "decided in the first pass");
+}
+
+#[tokio::test]
+async fn a_job_that_names_a_queue_only_now_is_taken() {
+    let job = json!({"metadata": {"name": "j", "labels": {keys::QUEUE: "fast"}}, "spec": {"template": {}}});
+    let (response, seen) = create("/late-jobs", "plain", &job).await;
+    assert_eq!(response["auditAnnotations"]["outcome"], "queued");
+    assert_eq!((&seen["spec"]["suspend"], seen["metadata"]["labels"][keys::JOB_ID].is_string()), (&json!(true), true));
+}
+
+#[tokio::test]
+async fn large_templates_and_bare_pods_are_refused_and_pods_of_taken_jobs_never() {
+    let args = json!(["x".repeat(70_000)]);
+    let job = json!({"metadata": {"name": "j"}, "spec": {"template": {"spec": {"containers": [{"args": args}]}}}});
+    let (response, _) = create("/jobs", "batch", &job).await;
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(message.starts_with("bulkhead: spec.template has 70") && message.contains("ConfigMap"), "{message}");
+    let mut large = pod(&json!({keys::QUEUE: "fast", keys::JOB_ID: "id"}), Some("any"));
+    large["spec"]["containers"][0]["args"] = args;
+    let (response, _) = create("/pods", "batch", &large).await;
+    assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(422)), "by whoever says so");
+    let mut review = review_of("CREATE", "batch", &large);
+    review["request"]["userInfo"]["username"] = json!(keys::JOB_CONTROLLER_USERS[0]);
+    let (_, answer) = post_body("/pods", review.to_string()).await;
+    assert_eq!(answer["response"]["allowed"], true, "its Job was taken");
+}
+
+#[tokio::test]
 async fn a_node_gets_the_taints_of_its_environment() {
     let node = |uuid: &str| json!({"metadata": {"name": "n", "labels": {keys::CE_UUID: uuid}}, "spec": {}});
     for uuid in [UUID, "another"] {
@@ -178,7 +222,7 @@ async fn a_body_up_to_the_limit_is_read_and_a_larger_one_refused() {
     let mut large = pod(&json!({keys::QUEUE: "fast"}), None);
     large["metadata"]["annotations"] = json!({"large": "x".repeat(5 << 20)});
     let (response, _) = create("/pods", "batch", &large).await;
-    assert_eq!(response["allowed"], true);
+    assert_eq!(response["status"]["code"], 422, "read, and then too large for a queue");
     let (code, answer) = post_body("/pods", vec![b' '; BODY_LIMIT + 1]).await;
     assert!(code.is_client_error(), "{answer}");
 }
@@ -203,7 +247,7 @@ async fn a_decision_that_takes_too_long_is_answered_before_the_caller_gives_up()
     let silent = service_fn(|_: axum::http::Request<KubeBody>| {
         std::future::pending::<Result<axum::http::Response<KubeBody>, Infallible>>()
     });
-    let look_up = LookUp::new(Facts::default(), Client::new(silent, "default"));
+    let look_up = LookUp::new(Facts::fixed(&[], &[]).unwrap(), Client::new(silent, "default"));
     let router = router(Webhook::new(look_up, Metrics::new(&mut Registry::default())));
     let begun = tokio::time::Instant::now();
     let review = review_of("CREATE", "batch", &pod(&json!({}), Some("j")));

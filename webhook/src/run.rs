@@ -39,6 +39,8 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// Never give a pod the host network.
     pub never_host_network: bool,
+    /// Bytes that a pod template may have.
+    pub most_template: usize,
 }
 
 /// Why the webhook did not run until the end.
@@ -63,7 +65,7 @@ pub enum Error {
 
 /// Runs until SIGTERM or until a part fails. Logging is set up by the caller.
 pub async fn run(config: Config) -> Result<(), Error> {
-    let Config { listen, admin, kubeconfig, never_host_network } = config;
+    let Config { listen, admin, kubeconfig, never_host_network, most_template } = config;
     let (readiness, shutdown) = (Readiness::new(), Shutdown::new());
     shutdown.on_signals(readiness.clone(), DRAIN_DELAY).map_err(Error::Signals)?;
     let mut registry = telemetry::registry("webhook");
@@ -92,7 +94,8 @@ pub async fn run(config: Config) -> Result<(), Error> {
     tasks.spawn_infallible("environment watch", until(&shutdown, watches));
 
     tracing::info!(addr = %listener.address(), "serving the API server");
-    let router = router(Webhook::new(LookUp::new(facts, clients.once), metrics));
+    let look_up = LookUp::new(facts, clients.once).with_most_template(most_template);
+    let router = router(Webhook::new(look_up, metrics));
     tasks.spawn_infallible("webhook", {
         let shutdown = shutdown.clone();
         async move { serve::run(listener, router, &shutdown, DRAIN_CAP).await }

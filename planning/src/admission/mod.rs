@@ -13,6 +13,7 @@ pub mod policy;
 #[cfg(test)]
 mod properties;
 mod reserved;
+pub mod size;
 
 pub use json_patch::PatchOperation;
 

@@ -183,7 +183,14 @@ fn what_others_add_to_a_pod_takes_it_out_of_no_queue_and_gives_it_no_other_id() 
     // The queue is named only now.
     late(json!({keys::QUEUE: "q"}), false, "outside");
     late(json!({keys::QUEUE: "none"}), false, "leave opted_out");
-    check_pass(keys::JOB_CONTROLLER_USERS[0], &pod(&json!({keys::QUEUE: "q"}), false), None, &namespace(None), Pass::Late, "q fresh");
+    check_pass(
+        keys::JOB_CONTROLLER_USERS[0],
+        &pod(&json!({keys::QUEUE: "q"}), false),
+        None,
+        &namespace(None),
+        Pass::Late,
+        "q fresh",
+    );
 }
 
 #[test]

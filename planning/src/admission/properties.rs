@@ -7,6 +7,7 @@ use super::job::JobContext;
 use super::node::Environment;
 use super::pod::{PodContext, QueueFacts, Surroundings};
 use super::policy::{NamespaceFacts, Pass};
+use super::size::MOST_TEMPLATE_BYTES;
 use super::{Admit, job, node, pod};
 use model::keys;
 use proptest::prelude::*;
@@ -249,7 +250,7 @@ proptest! {
     #[test]
     fn any_created_job_keeps_what_is_the_users(before in any_job(), queue in any::<bool>()) {
         let namespace = NamespaceFacts { queue: queue.then(|| "q".into()), ..NamespaceFacts::default() };
-        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", manager: None, queue_exists: true };
+        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", manager: None, queue_exists: true, most_template: MOST_TEMPLATE_BYTES };
         let after = settled(&before, |seen| job::mutate(seen, None, &context))?;
         let own = ["/spec/suspend"];
         prop_assert_eq!(foreign(&before, &own), foreign(&after, &own));
@@ -258,7 +259,7 @@ proptest! {
     #[test]
     fn any_updated_job_keeps_what_is_the_users(old in any_job(), new in any_job()) {
         let namespace = NamespaceFacts::default();
-        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", manager: None, queue_exists: true };
+        let context = JobContext { fresh_id: "id", namespace: &namespace, requester: "a", manager: None, queue_exists: true, most_template: MOST_TEMPLATE_BYTES };
         let Admit::Allowed(allowed) = job::mutate(&new, Some(&old), &context) else { return Ok(()) };
         let mut after = new.clone();
         prop_assert!(json_patch::patch(&mut after, &allowed.patch).is_ok());

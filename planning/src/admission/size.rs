@@ -22,7 +22,9 @@ pub(super) fn of_job(job: &Value, old: Option<&Value>, most: usize) -> Option<Re
 pub fn of_pod(pod: &Value, missed: Option<&Value>, most: usize) -> Option<Refusal> {
     match missed {
         Some(job) => of_job(job, None, most),
-        None => refusal("the pod", ["metadata", "spec"].iter().filter_map(|part| at(pod, &[part])).map(bytes).sum(), most),
+        None => {
+            refusal("the pod", ["metadata", "spec"].iter().filter_map(|part| at(pod, &[part])).map(bytes).sum(), most)
+        }
     }
 }
 

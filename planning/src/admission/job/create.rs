@@ -4,7 +4,7 @@
 
 use super::super::edit::{Editor, at, is_true, text};
 use super::super::policy::{JobRoute, array_size, route_job};
-use super::super::{Admit, Outcome, reserved};
+use super::super::{Admit, Outcome, Refusal, reserved, size};
 use super::{JobContext, TEMPLATE_ANNOTATIONS, TEMPLATE_LABELS, owners, template_annotation, template_label, warn};
 use crate::admission::pod::host_network;
 use model::keys;
@@ -15,11 +15,8 @@ pub(super) fn create(job: &Value, context: &JobContext) -> Admit {
         JobRoute::Unqueued => Admit::unchanged(Outcome::LeftAlone),
         JobRoute::OptedOut => opt_out(job),
         JobRoute::Outside(reason) => leave_outside(job, reason),
-        JobRoute::Queue(queue) => match selected_reserved_label(job) {
-            Some(key) => Admit::refused(
-                422,
-                format!("spec.selector uses label {key:?}, which Bulkhead sets itself; select by another label"),
-            ),
+        JobRoute::Queue(queue) => match unfit(job, context) {
+            Some(refusal) => Admit::Refused(refusal),
             None => enqueue(job, &queue, context),
         },
     }
@@ -77,6 +74,15 @@ fn strip(editor: &mut Editor, keep: &[&str]) {
 /// suspension shows in the annotation there.
 fn asks_for_suspension(job: &Value) -> bool {
     is_true(job, &["spec", "suspend"]) && text(job, &["metadata", "labels", keys::JOB_ID]).is_none()
+}
+
+/// Why a Job that belongs to a queue is not let in, if so.
+fn unfit(job: &Value, context: &JobContext) -> Option<Refusal> {
+    let selected = selected_reserved_label(job).map(|key| Refusal {
+        code: 422,
+        message: format!("spec.selector uses label {key:?}, which Bulkhead sets itself; select by another label"),
+    });
+    selected.or_else(|| size::of_job(job, None, context.most_template))
 }
 
 /// A label that the Job's own selector matches and that is not the user's to use.

@@ -31,6 +31,8 @@ pub struct JobContext<'a> {
     pub manager: Option<&'a str>,
     /// Whether the queue it would go through is known to exist; when in doubt, yes.
     pub queue_exists: bool,
+    /// Bytes that its pod template may have.
+    pub most_template: usize,
 }
 
 /// What an existing object is written from. The request does not say: the API server shows `UpdateOptions` for a patch, too.

@@ -1,6 +1,7 @@
 //! Tables: what the Job hook makes of Jobs.
 
 use super::*;
+use crate::admission::size::MOST_TEMPLATE_BYTES;
 use crate::admission::{Allowed, Outcome};
 use model::keys;
 use serde_json::json;
@@ -15,7 +16,14 @@ struct Seen {
 
 fn hook(job: &Value, old: Option<&Value>, requester: &str) -> Seen {
     let namespace = NamespaceFacts { queue: Some("q".into()), ..NamespaceFacts::default() };
-    let context = JobContext { fresh_id: "fresh", namespace: &namespace, requester, manager: None, queue_exists: true };
+    let context = JobContext {
+        fresh_id: "fresh",
+        namespace: &namespace,
+        requester,
+        manager: None,
+        queue_exists: true,
+        most_template: MOST_TEMPLATE_BYTES,
+    };
     match mutate(job, old, &context) {
         Admit::Allowed(Allowed { outcome, patch, warnings }) => {
             let mut patched = job.clone();
@@ -147,9 +155,37 @@ fn a_job_left_outside_is_not_changed_and_the_user_hears_why() {
 fn a_selector_on_our_own_labels_is_refused() {
     let job = with(indexed(), "spec selector", json!({"matchLabels": {keys::JOB_ID: "x"}}));
     let namespace = NamespaceFacts { queue: Some("q".into()), ..NamespaceFacts::default() };
-    let context =
-        JobContext { fresh_id: "f", namespace: &namespace, requester: "a", manager: None, queue_exists: true };
+    let context = JobContext {
+        fresh_id: "f",
+        namespace: &namespace,
+        requester: "a",
+        manager: None,
+        queue_exists: true,
+        most_template: MOST_TEMPLATE_BYTES,
+    };
     assert!(matches!(mutate(&job, None, &context), Admit::Refused(refusal) if refusal.code == 422));
+}
+
+#[test]
+fn a_template_that_is_too_large_is_refused_where_it_would_go_through_a_queue() {
+    let large = with(indexed(), "spec template spec containers", json!([{"name": "a", "args": ["x".repeat(70_000)]}]));
+    let namespace = NamespaceFacts { queue: Some("q".into()), ..NamespaceFacts::default() };
+    let context = |most_template| JobContext {
+        fresh_id: "f",
+        namespace: &namespace,
+        requester: "a",
+        manager: None,
+        queue_exists: true,
+        most_template,
+    };
+    let decided = |job: &Value, old: Option<&Value>, most| matches!(mutate(job, old, &context(most)), Admit::Refused(refusal) if refusal.code == 422);
+    assert!(decided(&large, None, MOST_TEMPLATE_BYTES));
+    assert!(!decided(&large, None, 100_000), "the installation may allow more");
+    let taken = with(large.clone(), "metadata labels", json!({keys::JOB_ID: "x", keys::QUEUE: "q"}));
+    assert!(!decided(&taken, Some(&taken), MOST_TEMPLATE_BYTES), "one that was taken stays");
+    assert!(decided(&taken, Some(&queued()), MOST_TEMPLATE_BYTES), "and does not grow into one");
+    let outside = with(large, "metadata labels", json!({keys::QUEUE: "none"}));
+    assert!(!decided(&outside, None, MOST_TEMPLATE_BYTES));
 }
 
 #[track_caller]

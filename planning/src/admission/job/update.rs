@@ -6,7 +6,7 @@
 
 use super::super::edit::{Editor, at, is_true, items, text};
 use super::super::policy::array_size;
-use super::super::{Admit, Outcome, reserved};
+use super::super::{Admit, Outcome, reserved, size};
 use super::ask::asks_to_suspend;
 use super::suspend::{Suspension, decide};
 use super::{JobContext, TEMPLATE_ANNOTATIONS, TEMPLATE_LABELS, Write, owners, template_annotation, template_label};
@@ -29,6 +29,9 @@ pub(super) fn update(job: &Value, old: &Value, context: &JobContext) -> Admit {
             reserved::restore_one(&mut editor, old, &["metadata", "labels", keys::QUEUE]);
         }
         return Admit::edited(Outcome::LeftAlone, editor, changed_queue(job, old, NEVER_QUEUED));
+    }
+    if let Some(refusal) = size::of_job(job, Some(old), context.most_template) {
+        return Admit::Refused(refusal);
     }
     reserved::restore_one(&mut editor, old, &["metadata", "labels", keys::QUEUE]);
     keep_stamps(&mut editor, job, old);
