@@ -47,6 +47,7 @@ mod tests {
             environment: environment.into(),
             environment_uuid: "e".into(),
             trouble: None,
+            since: None,
         }
     }
 
