@@ -70,7 +70,8 @@ fn declared(line: &str) -> Option<&str> {
 fn candidates(file: &Path, is_root: bool, module: &Module) -> Vec<PathBuf> {
     let directory = file.parent().unwrap_or(file);
     let name = match module {
-        Module::At(path) => return vec![directory.join(path)],
+        // A path may lead into another crate.
+        Module::At(path) => return std::fs::canonicalize(directory.join(path)).into_iter().collect(),
         Module::Named(name) => name,
     };
     let is_directory = is_root || file.file_name().is_some_and(|name| name == "mod.rs");

@@ -38,6 +38,7 @@ mod tests {
 
     fn placed(namespace: &str, environment: &str) -> Placed {
         Placed {
+            since: None,
             pod_name: "p".into(),
             namespace: namespace.into(),
             pod_uid: None,

@@ -163,7 +163,7 @@ impl Open {
                 _ => {}
             }
         }
-        let here: HashSet<JobId> = super::current(&self.ledger, &pods).into_keys().collect();
+        let here: HashSet<JobId> = super::placed::current(&self.ledger, &pods).into_keys().collect();
         let missing = self.missing(&here, now.moment);
         let held = held
             .into_iter()

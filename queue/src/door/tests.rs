@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use api::JobQueue;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
+use model::job::Placed;
 use model::names::ArnBase;
 use records::Submission;
 use serde_json::json;

@@ -32,7 +32,7 @@ pub(super) fn add(
     };
     let mut units: Vec<Unit> =
         ledger.waiting(window, now.wall).map(|live| unit(live, queue_of(&live.spec.queue), Place::Waiting)).collect();
-    let seen = super::current(ledger, pods);
+    let seen = super::placed::current(ledger, pods);
     let place_of: HashMap<String, usize> =
         snapshot.nodes.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
     for live in ledger.placed() {
