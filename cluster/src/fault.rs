@@ -6,6 +6,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -103,6 +104,8 @@ pub fn reach(point: Point) {
         if let Err(error) = kill_process(getpid(), Signal::STOP) {
             tracing::error!(%error, "cannot stop");
         }
+        // Another thread may get the signal; it takes a moment until this one stands still, too.
+        std::thread::sleep(Duration::from_millis(200));
         tracing::error!(point = point.name(), "going on");
     }
 }

@@ -65,7 +65,8 @@ impl Index {
         let changed = state.feed(change.into());
         let synced = state.synced();
         drop(state);
-        self.0.synced.send_if_modified(|now| !std::mem::replace(now, synced) && synced);
+        // Never back: another watch may have looked before the last list was complete, and come here after it.
+        self.0.synced.send_if_modified(|now| synced && !std::mem::replace(now, true));
         if changed {
             self.changed();
         }
