@@ -329,9 +329,9 @@ mod tests {
             && it.values == Some(vec!["kube-system".to_owned(), "bulkhead-system".to_owned()])
     }
 
-    /// The lists of keys in an expression.
+    /// The lists of keys in an expression; one key alone is that of a map.
     fn lists(text: &str) -> Vec<BTreeSet<String>> {
-        let begins = format!("[\"{}\"", keys::JOB_ID);
+        let begins = format!("[\"{}\",", keys::JOB_ID);
         let lists = text.match_indices(&begins).map(|(at, _)| text[at..].split_inclusive(']').next().unwrap());
         lists.map(|list| serde_json::from_str(list).unwrap()).collect()
     }
