@@ -16,7 +16,9 @@ fn read(manifest: &str) -> Result<Vec<(String, String)>> {
     let all: Vec<Value> = serde_saphyr::from_multiple(manifest)?;
     let webhook = all.iter().find(|it| it["kind"] == "Deployment" && it["metadata"]["name"] == "bulkhead-webhook");
     let container = &webhook.context("it has no webhook")?["spec"]["template"]["spec"]["containers"][0];
-    let variables = container["env"].as_array().into_iter().flatten();
+    // Where the pod is says nothing about how fast it is.
+    let is_of_pod = |it: &&Value| it["valueFrom"]["fieldRef"].is_object();
+    let variables = container["env"].as_array().into_iter().flatten().filter(|it| !is_of_pod(it));
     let read = |it: &Value| Some((it["name"].as_str()?.to_owned(), it["value"].as_str()?.to_owned()));
     variables.map(read).collect::<Option<_>>().context("a variable has no plain value")
 }
@@ -41,6 +43,7 @@ mod tests {
         };
         assert_eq!(read(&manifest("")).unwrap(), []);
         assert!(read(&manifest("{name: A, valueFrom: {}}")).is_err());
+        assert_eq!(read(&manifest("{name: A, valueFrom: {fieldRef: {fieldPath: status.podIP}}}")).unwrap(), []);
         assert!(read("kind: Service\n").is_err());
     }
 }

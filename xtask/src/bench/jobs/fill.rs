@@ -35,7 +35,10 @@ pub(super) async fn template(store: &Store) -> Result<Spec> {
 }
 
 async fn call(api: &Router, path: &str, body: Vec<u8>) -> Result<()> {
-    let request = Request::post(path).header("content-type", "application/json").body(Body::from(body))?;
+    let request = Request::post(path)
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .body(Body::from(body))?;
     let response = api.clone().oneshot(request).await?;
     let code = response.status();
     let answer = to_bytes(response.into_body(), ANSWER_LIMIT).await?;
