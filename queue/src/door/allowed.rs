@@ -48,7 +48,6 @@ mod tests {
             environment: environment.into(),
             environment_uuid: "e".into(),
             trouble: None,
-            since: None,
         }
     }
 
