@@ -139,6 +139,9 @@ async fn refused(fixture: &Fixture) -> Result<()> {
         "metadata": {"name": policy}, "spec": {"policyName": policy, "validationActions": ["Deny"]}});
     fixture.world.apply(&json!({"apiVersion": "v1", "kind": "List", "items": [rule, binding]}).to_string()).await?;
     in_force(fixture, &namespace).await?;
+    // The Job is an Indexed one, which would keep its own network.
+    let of_host = r#"{"spec": {"hostNetwork": true}}"#;
+    fixture.world.kubectl(&["patch", "jobqueue", &queue, "--type=merge", "-p", of_host]).await?;
     fixture.apply(&namespace, &job("policy", 1, "50m", "16Mi", "true")).await?;
     let said = fixture.waits_with(&namespace, "policy", "ADMISSION:PODS_REFUSED").await?;
     ensure!(
