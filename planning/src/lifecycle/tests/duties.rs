@@ -65,8 +65,9 @@ fn a_pod_that_is_nobodys_is_deleted_and_let_go() {
 
 #[test]
 fn a_pod_is_that_of_a_job_by_all_its_marks_or_not_at_all() {
+    type Change = fn(&mut PodFacts);
     let (seen, unseen) = (record(JobState::Starting), unseen());
-    let cases: [(&str, fn(&mut PodFacts), bool, bool); 6] = [
+    let cases: [(&str, Change, bool, bool); 6] = [
         ("as it was made", |_| (), true, true),
         ("the same name elsewhere", |pod| pod.namespace = "elsewhere".into(), false, false),
         ("another placement", |pod| pod.placement += 1, false, false),
