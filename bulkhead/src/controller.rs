@@ -13,7 +13,7 @@ use clap::Args;
 use cluster::admin::{Admin, Heartbeat, Readiness};
 use cluster::client::{self, Clients};
 use cluster::events::{self, Reporter};
-use cluster::index::Index;
+use cluster::index::{Index, NamespaceLimits};
 use cluster::lease::{self, Leader, Lease};
 use cluster::policies::{self, Policies};
 use cluster::shutdown::Shutdown;
@@ -56,6 +56,12 @@ pub(crate) struct Arguments {
     /// Seconds after which a leader that says nothing has lost the Lease.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(2..))]
     lease_seconds: u16,
+    /// Jobs made with kubectl of one namespace that are planned for at a time while they wait; the younger ones say so and wait for their turn.
+    #[arg(long, default_value_t = NamespaceLimits::default().jobs)]
+    namespace_waiting_jobs: usize,
+    /// Bytes that planning for them may take in one namespace.
+    #[arg(long, default_value_t = NamespaceLimits::default().bytes)]
+    namespace_waiting_bytes: usize,
     /// Milliseconds between the starts of two planning cycles.
     #[arg(long, default_value_t = 50)]
     plan_interval_ms: u64,
@@ -102,7 +108,8 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     let clients = client::connect(kubeconfig.as_deref()).await?;
     let batch = client::connect_as(kubeconfig.as_deref(), keys::BATCH_USER).await?;
     let base = ArnBase { region: arguments.region.clone(), account: arguments.account.clone() };
-    let index = Index::new(base.clone());
+    let limits = NamespaceLimits { jobs: arguments.namespace_waiting_jobs, bytes: arguments.namespace_waiting_bytes };
+    let index = Index::limited(base.clone(), limits);
     let stores = Arc::new(Stores::new(&arguments.api, &mut registry));
     let mut tasks = Tasks::new(shutdown.clone());
     api::serve(&arguments.api, base, &clients, &stores, &mut registry, (&shutdown, &mut tasks)).await?;

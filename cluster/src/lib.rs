@@ -8,6 +8,7 @@ pub mod clock;
 pub mod events;
 pub mod fault;
 pub mod index;
+pub mod lean;
 pub mod lease;
 pub mod policies;
 pub mod serve;

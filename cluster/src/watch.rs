@@ -5,6 +5,7 @@
 //! were begun after he asked. Does not know what is kept of an object.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::convert::mount;
@@ -21,8 +22,10 @@ use kube::{Api, Client, Resource};
 use model::keys;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch as watch_channel;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::index::{Change, Index};
+use crate::lean::Lean;
 use crate::shutdown::Shutdown;
 use crate::tasks::Tasks;
 
@@ -30,6 +33,8 @@ use crate::tasks::Tasks;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// So that a cluster that comes back, or a manifest that is applied, is seen within seconds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// Objects in one page of a list. Each may have a megabyte and a half, and a page is held three times while it is read.
+const PAGE: u32 = 24;
 
 /// A way to ask all watches to look again. However long they have been silent or have lagged behind, what they show then is not older
 /// than the question; also where nothing ever changes.
@@ -56,7 +61,9 @@ impl Sight {
 /// Starts all watches. Readers wait for [`Index::wait_synced`].
 pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks: &mut Tasks) -> Sight {
     let sight = Sight { asked: watch_channel::Sender::new(0), answered: Vec::new() };
-    let mut watches = Watches { client, index, shutdown, tasks, sight };
+    // Pages of one list at a time: what users write is large where they want it to be.
+    let lists = Arc::new(Semaphore::new(1));
+    let mut watches = Watches { client, index, shutdown, tasks, sight, lists };
     // All pods, not only those of queues: others take room on batch nodes too; and ended ones, because failures are counted.
     watches.spawn::<Pod>(Config::default());
     watches.spawn::<Job>(Config::default().labels(keys::QUEUE));
@@ -90,6 +97,7 @@ struct Watches<'a> {
     shutdown: &'a Shutdown,
     tasks: &'a mut Tasks,
     sight: Sight,
+    lists: Arc<Semaphore>,
 }
 
 impl Watches<'_> {
@@ -106,7 +114,8 @@ impl Watches<'_> {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
-        let (api, index) = (Api::all(self.client.clone()), self.index.clone());
+        let (api, index, lists) = (Api::all(self.client.clone()), self.index.clone(), self.lists.clone());
+        let config = config.page_size(PAGE);
         let stopped = self.shutdown.stopped();
         let kind = K::kind(&()).into_owned();
         let (answers, answered) = watch_channel::channel(0);
@@ -115,7 +124,7 @@ impl Watches<'_> {
         self.tasks.spawn_infallible(&format!("watch of {kind}"), async move {
             let look = || watch(api.clone(), config.clone());
             tokio::select! {
-                () = run(&kind, look, |event| index.feed(change(event)), asked, answers) => {}
+                () = run(&kind, look, |event| index.feed(change(guarded(event))), asked, answers, lists) => {}
                 () = stopped => {}
             }
         });
@@ -129,9 +138,11 @@ async fn run<K, S: Stream<Item = watcher::Result<Event<K>>>>(
     feed: impl Fn(Event<K>),
     mut asked: watch_channel::Receiver<u64>,
     answers: watch_channel::Sender<u64>,
+    lists: Arc<Semaphore>,
 ) {
     let (mut failing, mut pause) = (false, FIRST_PAUSE);
     loop {
+        let mut turn: Option<OwnedSemaphorePermit> = None;
         let number = *asked.borrow_and_update();
         // The stream goes on after errors and has no end of its own.
         let events = look();
@@ -152,18 +163,36 @@ async fn run<K, S: Stream<Item = watcher::Result<Event<K>>>>(
                         }
                     }
                     let complete = matches!(event, Event::InitDone);
+                    match &event {
+                        // The first page is asked for when the next event is.
+                        Event::Init => turn = lists.clone().acquire_owned().await.ok(),
+                        Event::InitDone => turn = None,
+                        _ => {}
+                    }
                     feed(event);
                     if complete {
                         answers.send_replace(number);
                     }
                 }
                 Err(error) => {
+                    // Others go on while this one pauses.
+                    drop(turn.take());
                     failing = report(kind, &error, pause) || failing;
                     tokio::time::sleep(pause).await;
                     pause = longer(pause);
                 }
             }
         }
+    }
+}
+
+fn guarded<K>(event: Event<Lean<K>>) -> Event<DeserializeGuard<K>> {
+    match event {
+        Event::Apply(object) => Event::Apply(object.0),
+        Event::InitApply(object) => Event::InitApply(object.0),
+        Event::Delete(object) => Event::Delete(object.0),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
     }
 }
 
@@ -215,7 +244,8 @@ mod tests {
             looks.borrow_mut().push(events);
             stream
         };
-        let watching = run("thing", look, |_| seen.set(seen.get() + 1), questions, answers);
+        let watching =
+            run("thing", look, |_| seen.set(seen.get() + 1), questions, answers, Arc::new(Semaphore::new(1)));
         pin_mut!(watching);
         assert_eq!(watching.as_mut().now_or_never(), None);
         let send = |look: usize, event| looks.borrow()[look].unbounded_send(Ok(event)).is_ok();

@@ -12,7 +12,7 @@ use crate::job::JobId;
 use crate::keys;
 use crate::placement::{Shape, Taint};
 use crate::resources::Resources;
-use crate::status::Status;
+use crate::status::{Reason, Status};
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -238,6 +238,8 @@ pub struct Job {
     pub shape: Shape,
     /// The cluster refuses its pods: why, in the words of whoever refused.
     pub refusal: Option<String>,
+    /// It is not planned for while it waits, and why; what it needs may not be known.
+    pub barred: Option<Reason>,
     /// The status that is written on it.
     pub status: Option<Status>,
 }

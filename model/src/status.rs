@@ -69,6 +69,12 @@ pub enum Code {
     /// The limit of the environments is too low for one unit.
     #[strum(serialize = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE")]
     MaxResource,
+    /// Its pod template is larger than what is kept of a Job.
+    #[strum(serialize = "MISCONFIGURATION:JOB_TOO_LARGE")]
+    JobTooLarge,
+    /// More waits in its namespace than may.
+    #[strum(serialize = "LIMIT:NAMESPACE_WAITING")]
+    NamespaceWaiting,
     /// A unit is larger than any node can be.
     #[strum(serialize = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")]
     ResourceRequirement,

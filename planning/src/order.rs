@@ -99,7 +99,7 @@ pub(crate) fn together(job: &Job) -> u32 {
 /// How many pods of a Job are still to be made, of which `made` exist.
 fn missing(job: &Job, made: u32, now: Timestamp) -> u32 {
     let expected = match (job.released, job.started) {
-        (false, _) => !job.held,
+        (false, _) => !job.held && job.barred.is_none(),
         (true, None) => true,
         (true, Some(started)) => now.duration_since(started) < PODS_EXPECTED,
     };

@@ -39,7 +39,9 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
         let waits_aside: Vec<Demand<'_>> =
             stood.iter().map(|(demand, _)| *demand).filter(|demand| in_queue(demand, &queue.name)).collect();
         let waiting = line.map_or(0, |line| cycle.serve(queue, line));
-        let waiting = waiting.saturating_add(size(away)).saturating_add(size(&waits_aside));
+        let barred = snapshot.jobs.iter().filter(|job| job.barred.is_some() && !job.released && !job.held);
+        let barred = barred.filter(|job| job.queue == queue.name).map(order::together).fold(0, u32::saturating_add);
+        let waiting = waiting.saturating_add(size(away)).saturating_add(size(&waits_aside)).saturating_add(barred);
         for demand in away {
             cycle.explain(demand, explain::queue_disabled(&queue.name));
         }
@@ -139,7 +141,7 @@ fn status(job: &Job, units: &[&Unit], reason: Option<&Reason>) -> Status {
             Status { state: JobState::Pending, reason: Some(explain::held()) }
         } else {
             let idle = (order::together(job) == 0).then(explain::nothing_to_run);
-            Status { state: JobState::Runnable, reason: reason.cloned().or(idle) }
+            Status { state: JobState::Runnable, reason: job.barred.as_ref().or(reason).cloned().or(idle) }
         };
     }
     let all_made = u32::try_from(units.len()).unwrap_or(u32::MAX) >= order::together(job);

@@ -92,6 +92,7 @@ fn needs_somebody(code: Code) -> bool {
             | Code::QueueDisabled
             | Code::EnvironmentNotFound
             | Code::EnvironmentDisabled
+            | Code::JobTooLarge
             | Code::MaxResource
             | Code::ResourceRequirement
             | Code::ProviderError

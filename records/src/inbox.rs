@@ -3,6 +3,7 @@
 //! Invariant: a request is there until the leader has stored what it did about it ([`Store::write`]). Of requests of one kind for one job
 //! the first counts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ pub struct Request {
 pub struct Inbox {
     /// SUBMITTED jobs of the API that are no children, oldest first.
     pub submitted: Vec<(JobRecord, Arc<Spec>)>,
+    /// There may be more of them: as many are here as were asked for, or as can be read at a time.
+    pub more: bool,
     /// Requests, oldest first. The job of one may have ended in the meantime: it is taken all the same.
     pub requests: Vec<Request>,
 }
@@ -78,6 +81,9 @@ impl Store {
             let dialect = self.database.dialect;
             let rows = sqlx::query(dialect.sql(&text)).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
             let records: Vec<JobRecord> = rows.iter().map(record).collect::<Result<_, _>>()?;
+            let count = fitting(&mut transaction, dialect, &records).await?;
+            let more = count < records.len() || records.len() >= limit as usize;
+            let records: Vec<JobRecord> = records.into_iter().take(count).collect();
             let specs = specs(&mut transaction, dialect, records.iter().map(|it| it.id.job)).await?;
             let text = "SELECT job, child, stop FROM requests ORDER BY asked, job, child LIMIT $1";
             let rows = sqlx::query(text).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
@@ -85,10 +91,35 @@ impl Store {
                 rows.iter().map(|row| Ok(Request { id: id(row, 0)?, stop: stop(&row.try_get::<String, _>(2)?)? }));
             let requests = requests.collect::<Result<_, Error>>()?;
             let submitted = records.into_iter().map(|it| Ok((it.clone(), specs.of(it.id)?)));
-            Ok(Inbox { submitted: submitted.collect::<Result<_, Error>>()?, requests })
+            Ok(Inbox { submitted: submitted.collect::<Result<_, Error>>()?, more, requests })
         })
         .await
     }
+}
+
+/// Bytes of what is asked for that are read at a time; as values they take many times as much. One job is always read.
+const MOST_BYTES: i64 = 4 << 20;
+
+/// How many of these jobs can be read at a time.
+async fn fitting(
+    transaction: &mut Transaction<'static, Any>,
+    dialect: Dialect,
+    jobs: &[JobRecord],
+) -> Result<usize, Error> {
+    let text = "SELECT s.job, CAST(LENGTH(s.body) AS BIGINT) FROM {each} AS v CROSS JOIN specs s WHERE s.job = CAST(v.value->>0 AS TEXT)";
+    let ids = list(jobs.iter().map(|it| Value::from(vec![it.id.job.to_string()])));
+    let rows = sqlx::query(dialect.sql(text)).bind(ids).fetch_all(&mut **transaction).await?;
+    let lengths: HashMap<String, i64> =
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, Error>>()?;
+    let (mut count, mut bytes) = (0, 0);
+    for job in jobs {
+        bytes += lengths.get(&job.id.job.to_string()).copied().unwrap_or(0);
+        if count > 0 && bytes > MOST_BYTES {
+            break;
+        }
+        count += 1;
+    }
+    Ok(count)
 }
 
 pub(crate) fn stop(text: &str) -> Result<Stop, Error> {

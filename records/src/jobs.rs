@@ -55,17 +55,20 @@ impl Store {
         .await
     }
 
-    /// All jobs that have not ended, parents and children, each parent before its children.
-    pub async fn live(&self) -> Result<Vec<(JobRecord, Arc<Spec>)>, Error> {
+    /// The next jobs that have not ended, at most so many, behind this one; parents and children, each parent before its children.
+    pub async fn live(&self, after: Option<JobId>, limit: u32) -> Result<Vec<(JobRecord, Arc<Spec>)>, Error> {
         self.call("live", async {
             let mut transaction = self.database.look().await?;
             let dialect = self.database.dialect;
             let text = format!(
-                "SELECT {RECORD} FROM jobs j WHERE j.state NOT IN ('SUCCEEDED', 'FAILED') ORDER BY j.job, j.child"
+                "SELECT {RECORD} FROM jobs j WHERE j.state NOT IN ('SUCCEEDED', 'FAILED') AND (j.job, j.child) > ($1, $2)
+                 ORDER BY j.job, j.child LIMIT $3"
             );
+            let (job, number) = after.map_or_else(|| (String::new(), -1), |it| (it.job.to_string(), child(it)));
             let mut records: Vec<JobRecord> = Vec::new();
             {
-                let mut rows = sqlx::query(dialect.sql(&text)).fetch(&mut *transaction);
+                let query = sqlx::query(dialect.sql(&text)).bind(job).bind(number).bind(i64::from(limit));
+                let mut rows = query.fetch(&mut *transaction);
                 while let Some(row) = rows.try_next().await? {
                     records.push(record(&row)?);
                 }

@@ -22,6 +22,7 @@ mod host_network;
 mod isolation;
 mod jobset;
 mod kinds;
+mod large_objects;
 mod late;
 mod lines;
 mod losses;
@@ -157,6 +158,7 @@ fn scenarios() -> Vec<(Scenario, Company)> {
         losses::scenarios(),
         extender::scenarios(),
         refusals::scenarios(),
+        large_objects::scenarios(),
         bad_requests::scenarios(),
         outage::scenarios(),
         hook_faults::scenarios(),

@@ -25,8 +25,36 @@ pub struct Asked {
     pub stopped: Option<Timestamp>,
     /// Why it failed, in the Job controller's words.
     pub failure: Option<String>,
+    /// `eksProperties.podProperties` as JSON; without what its containers are told if that is long.
+    pub pod: Arc<str>,
+}
+
+impl Asked {
     /// `eksProperties.podProperties`.
-    pub pod: Arc<Value>,
+    pub fn pod_properties(&self) -> Value {
+        serde_json::from_str(&self.pod).unwrap_or_else(|_| json!({}))
+    }
+}
+
+/// Longest text of a pod that is kept of each Job.
+const LONGEST_POD: usize = 4 << 10;
+/// What is left out of one that is longer.
+const TOLD: [&str; 3] = ["env", "args", "command"];
+
+/// A pod's properties as text that is not long.
+fn text(mut pod: Value) -> Arc<str> {
+    let whole = pod.to_string();
+    if whole.len() <= LONGEST_POD {
+        return whole.into();
+    }
+    for list in ["containers", "initContainers"] {
+        for container in pod.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let Some(members) = container.as_object_mut() else { continue };
+            members.retain(|name, _| !TOLD.contains(&name.as_str()));
+        }
+    }
+    let rest = pod.to_string();
+    if rest.len() <= LONGEST_POD { rest.into() } else { "{}".into() }
 }
 
 /// What the record of a Job shows; `None`: its id is not one of ours.
@@ -45,7 +73,7 @@ pub fn asked(job: &Job) -> Option<Asked> {
         id,
         stopped: ended.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
         failure,
-        pod: Arc::new(spec.map_or_else(|| json!({}), pod)),
+        pod: text(spec.map_or_else(|| json!({}), pod)),
     })
 }
 
@@ -111,12 +139,21 @@ mod tests {
         assert_eq!(asked.failure.as_deref(), Some("BackoffLimitExceeded: too many"));
         assert_eq!(asked.stopped, Some("2026-01-02T03:04:05Z".parse().unwrap()));
         assert_eq!(
-            *asked.pod,
+            asked.pod_properties(),
             json!({"containers": [{
                 "name": "pi", "image": "perl", "command": ["perl"], "args": ["-v"],
                 "env": [{"name": "A"}], "resources": {"requests": {"cpu": "1"}},
             }]})
         );
+    }
+
+    #[test]
+    fn of_a_long_pod_what_its_containers_are_told_is_left_out() {
+        let container = |args: usize| json!({"name": "c", "image": "i", "args": vec!["a"; args]});
+        let short = json!({"containers": [container(10)]});
+        assert_eq!(serde_json::from_str::<Value>(&text(short.clone())).unwrap(), short);
+        assert_eq!(&*text(json!({"containers": [container(10_000)]})), r#"{"containers":[{"image":"i","name":"c"}]}"#);
+        assert_eq!(&*text(json!({"containers": vec![container(0); 1000]})), "{}");
     }
 
     #[test]

@@ -5,17 +5,18 @@
 
 use k8s_openapi::api::batch::v1::{Job as RawJob, JobSpec, JobStatus};
 use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use model::keys;
 use model::placement::Shape;
 use model::resources::Resources;
 use model::snapshot::Job;
-use model::status::JobState;
+use model::status::{Code, JobState, Reason};
 
 use super::added::{Additions, ClassRecord, Classed};
 use super::asked::{Asked, asked};
 use super::requests::Requests;
 use super::shape::shape;
-use super::{Problems, annotation, created, key, label, queue, uid};
+use super::{LARGEST, Problems, annotation, created, key, label, queue, size, uid};
 
 /// What is kept of a Job that is in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct JobRecord {
     pub id: String,
     /// What its record shows; `None`: its id is not one of ours.
     pub asked: Option<Asked>,
+    /// About how much memory the plan needs for it while it waits.
+    pub size: usize,
     template: Requests,
     classed: Option<Box<Classed>>,
 }
@@ -64,9 +67,16 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
     let status = raw.status.as_ref().unwrap_or(&no_status);
     let says = |key| annotation(meta, key) == Some("true");
     let template = spec.template.spec.as_ref();
-    let requests = template.map(|spec| Requests::of_template(spec, problems)).unwrap_or_default();
-    let shape = template.map(|spec| template_shape(spec, &requests)).unwrap_or_default();
-    let class = template.and_then(|spec| spec.runtime_class_name.as_deref());
+    let mut requests = template.map(|spec| Requests::of_template(spec, problems)).unwrap_or_default();
+    let mut shape = template.map(|spec| template_shape(spec, &requests)).unwrap_or_default();
+    let mut size = size::of_shape(&shape) + requests.size();
+    let barred = (size > LARGEST).then(|| {
+        (requests, shape) = (Requests::default(), Shape::default());
+        let what = format!("what its pods ask of nodes takes {size} bytes, and at most {LARGEST} are kept of a Job");
+        size = 0;
+        too_large(&what)
+    });
+    let class = template.filter(|_| barred.is_none()).and_then(|spec| spec.runtime_class_name.as_deref());
     let classed = class.map(|class| Box::new(Classed::new(class, &shape)));
     Some(JobRecord {
         job: Job {
@@ -82,15 +92,30 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
             has_deadline: spec.active_deadline_seconds.is_some(),
             shape,
             refusal: None,
+            barred,
             status: annotation(meta, keys::STATUS).and_then(|text| serde_json::from_str(text).ok()),
         },
         ended: ended(status),
         terminating: meta.deletion_timestamp.is_some(),
         id: id.to_owned(),
         asked: asked(raw),
+        size,
         template: requests,
         classed,
     })
+}
+
+/// What is kept of a Job that cannot be read as a whole, so that it can say why it waits.
+pub fn unreadable(meta: &ObjectMeta, why: &str) -> Option<JobRecord> {
+    let bare = RawJob { metadata: meta.clone(), ..RawJob::default() };
+    let mut record = job(&bare, &mut Problems::new())?;
+    record.job.barred = Some(too_large(why));
+    Some(record)
+}
+
+fn too_large(why: &str) -> Reason {
+    let message = format!("{why}; make its pod template smaller");
+    Reason { code: Code::JobTooLarge, message }
 }
 
 fn template_shape(spec: &PodSpec, requests: &Requests) -> Shape {

@@ -17,6 +17,7 @@ pub mod refusal;
 pub mod requests;
 pub mod resident;
 pub mod shape;
+mod size;
 
 pub use duration::go_duration;
 
@@ -27,6 +28,16 @@ use model::snapshot::ObjectKey;
 
 /// What could not be understood in an object, one sentence each.
 pub type Problems = Vec<String>;
+
+/// A Job or pod of which the plan would need more bytes than this is not planned for. The largest of sensible ones need a quarter of it.
+const LARGEST: usize = 8 << 10;
+/// Longest message of somebody that is kept.
+const LONGEST_MESSAGE: usize = 1024;
+
+/// The beginning of a message, whose author may have written a megabyte.
+fn clip(text: &str) -> String {
+    text[..text.floor_char_boundary(LONGEST_MESSAGE)].to_owned()
+}
 
 /// Namespace and name.
 fn key(meta: &ObjectMeta) -> ObjectKey {

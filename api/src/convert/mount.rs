@@ -36,7 +36,7 @@ pub fn unmounted(event: &Event) -> Option<(About, Unmounted)> {
     let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
     let since: Timestamp = [first, once, made].into_iter().flatten().min()?;
     let last = [repeated, series].into_iter().flatten().max().unwrap_or(since);
-    let message = event.message.as_deref().unwrap_or_default().trim().to_owned();
+    let message = super::clip(event.message.as_deref().unwrap_or_default().trim());
     let about = About { namespace: event.metadata.namespace.clone()?, uid: about.uid.clone()? };
     Some((about, Unmounted { reason, since, last, message }))
 }

@@ -18,7 +18,7 @@ use super::added::Additions;
 use super::attempt::facts;
 use super::requests::Requests;
 use super::shape::shape;
-use super::{Problems, annotation, created, key, label, queue, uid};
+use super::{LARGEST, Problems, annotation, created, key, label, queue, size, uid};
 
 /// What is kept of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub fn pod(pod: &Pod, problems: &mut Problems) -> PodRecord {
         terminating: meta.deletion_timestamp.is_some(),
         origin: origin(pod),
         dispatched: dispatched(pod),
-        queued: queued(pod, &requests).map(Box::new),
+        queued: queued(pod, &requests, problems).map(Box::new),
         requests,
         attempt: facts(pod).map(Arc::new),
     }
@@ -145,7 +145,7 @@ fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
     meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 
-fn queued(pod: &Pod, requests: &Resources) -> Option<Queued> {
+fn queued(pod: &Pod, requests: &Resources, problems: &mut Problems) -> Option<Queued> {
     let meta = &pod.metadata;
     let spec = pod.spec.as_ref()?;
     let job = controller(meta).filter(|owner| owner.kind == "Job" && owner.api_version.starts_with("batch/"));
@@ -153,14 +153,22 @@ fn queued(pod: &Pod, requests: &Resources) -> Option<Queued> {
     let failures = either(keys::K8S_INDEX_FAILURE_COUNT).and_then(|text| text.parse::<u32>().ok());
     let said = annotation(meta, keys::ATTEMPT).and_then(|text| text.parse().ok()).filter(|attempt| *attempt > 0);
     let judged = spec.scheduler_name.as_deref() == Some(keys::SCHEDULER_DIRECT);
+    let queue = queue(meta)?.to_owned();
+    let mut shape = shape(spec, requests.clone(), judged);
+    let mut place = place(pod);
+    if size::of_shape(&shape) > LARGEST {
+        problems.push(format!("what it asks of nodes takes more than {LARGEST} bytes; it is not dispatched"));
+        shape = Shape { requests: requests.clone(), judged, ..Shape::default() };
+        place = place.filter(|place| matches!(place, Place::Bound { .. }));
+    }
     Some(Queued {
-        queue: queue(meta)?.to_owned(),
+        queue,
         id: label(meta, keys::JOB_ID).map(job_of_label).unwrap_or_default().to_owned(),
         job: job.map(|owner| owner.uid.clone()),
         index: either(keys::K8S_COMPLETION_INDEX).and_then(|text| text.parse().ok()),
         attempt: said.or(failures.map(|failures| failures.saturating_add(1))),
-        shape: Arc::new(shape(spec, requests.clone(), judged)),
-        place: place(pod),
+        shape: Arc::new(shape),
+        place,
     })
 }
 

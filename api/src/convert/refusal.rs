@@ -35,7 +35,7 @@ pub fn refusal(event: &Event) -> Option<Refusal> {
     Some(Refusal {
         namespace: event.metadata.namespace.clone()?,
         job: about.uid.clone()?,
-        message: normal(event.message.as_deref().unwrap_or_default()),
+        message: super::clip(&normal(event.message.as_deref().unwrap_or_default())),
         at: [series, last, first, made].into_iter().flatten().max()?,
     })
 }

@@ -77,6 +77,16 @@ enum Role {
 }
 
 impl Requests {
+    /// About how much memory it takes.
+    pub(super) fn size(&self) -> usize {
+        let of = |resources: &Resources| resources.other.keys().map(|name| 64 + name.len()).sum::<usize>();
+        let containers = self
+            .containers
+            .iter()
+            .map(|one| size_of::<One>() + one.stated.as_ref().map_or(0, |stated| of(&stated.amounts)));
+        containers.sum::<usize>() + of(&self.pod) + of(&self.pod_limits) + of(&self.overhead)
+    }
+
     /// Of a pod template.
     pub fn of_template(spec: &PodSpec, problems: &mut Problems) -> Self {
         Self::read(spec, &|_| None, problems)

@@ -7,6 +7,7 @@
 mod ages;
 mod assumed;
 mod change;
+mod crowd;
 mod facts;
 mod failures;
 mod idle;
@@ -34,6 +35,7 @@ use model::status::Status;
 use tokio::sync::watch;
 
 pub use change::Change;
+pub use crowd::NamespaceLimits;
 pub use facts::{FinishedJob, PodOnNode, Unlabelled};
 pub use refused::Answer;
 use state::State;
@@ -52,8 +54,13 @@ struct Shared {
 impl Index {
     /// An empty index. `arn` makes the UUIDs of environments that do not have one in their status yet.
     pub fn new(arn: ArnBase) -> Self {
+        Self::limited(arn, NamespaceLimits::default())
+    }
+
+    /// An empty index in which no more than this waits of a namespace.
+    pub fn limited(arn: ArnBase, limits: NamespaceLimits) -> Self {
         Self(Arc::new(Shared {
-            state: Mutex::new(State::new(arn)),
+            state: Mutex::new(State::new(arn, limits)),
             version: watch::Sender::new(0),
             synced: watch::Sender::new(false),
         }))

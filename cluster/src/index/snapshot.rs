@@ -11,6 +11,7 @@ use api::convert::{Problems, custom};
 use api::crd::EnvironmentType;
 use jiff::Timestamp;
 use model::clock::Now;
+use model::placement::Shape;
 use model::snapshot::{Environment, Job, JobRef, Machine, Node, Place, Queue, Snapshot, Unit};
 use model::status::Status;
 use planning::admission::identity::derived_job_id;
@@ -77,16 +78,24 @@ impl State {
     }
 
     fn open_jobs(&self) -> Vec<Job> {
-        let open = self.jobs.values().filter(|record| record.ended.is_none() && !record.terminating);
-        open.map(|record| {
-            let mut job = record.job.clone();
-            job.released |= self.assumed.is_released(&job.uid);
-            if let Some(status) = self.assumed.status_of(&job.uid) {
-                job.status = Some(status.clone());
-            }
-            job
-        })
-        .collect()
+        let open = || self.jobs.values().filter(|record| record.ended.is_none() && !record.terminating);
+        let waits = |record: &&JobRecord| !record.job.released && !self.assumed.is_released(&record.job.uid);
+        let beyond = self.limits.beyond(open().filter(waits));
+        open()
+            .map(|record| {
+                let mut job = if beyond.contains(record.job.uid.as_str()) {
+                    // What it needs is not copied: there may be a great many of these.
+                    Job { barred: Some(self.limits.reason()), ..bare(&record.job) }
+                } else {
+                    record.job.clone()
+                };
+                job.released |= self.assumed.is_released(&job.uid);
+                if let Some(status) = self.assumed.status_of(&job.uid) {
+                    job.status = Some(status.clone());
+                }
+                job
+            })
+            .collect()
     }
 
     /// The UID of the Job that a pod is of. Its rank and attempt count only if that Job is there and has the id that the pod has: an owner
@@ -203,6 +212,26 @@ impl State {
         let held: BTreeSet<&str> = units.iter().flat_map(|unit| held_nodes(&unit.place, &place)).collect();
         self.idle.update(&mut nodes, now, |node| node.units > 0 || held.contains(node.name.as_str()));
         nodes
+    }
+}
+
+/// A Job without what it needs of nodes.
+fn bare(job: &Job) -> Job {
+    Job {
+        key: job.key.clone(),
+        uid: job.uid.clone(),
+        queue: job.queue.clone(),
+        created: job.created,
+        held: job.held,
+        released: job.released,
+        started: job.started,
+        parallelism: job.parallelism,
+        remaining: job.remaining,
+        has_deadline: job.has_deadline,
+        shape: Shape::default(),
+        refusal: None,
+        barred: job.barred.clone(),
+        status: job.status.clone(),
     }
 }
 

@@ -31,6 +31,7 @@ use model::names::ArnBase;
 use super::ages::Ages;
 use super::assumed::Assumed;
 use super::change::Change;
+use super::crowd::NamespaceLimits;
 use super::failures::Failures;
 use super::idle::Idle;
 use super::learned::Learned;
@@ -49,6 +50,7 @@ const MOST_DEPARTED: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) arn: ArnBase,
+    pub(super) limits: NamespaceLimits,
     /// By UID; only pods that have not ended, and are on a node or in a queue.
     pub(super) pods: Table<PodRecord>,
     /// By UID; pods made for the API, also those that have ended, until they are gone.
@@ -92,8 +94,8 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(arn: ArnBase) -> Self {
-        Self { arn, ..Self::default() }
+    pub(super) fn new(arn: ArnBase, limits: NamespaceLimits) -> Self {
+        Self { arn, limits, ..Self::default() }
     }
 
     /// Whether every watch has delivered a list. Those that only help to explain are not waited for.
@@ -194,10 +196,15 @@ impl State {
         let Self { told, queues, limit_ranges, classes, surprises, .. } = self;
         let sizes = Sizes { queues, limit_ranges, classes, surprises };
         let event = keep(event, by_uid, |object| {
-            told.about("Job", object, |object, problems| {
-                let mut record = job::job(&object, problems)?;
-                sizes.apply(&mut record, &mut Problems::new());
-                Some(record)
+            // One that cannot be read waits, and says why.
+            let unreadable =
+                || object.0.as_ref().err().and_then(|error| job::unreadable(&error.metadata, &error.error));
+            unreadable().or_else(|| {
+                told.about("Job", object, |object, problems| {
+                    let mut record = job::job(&object, problems)?;
+                    sizes.apply(&mut record, &mut Problems::new());
+                    Some(record)
+                })
             })
         });
         if let (Event::Delete((_, Some(record))), Some(departed)) = (&event, &mut self.departed)

@@ -151,6 +151,7 @@ impl World {
             has_deadline: false,
             shape: shape(milli),
             refusal: None,
+            barred: None,
             status: None,
         });
         self

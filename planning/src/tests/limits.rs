@@ -305,3 +305,24 @@ fn a_job_that_can_never_run_keeps_no_room_from_those_behind_it() {
          small Runnable ORDER:BEHIND: compute environment CE keeps its vCPUs for work ahead that needs a larger machine",
     );
 }
+
+#[test]
+fn a_barred_job_waits_says_why_and_delays_nobody() {
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 1000);
+    let barred = model::status::Reason {
+        code: model::status::Code::NamespaceWaiting,
+        message: "too many wait in its namespace".to_owned(),
+    };
+    let base = base.job("q", "many", 2, 1000, 20).that_job(|job| job.barred = Some(barred)).job("q", "j", 1, 1000, 10);
+    check(&base, "release j\nmany Runnable LIMIT:NAMESPACE_WAITING: too many wait in its namespace");
+    let plan = crate::plan(&base.clone().with(|world| world.queues[0].strict_fifo = true).0, super::build::noon());
+    assert_eq!((plan.release.len(), plan.queues[0].waiting), (1, 3));
+    // What was let go before is not taken back.
+    let released = base.with(|world| world.jobs[0].released = true);
+    assert!(
+        crate::plan(&released.0, super::build::noon())
+            .status
+            .iter()
+            .all(|change| change.job.name != "many" || change.status.state == model::status::JobState::Starting)
+    );
+}

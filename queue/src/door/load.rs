@@ -4,18 +4,21 @@
 //! here: pods that were to be made are made, and pods that ended are recorded.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use cluster::index::Index;
 use jiff::{SignedDuration, Timestamp};
 use model::clock::Jumps;
-use model::job::{Door, JobId};
+use model::job::{Door, JobId, JobRecord, Spec};
 use planning::ledger::Ledger;
-use records::{Error, Store, Term};
+use records::{Error, Leading, Store, Term};
 
 use super::mirror::Mirror;
-use super::terms::Terms;
+use super::terms::{self, Terms};
 use super::{Open, pods, retention};
 
+/// Jobs that are read at a time: what each asks for is in memory only meanwhile, and may be large.
+const PAGE: u32 = 100;
 /// Array jobs whose children are counted in one request.
 const ARRAYS: usize = 100;
 
@@ -30,19 +33,27 @@ pub(super) async fn open(
     let store = store.lead(&term).await?;
     let news = store.changed();
     let (mut ledger, mut terms, mut mirror) = (Ledger::default(), Terms::default(), Mirror::new(retention));
-    let live = store.live().await?;
-    let count = live.len();
     let mut arrays: Vec<JobId> = Vec::new();
-    for (record, spec) in live {
-        if spec.door == Door::Job {
-            mirror.known(record, spec);
-            continue;
+    let (mut count, mut last) = (0, None);
+    loop {
+        let page = store.live(last, PAGE).await?;
+        last = page.last().map(|(record, _)| record.id);
+        count += page.len();
+        let is_last = page.len() < PAGE as usize;
+        for (record, spec) in page {
+            if spec.door == Door::Job {
+                mirror.known(record, &spec);
+                continue;
+            }
+            if record.id.child.is_none() && spec.array_size.is_some() {
+                arrays.push(record.id);
+            }
+            let (spec, shape) = terms.of(&index, &spec);
+            ledger.take_in(record, &spec, &shape);
         }
-        if record.id.child.is_none() && spec.array_size.is_some() {
-            arrays.push(record.id);
+        if is_last {
+            break;
         }
-        let (spec, shape) = terms.of(&index, &spec);
-        ledger.take_in(record, &spec, &shape);
     }
     for some in arrays.chunks(ARRAYS) {
         for kept in store.jobs(some).await? {
@@ -76,4 +87,27 @@ pub(super) async fn open(
         deeds,
         mirror,
     })
+}
+
+/// Everything that has not ended, with no more of what was asked for than its terms are made from.
+pub(super) async fn all_lean(store: &Leading) -> Result<Vec<(JobRecord, Arc<Spec>)>, Error> {
+    let (mut all, mut last) = (Vec::new(), None);
+    loop {
+        let page = store.live(last, PAGE).await?;
+        last = page.last().map(|(record, _)| record.id);
+        let is_last = page.len() < PAGE as usize;
+        // The children of an array job share what was asked for.
+        let mut shared: Option<(Arc<Spec>, Arc<Spec>)> = None;
+        for (record, spec) in page {
+            let lean = match &shared {
+                Some((whole, lean)) if Arc::ptr_eq(whole, &spec) => lean.clone(),
+                _ => Arc::new(terms::lean(&spec)),
+            };
+            shared = Some((spec, lean.clone()));
+            all.push((record, lean));
+        }
+        if is_last {
+            return Ok(all);
+        }
+    }
 }

@@ -19,8 +19,8 @@ use records::{Error, Leading};
 use crate::cycle::Context;
 use evidence::Evidence;
 
-/// Records written at most in one cycle.
-const MOST: usize = 1_000;
+/// Records written at most in one cycle. What a Job asks for is in memory only meanwhile.
+const MOST: usize = 250;
 
 /// A job and what was asked for.
 type Row = (JobRecord, Arc<Spec>);
@@ -28,7 +28,7 @@ type Row = (JobRecord, Arc<Spec>);
 /// What is stored of the Jobs of the Job door.
 #[derive(Debug)]
 pub(super) struct Mirror {
-    /// Those that have not ended, as stored.
+    /// Those that have not ended, as stored, but without their pods.
     open: HashMap<JobId, Row>,
     /// Those that are still there, and whose end is stored or was forgotten long ago.
     done: HashSet<JobId>,
@@ -56,8 +56,8 @@ impl Mirror {
     }
 
     /// Takes in a record that is stored as open.
-    pub(super) fn known(&mut self, record: JobRecord, spec: Arc<Spec>) {
-        self.open.insert(record.id, (record, spec));
+    pub(super) fn known(&mut self, record: JobRecord, spec: &Spec) {
+        self.open.insert(record.id, (record, without_pod(spec)));
     }
 
     /// Stores what is new. What the store does not take, the next cycle brings again.
@@ -82,8 +82,9 @@ impl Mirror {
             self.departed.clear();
             return Ok(());
         }
-        let all: Vec<(JobRecord, Spec)> =
-            fresh.iter().map(|(record, spec)| (record.clone(), (**spec).clone())).collect();
+        // What was asked for is stored once.
+        let new = |(record, spec): &Row| (!self.open.contains_key(&record.id)).then(|| (**spec).clone());
+        let all: Vec<(JobRecord, Option<Spec>)> = fresh.iter().map(|row| (row.0.clone(), new(row))).collect();
         store.mirror(&all).await?;
         if all.len() < MOST {
             self.departed.clear();
@@ -94,7 +95,7 @@ impl Mirror {
                 self.open.remove(&id);
                 self.done.insert(id);
             } else {
-                self.open.insert(id, (record, spec));
+                self.open.insert(id, (record, without_pod(&spec)));
             }
         }
         Ok(())
@@ -107,7 +108,7 @@ impl Mirror {
         let mut look = |seen: &Seen, gone: bool| {
             let Some(asked) = seen.asked.as_ref().filter(|asked| news.here.insert(asked.id)) else { return };
             let stored = self.open.get(&asked.id);
-            if self.done.contains(&asked.id) {
+            if self.done.contains(&asked.id) || news.fresh.len() >= MOST {
                 return;
             }
             if stored.is_none() && rows::is_forgotten(seen, asked, self.retention, now) {
@@ -132,4 +133,25 @@ impl Mirror {
         drop(none);
         news
     }
+}
+
+/// What is remembered of what was asked for: a pod may be large.
+fn without_pod(spec: &Spec) -> Arc<Spec> {
+    Arc::new(Spec {
+        name: spec.name.clone(),
+        door: spec.door,
+        queue: spec.queue.clone(),
+        definition: spec.definition.clone(),
+        namespace: spec.namespace.clone(),
+        uid: spec.uid.clone(),
+        pod: serde_json::Value::Null,
+        retry: None,
+        timeout_seconds: None,
+        depends_on: Vec::new(),
+        array_size: None,
+        parameters: spec.parameters.clone(),
+        tags: spec.tags.clone(),
+        share: None,
+        priority: None,
+    })
 }

@@ -313,7 +313,7 @@ impl Open {
         if self.stale && self.reading.is_none() && !self.rests() {
             let store = self.store.clone();
             self.stale = false;
-            self.reading = Some(tokio::spawn(async move { store.live().await }));
+            self.reading = Some(tokio::spawn(async move { load::all_lean(&store).await }));
         }
         let Some(reading) = self.reading.take_if(|reading| reading.is_finished()) else { return true };
         let failure = match reading.await {
@@ -351,7 +351,7 @@ impl Open {
     /// Reads what is new. Returns whether there may be more.
     async fn read(&mut self, context: &Context, now: Timestamp) -> Result<bool, records::Error> {
         let inbox = self.store.inbox(INBOX).await?;
-        let mut full = inbox.submitted.len() >= INBOX as usize;
+        let mut full = inbox.more;
         let mut taken = 0;
         for (record, spec) in inbox.submitted.into_iter().filter(|(_, spec)| spec.door == Door::Api) {
             if self.ledger.get(record.id).is_some() {

@@ -102,7 +102,7 @@ impl<'a> Namespaces<'a> {
 }
 
 /// What of a job matters before its pod is made; of the pod only what it requests, and that it has volumes by which its node is chosen.
-fn lean(spec: &Spec) -> Spec {
+pub(super) fn lean(spec: &Spec) -> Spec {
     let containers = |list: &str| -> Vec<Value> {
         let all = spec.pod.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let one = |(index, container): (usize, &Value)| json!({"name": format!("c{index}"), "image": "-", "resources": container.get("resources")});

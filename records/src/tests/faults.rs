@@ -58,7 +58,7 @@ async fn pages_overwritten_behind_its_back_are_damage() {
     bytes[from..].fill(0xa5);
     std::fs::write(&file, bytes).unwrap();
     let store = Store::open(&url(directory.path())).await.unwrap();
-    let error = store.live().await.unwrap_err();
+    let error = store.live(None, 1_000_000).await.unwrap_err();
     assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
     store.close().await;
 }

@@ -92,17 +92,19 @@ fn stop() -> Stop {
 pub(super) async fn a_mirrored_job_is_one_job(store: Leading) {
     let door = Spec { door: Door::Job, definition: String::new(), ..spec("kubectl") };
     let mut record = JobRecord::submitted(job(1), at(1));
-    store.mirror(&[(record.clone(), door.clone())]).await.unwrap();
+    store.mirror(&[(record.clone(), Some(door.clone()))]).await.unwrap();
     assert!(store.inbox(10).await.unwrap().submitted.is_empty(), "the API's jobs alone are taken up");
     record.state = JobState::Pending;
     for _ in 0..2 {
-        store.mirror(&[(record.clone(), door.clone())]).await.unwrap();
+        store.mirror(&[(record.clone(), Some(door.clone()))]).await.unwrap();
     }
     record.state = JobState::Succeeded;
     record.stopped = Some(at(9));
     let other = Spec { name: "renamed".to_owned(), ..door.clone() };
-    let twice = [(record.clone(), door), (record.clone(), other.clone())];
+    let twice = [(record.clone(), Some(door)), (record.clone(), Some(other.clone()))];
     store.mirror(&twice).await.unwrap();
+    // What is stored already is not needed again.
+    store.mirror(&[(record.clone(), None)]).await.unwrap();
     let kept = store.jobs(&[job(1)]).await.unwrap().remove(0);
     assert_eq!((&JobRecord { version: 0, ..kept.record }, &*kept.spec), (&record, &other));
     let history = store.history(job(1)).await.unwrap();
@@ -112,11 +114,11 @@ pub(super) async fn a_mirrored_job_is_one_job(store: Leading) {
     // Nobody knows how it ended.
     let reason = Some(format!("{OUTCOME_UNKNOWN}: x"));
     let lost = JobRecord { id: job(3), state: JobState::Failed, reason, ..record.clone() };
-    store.mirror(&[(lost, other.clone())]).await.unwrap();
+    store.mirror(&[(lost, Some(other.clone()))]).await.unwrap();
     let lost = Outcome { state: JobState::Failed, unknown: true };
     let expect = [(job(1), JobState::Succeeded.into()), (job(3), lost)];
     assert_eq!(store.outcomes(&[job(1), job(3)]).await.unwrap(), expect.into());
     // Seen for the first time after its end.
-    store.mirror(&[(JobRecord { id: job(2), ..record }, other)]).await.unwrap();
+    store.mirror(&[(JobRecord { id: job(2), ..record }, Some(other))]).await.unwrap();
     assert_eq!(store.history(job(2)).await.unwrap()[1].0, at(9));
 }

@@ -13,7 +13,7 @@ fn is_late<T>(result: &Result<T, Error>) -> bool {
 
 async fn cannot_write(leader: &Leading) {
     assert!(is_late(&leader.write(&[change(job(1), JobState::Failed, Some("late"), 9)], &[]).await));
-    assert!(is_late(&leader.mirror(&[(change(job(1), JobState::Failed, None, 9).record, spec("a"))]).await));
+    assert!(is_late(&leader.mirror(&[(change(job(1), JobState::Failed, None, 9).record, Some(spec("a")))]).await));
     assert!(is_late(&leader.retain(super::at(1_000_000), 10).await));
 }
 

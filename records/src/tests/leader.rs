@@ -53,14 +53,14 @@ pub(super) async fn what_was_written_twice_is_written_once(store: Leading) {
 
 pub(super) async fn what_has_ended_never_changes(store: Leading) {
     store.submit(submission(1, spec("a"))).await.unwrap();
-    store.mirror(&[(change(job(2), JobState::Succeeded, None, 5).record, spec("b"))]).await.unwrap();
+    store.mirror(&[(change(job(2), JobState::Succeeded, None, 5).record, Some(spec("b")))]).await.unwrap();
     store.write(&[change(job(1), JobState::Succeeded, None, 5)], &[]).await.unwrap();
     let before = store.jobs(&[job(1), job(2)]).await.unwrap();
     let mut late = change(job(1), JobState::Failed, Some("late"), 9);
     late.attempt = Some(attempt(2));
     store.write(&[late.clone()], &[]).await.unwrap();
     store
-        .mirror(&[(late.record, spec("a")), (change(job(2), JobState::Running, None, 9).record, spec("b"))])
+        .mirror(&[(late.record, Some(spec("a"))), (change(job(2), JobState::Running, None, 9).record, Some(spec("b")))])
         .await
         .unwrap();
     let after = store.jobs(&[job(1), job(2)]).await.unwrap();
@@ -78,7 +78,7 @@ pub(super) async fn an_inbox_has_new_jobs_and_requests(store: Leading) {
     let ids = |inbox: &crate::Inbox| inbox.submitted.iter().map(|it| it.0.id).collect::<Vec<_>>();
     let inbox = store.inbox(10).await.unwrap();
     assert_eq!(ids(&inbox), [job(1), job(2), job(3), job(4)], "the oldest first, no child");
-    assert_eq!(inbox.submitted[0].1.name, "a");
+    assert_eq!((inbox.submitted[0].1.name.as_str(), inbox.more), ("a", false));
     assert_eq!(ids(&store.inbox(2).await.unwrap()), [job(1), job(2)]);
     let child = request(job(4).with_child(1), StopKind::Terminate, "enough");
     store.request_stop(&child).await.unwrap();
@@ -124,15 +124,27 @@ pub(super) async fn all_jobs_of_a_queue_that_live_can_be_told_to_end(store: Lead
     assert_eq!(told, [ends(job(1)), cancel, ends(job(3))], "not what has ended, nor what is elsewhere");
 }
 
+pub(super) async fn large_jobs_are_taken_up_a_few_at_a_time(store: Leading) {
+    for number in 1..=5 {
+        let pod = serde_json::json!({"containers": [{"args": ["x".repeat(1_500_000)]}]});
+        store.submit(submission(number, Spec { pod, ..spec("large") })).await.unwrap();
+    }
+    let inbox = store.inbox(10).await.unwrap();
+    assert_eq!((inbox.submitted.len(), inbox.more), (2, true));
+}
+
 pub(super) async fn what_lives_is_read_with_shared_specs(store: Leading) {
     store.submit(array(1, 3)).await.unwrap();
     store.submit(submission(2, spec("a"))).await.unwrap();
     store.write(&[change(job(1).with_child(1), JobState::Succeeded, None, 5)], &[]).await.unwrap();
     store.write(&[change(job(2), JobState::Succeeded, None, 5)], &[]).await.unwrap();
-    let live = store.live().await.unwrap();
+    let live = store.live(None, 10).await.unwrap();
     let ids: Vec<_> = live.iter().map(|it| it.0.id).collect();
     assert_eq!(ids, [job(1), job(1).with_child(0), job(1).with_child(2)]);
     assert!(live.iter().all(|it| Arc::ptr_eq(&it.1, &live[0].1)));
+    let next = store.live(Some(job(1)), 1).await.unwrap();
+    assert_eq!(next.iter().map(|it| it.0.id).collect::<Vec<_>>(), [job(1).with_child(0)]);
+    assert!(store.live(Some(job(1).with_child(2)), 10).await.unwrap().is_empty());
     let size = store.size().await.unwrap();
     assert_eq!((size.jobs, size.live), (5, 3));
     assert!(size.bytes > 10_000, "{size:?}");

@@ -42,7 +42,7 @@ const CASES: &[(&str, Case)] = cases! {
     lead: who_leads_later_is_the_leader, what_a_late_leader_has_begun_comes_before_or_not_at_all;
     leader: what_was_written_twice_is_written_once, what_has_ended_never_changes, an_inbox_has_new_jobs_and_requests, a_request_is_for_a_job_that_lives,
         all_jobs_of_a_queue_that_live_can_be_told_to_end,
-        what_lives_is_read_with_shared_specs, old_jobs_go_with_everything, ten_thousand_changes_are_one_write;
+        what_lives_is_read_with_shared_specs, large_jobs_are_taken_up_a_few_at_a_time, old_jobs_go_with_everything, ten_thousand_changes_are_one_write;
     lists: pages_are_stable_while_jobs_come, filters_select, children_are_listed_by_index, a_list_has_the_last_attempt_of_what_has_ended,
         a_foreign_cursor_is_refused;
     definitions: revisions_are_given_out_once, a_definition_is_found_until_it_is_purged, pages_of_definitions;

@@ -5,6 +5,7 @@
 mod assumptions;
 mod attempts;
 mod clocks;
+mod crowds;
 mod lists;
 mod objects;
 mod pods_and_nodes;

@@ -85,7 +85,7 @@ pub(super) fn spec(seen: &Seen, asked: &Asked, snapshot: &Snapshot) -> Spec {
         definition: String::new(),
         namespace: Some(seen.job.key.namespace.clone()),
         uid: Some(seen.job.uid.clone()),
-        pod: (*asked.pod).clone(),
+        pod: asked.pod_properties(),
         retry: None,
         timeout_seconds: None,
         depends_on: Vec::new(),

@@ -1,0 +1,331 @@
+//! Reads of an object only as much as fits into a budget, and nothing of what nobody looks at.
+//!
+//! Invariant: while an object is read it takes memory in proportion to the budget, whatever its author put into it, and an object over
+//! the budget still has a name and a UID. Does not know what is kept of it.
+//! (kube's own guard holds an object two or three times, and a list of empty maps takes a hundred times its length.)
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
+use model::keys;
+use serde::de::{DeserializeOwned, DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+/// Bytes that what is read of an object may take: a hundred times what usual pods take, and a few thousand small containers.
+const BUDGET: usize = 2 << 20;
+/// Bytes for each list or map of which only the beginning is worth reading.
+const PART: usize = 8 << 10;
+/// Longest value of a label or annotation that is read.
+const TEXT: usize = 8 << 10;
+/// Bytes for all labels, or all annotations, that are ours.
+const OURS: usize = 32 << 10;
+/// Annotation of a static pod.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+/// About what a map takes before there is much in it, and each entry of a list.
+const MAP: usize = 640;
+const ENTRY: usize = 32;
+
+/// An object as it comes from a watch.
+#[derive(Clone, Debug)]
+pub struct Lean<K>(pub DeserializeGuard<K>);
+
+/// How a member of an object is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// All of it.
+    Whole,
+    /// If it fits into a part.
+    Part,
+    /// Ours, and of others as many as fit.
+    Labels,
+    /// Those that somebody here looks at.
+    Annotations,
+    /// Nothing.
+    Never,
+}
+
+fn how(key: &str) -> How {
+    match key {
+        "managedFields" => How::Never,
+        "annotations" => How::Annotations,
+        // What a container is told, and what nobody counts.
+        "args" | "command" | "env" | "envFrom" | "volumeMounts" | "volumeDevices" | "lifecycle" | "livenessProbe"
+        | "readinessProbe" | "startupProbe" | "hostAliases" | "imagePullSecrets" | "dnsConfig" | "securityContext"
+        | "readinessGates" | "ports" => How::Part,
+        "labels" => How::Labels,
+        _ => How::Whole,
+    }
+}
+
+/// Whether anybody here looks at a label or annotation. Users may not write the reserved ones, so that they cannot crowd them out.
+fn is_ours(key: &str) -> bool {
+    keys::RESERVED_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+        || [keys::K8S_JOB_NAME, keys::K8S_COMPLETION_INDEX, keys::K8S_INDEX_FAILURE_COUNT, MIRROR].contains(&key)
+}
+
+/// What may still be taken.
+struct Budget {
+    left: usize,
+    /// Something was left out because of it.
+    over: bool,
+}
+
+impl Budget {
+    fn of(left: usize) -> Self {
+        Self { left, over: false }
+    }
+
+    /// Whether so much may be taken; takes it.
+    fn take(&mut self, bytes: usize) -> bool {
+        self.over |= bytes > self.left;
+        self.left = if self.over { 0 } else { self.left - bytes };
+        !self.over
+    }
+}
+
+/// Reads a value within a budget; beyond it `null`, and the rest of lists and maps is skipped.
+struct Within<'a>(&'a mut Budget);
+
+impl<'de> DeserializeSeed<'de> for Within<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Within<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, it: bool) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_i64<E>(self, it: i64) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_u64<E>(self, it: u64) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_f64<E>(self, it: f64) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_str<E: Error>(self, it: &str) -> Result<Value, E> {
+        Ok(if self.0.take(it.len()) { it.into() } else { Value::Null })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while self.0.take(ENTRY) {
+            let Some(value) = all.next_element_seed(Within(self.0))? else { return Ok(list.into()) };
+            if !self.0.over {
+                list.push(value);
+            }
+        }
+        while all.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        if self.0.take(MAP) {
+            while let Some(key) = all.next_key::<Cow<'de, str>>()? {
+                if self.0.over || !self.0.take(ENTRY + key.len()) {
+                    all.next_value::<IgnoredAny>()?;
+                    break;
+                }
+                if let Some(value) = member(&key, &mut all, self.0)? {
+                    map.insert(key.into_owned(), value);
+                }
+            }
+        }
+        while all.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(map.into())
+    }
+}
+
+/// Reads a member in its way. A part is taken from the whole, but what it leaves out does not count as over the budget. A plain value is read
+/// whatever it is called: in some maps users choose the keys.
+fn member<'de, A: MapAccess<'de>>(key: &str, all: &mut A, budget: &mut Budget) -> Result<Option<Value>, A::Error> {
+    let how = how(key);
+    if how == How::Whole {
+        let value = all.next_value_seed(Within(budget))?;
+        return Ok((!budget.over).then_some(value));
+    }
+    let mut own = Budget::of(budget.left.min(if how == How::Part { PART } else { OURS }));
+    let before = own.left;
+    let value = match how {
+        How::Labels => all.next_value_seed(Chosen { budget: &mut own, others: OURS })?,
+        How::Annotations => all.next_value_seed(Chosen { budget: &mut own, others: 0 })?,
+        How::Part | How::Never | How::Whole => all.next_value_seed(Within(&mut own))?,
+    };
+    let nested = value.is_array() || value.is_object();
+    if how == How::Never && nested {
+        return Ok(None);
+    }
+    budget.left -= before - own.left;
+    // Half a command would pass for a whole one. Of ports it matters only that there are some.
+    let is_cut = how == How::Part && own.over && key != "ports";
+    Ok((!value.is_null() && !is_cut).then_some(value))
+}
+
+/// Reads texts by key: ours, and of others as many as fit into so many bytes.
+struct Chosen<'a> {
+    budget: &'a mut Budget,
+    others: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Chosen<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Chosen<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("texts by name")
+    }
+
+    fn visit_bool<E>(self, it: bool) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_i64<E>(self, it: i64) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_u64<E>(self, it: u64) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_f64<E>(self, it: f64) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_str<E: Error>(self, it: &str) -> Result<Value, E> {
+        Within(self.budget).visit_str(it)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, all: A) -> Result<Value, A::Error> {
+        Within(self.budget).visit_seq(all)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        let mut others = Budget::of(self.others);
+        while let Some(key) = all.next_key::<Cow<'de, str>>()? {
+            let ours = is_ours(&key);
+            if !ours && others.left == 0 {
+                all.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let text = all.next_value_seed(Within(&mut Budget::of(TEXT)))?;
+            let cost = 2 * ENTRY + key.len() + text.as_str().map_or(0, str::len);
+            let from = if ours { &mut *self.budget } else { &mut others };
+            if from.take(cost) && text.is_string() {
+                map.insert(key.into_owned(), text);
+            }
+        }
+        Ok(map.into())
+    }
+}
+
+/// The members of an object itself.
+struct Object<K>(PhantomData<K>);
+
+impl<'de, K: DeserializeOwned + Resource> Visitor<'de> for Object<K> {
+    type Value = DeserializeGuard<K>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a Kubernetes object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+        let (mut map, mut over) = (Map::new(), false);
+        while let Some(key) = all.next_key::<Cow<'de, str>>()? {
+            // A budget for each: what its author writes does not cost the object its name.
+            let mut budget = Budget::of(BUDGET);
+            let value = all.next_value_seed(Within(&mut budget))?;
+            over |= budget.over;
+            if !budget.over || key == "metadata" {
+                map.insert(key.into_owned(), value);
+            }
+        }
+        let meta = |value: Option<&Value>| -> ObjectMeta {
+            value.and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default()
+        };
+        let invalid = |error, metadata| DeserializeGuard(Err(InvalidObject { error, metadata }));
+        if over {
+            return Ok(invalid("it is larger than Bulkhead reads".to_owned(), meta(map.get("metadata"))));
+        }
+        let metadata = map.get("metadata").cloned();
+        Ok(match serde_json::from_value::<K>(map.into()) {
+            Ok(object) => DeserializeGuard(Ok(object)),
+            Err(error) => invalid(error.to_string(), meta(metadata.as_ref())),
+        })
+    }
+}
+
+impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Lean<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Object(PhantomData)).map(Self)
+    }
+}
+
+impl<K: Resource> Resource for Lean<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(dt: &K::DynamicType) -> Cow<'_, str> {
+        K::kind(dt)
+    }
+
+    fn group(dt: &K::DynamicType) -> Cow<'_, str> {
+        K::group(dt)
+    }
+
+    fn version(dt: &K::DynamicType) -> Cow<'_, str> {
+        K::version(dt)
+    }
+
+    fn plural(dt: &K::DynamicType) -> Cow<'_, str> {
+        K::plural(dt)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.0.meta()
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.0.meta_mut()
+    }
+}
+
+#[cfg(test)]
+#[path = "lean_tests.rs"]
+mod tests;

@@ -1,0 +1,64 @@
+//! Objects as large as the API server takes: they cost the controller neither its life nor others their turn.
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+use model::keys;
+use serde_json::json;
+use tests::{Fixture, eventually, job};
+
+use crate::Scenario;
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![Scenario {
+        name: "large pods of one tenant cost the controller neither its life nor others their turn",
+        short: "large",
+        local_only: true,
+        run: |fixture| Box::pin(large(fixture)),
+    }]
+}
+
+/// Each as a list of short arguments, which take eleven times their length as typed values. A controller that held them would need two
+/// times what it may have.
+const PODS: usize = 24;
+const ARGUMENTS: usize = 250_000;
+
+async fn large(fixture: &Fixture) -> Result<()> {
+    let environment = fixture.unmanaged("ce").await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    fixture.label_node(&environment, "n", "1", "1Gi").await?;
+    let (others, ours) = (fixture.namespace("large", None).await?, fixture.namespace("ns", Some(&queue)).await?);
+    for number in 0..PODS {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("p{number}")}, "spec": {
+            "schedulingGates": [{"name": "example.com/never"}],
+            "containers": [{"name": "c", "image": "x", "args": vec!["a"; ARGUMENTS]}],
+        }});
+        fixture.world.kubectl_with(&["create", "-n", &others, "-f", "-"], &pod.to_string()).await?;
+    }
+    fixture.apply(&ours, &job("before", 1, "50m", "16Mi", "true")).await?;
+    fixture.completed(&ours, "before").await?;
+    // Another reads them all at once.
+    let before = controller(fixture).await?;
+    fixture.world.kubectl(&["delete", "pod", "-n", keys::NAMESPACE, &before.name_any()]).await?;
+    eventually("another controller is there", || async {
+        let now = controller(fixture).await;
+        let other = now.as_ref().is_ok_and(|now| now.uid() != before.uid());
+        Ok(if other { Ok(()) } else { Err(format!("{:?}", now.map(|now| now.status))) })
+    })
+    .await?;
+    fixture.apply(&ours, &job("after", 1, "50m", "16Mi", "true")).await?;
+    fixture.completed(&ours, "after").await?;
+    let status = controller(fixture).await?.status.unwrap_or_default();
+    let restarts: i32 = status.container_statuses.iter().flatten().map(|one| one.restart_count).sum();
+    ensure!(restarts == 0, "the controller was started again: {status:?}");
+    Ok(())
+}
+
+/// The controller's pod.
+async fn controller(fixture: &Fixture) -> Result<Pod> {
+    let selector = ListParams::default().labels("app.kubernetes.io/component=controller");
+    let mut all = fixture.pods(keys::NAMESPACE).list(&selector).await?.items;
+    ensure!(all.len() == 1, "{} controllers", all.len());
+    Ok(all.remove(0))
+}
