@@ -19,6 +19,7 @@ mod faults;
 mod hook_faults;
 mod hooks;
 mod host_network;
+mod hostile;
 mod isolation;
 mod jobset;
 mod kinds;
@@ -149,6 +150,7 @@ fn scenarios() -> Vec<(Scenario, Company)> {
     .concat();
     // What kills others' servers comes last.
     let alone = [
+        hostile::scenarios(),
         isolation::scenarios(),
         late::scenarios(),
         host_network::scenarios(),

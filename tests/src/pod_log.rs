@@ -24,6 +24,8 @@ pub struct PodLog {
 pub struct SeenPod {
     /// Its name.
     pub name: String,
+    /// Its node.
+    pub node: Option<String>,
     /// A container of it ran.
     pub ran: bool,
     /// It was deleted.
@@ -67,6 +69,7 @@ fn note(seen: &mut BTreeMap<String, SeenPod>, event: Event<Pod>) {
     };
     let entry = seen.entry(pod.uid().unwrap_or_default()).or_default();
     entry.name = pod.name_any();
+    entry.node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     entry.ran |= has_run(&pod);
     entry.gone |= gone;
 }

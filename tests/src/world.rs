@@ -62,6 +62,17 @@ impl World {
         Ok(Self { client, kubeconfig, kubectl, local: Some(cluster), free: Arc::default() })
     }
 
+    /// The same cluster for somebody else: whoever this bearer token is of.
+    pub async fn with_token(&self, token: &str) -> Result<Self> {
+        let text = self.kubectl(&["config", "view", "--raw", "--minify", "-o", "json"]).await?;
+        let mut config: serde_json::Value = serde_json::from_str(&text)?;
+        config["users"][0]["user"] = serde_json::json!({"token": token});
+        let path = std::env::temp_dir().join(format!("bulkhead-e2e-{}.kubeconfig", uuid::Uuid::new_v4()));
+        tokio::fs::write(&path, config.to_string()).await?;
+        let client = cluster::client::connect(Some(&path)).await?.retrying;
+        Ok(Self { client, kubeconfig: path, ..self.clone() })
+    }
+
     /// The local cluster, for tests that add, kill or launch nodes.
     pub fn local(&self) -> Result<&Cluster> {
         self.local.as_ref().context("this test needs the local cluster")

@@ -1,0 +1,379 @@
+//! What a hostile tenant tries: one table of attempts.
+//!
+//! Invariant: each says what must come of it, and needs nothing of those before it, but for a pod with many labels that is changed later.
+
+use model::keys;
+use serde_json::{Value, json};
+
+use super::{Tenant, Theirs};
+
+/// What must come of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Expect {
+    /// It is refused, in these words.
+    Refused(&'static str),
+    /// It may be let in; nothing comes of it.
+    Harmless,
+}
+use Expect::{Harmless, Refused};
+
+const RESERVED: Expect = Refused("reserved for Bulkhead");
+const TOLERATION: Expect = Refused("the toleration of Bulkhead's taint is reserved");
+const QUEUE: Expect = Refused("you may not use job queue");
+/// What Kubernetes itself says to whoever lacks a right.
+const RIGHTS: Expect = Refused("cannot ");
+
+/// One attempt: kubectl's arguments, and an object if it takes one.
+pub(super) struct Attempt {
+    pub(super) what: String,
+    pub(super) args: Vec<String>,
+    pub(super) object: Option<Value>,
+    pub(super) expect: Expect,
+}
+
+/// A pod that does nothing, and has members on top of that.
+pub(super) fn pod(name: &str, metadata: Value, spec: Value) -> Value {
+    let mut pod = bare(name);
+    for (part, members) in [("metadata", metadata), ("spec", spec)] {
+        let Value::Object(members) = members else { continue };
+        for (key, value) in members {
+            pod[part][key] = value;
+        }
+    }
+    pod
+}
+
+pub(super) fn bare(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [
+            {"name": "main", "image": "docker.io/library/busybox", "command": ["sleep", "600"],
+             "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}]}})
+}
+
+/// Each kind that makes pods from a template.
+const KINDS: [(&str, &str); 7] = [
+    ("batch/v1", "Job"),
+    ("batch/v1", "CronJob"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "ReplicaSet"),
+    ("apps/v1", "DaemonSet"),
+    ("v1", "ReplicationController"),
+];
+
+/// An object of this kind whose pods come from a template with this metadata and spec.
+fn templated(api: &str, kind: &str, metadata: &Value, spec: &Value) -> Value {
+    let mut template = json!({"metadata": metadata, "spec": pod("", json!({}), spec.clone())["spec"]});
+    template["metadata"]["labels"]["app"] = json!("x");
+    let spec = match kind {
+        "Job" | "CronJob" => {
+            template["spec"]["restartPolicy"] = json!("Never");
+            let job = json!({"template": template});
+            if kind == "Job" { job } else { json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job}}) }
+        }
+        "ReplicationController" => json!({"replicas": 1, "selector": {"app": "x"}, "template": template}),
+        "DaemonSet" => json!({"selector": {"matchLabels": {"app": "x"}}, "template": template}),
+        _ => {
+            json!({"replicas": 1, "serviceName": "x", "selector": {"matchLabels": {"app": "x"}}, "template": template})
+        }
+    };
+    let mut object = json!({"apiVersion": api, "kind": kind, "metadata": {"generateName": "w-"}, "spec": spec});
+    if kind != "StatefulSet" {
+        object["spec"].as_object_mut().map(|spec| spec.remove("serviceName"));
+    }
+    object
+}
+
+/// The whole table.
+pub(super) fn attempts(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
+    [
+        new_pods(theirs, tenant),
+        templates(theirs, tenant),
+        queues(theirs, tenant),
+        changes(theirs, tenant),
+        forged(theirs, tenant),
+        large(theirs, tenant),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn create(what: &str, namespace: &str, object: Value, expect: Expect) -> Attempt {
+    let args = ["create", "-n", namespace, "-f", "-"].map(str::to_owned).to_vec();
+    Attempt { what: what.to_owned(), args, object: Some(object), expect }
+}
+
+fn command(what: &str, args: &[&str], expect: Expect) -> Attempt {
+    Attempt { what: what.to_owned(), args: args.iter().map(|arg| (*arg).to_owned()).collect(), object: None, expect }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "JSON reads better by value")]
+fn tolerating(toleration: Value) -> Value {
+    json!({"tolerations": [toleration]})
+}
+
+fn ours() -> Value {
+    json!({"key": keys::BATCH_TAINT, "operator": "Exists"})
+}
+
+fn new_pods(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
+    let plain = |what: &str, metadata, spec, expect| {
+        create(what, &tenant.plain, pod(&what.replace(' ', "-"), metadata, spec), expect)
+    };
+    let everything = Refused("the pod tolerates every taint");
+    let mut all = vec![
+        plain("label job id", json!({"labels": {keys::JOB_ID: theirs.job_id}}), json!({}), RESERVED),
+        plain("annotation hold", json!({"annotations": {keys::HOLD: theirs.nodes[0]}}), json!({}), RESERVED),
+        plain("annotation node uid", json!({"annotations": {keys::NODE_UID: "u"}}), json!({}), RESERVED),
+        plain("opted out", json!({"labels": {keys::QUEUE: "none", keys::CE_UUID: "u"}}), json!({}), RESERVED),
+        plain("toleration", json!({}), tolerating(ours()), TOLERATION),
+        plain(
+            "toleration of retiring",
+            json!({}),
+            tolerating(json!({"key": keys::RETIRING_TAINT, "operator": "Exists"})),
+            TOLERATION,
+        ),
+        plain("queue of others", json!({"labels": {keys::QUEUE: theirs.queue}}), json!({}), QUEUE),
+    ];
+    for (index, node) in theirs.nodes.iter().enumerate() {
+        let named = |what: &str, metadata, mut spec: Value, expect| {
+            spec["nodeName"] = json!(node);
+            plain(&format!("{what} {index}"), metadata, spec, expect)
+        };
+        let mirror = json!({"annotations": {keys::K8S_MIRROR: "x"}, "labels": {keys::QUEUE: theirs.queue, keys::JOB_ID: theirs.job_id}});
+        let daemon = json!({"ownerReferences": [
+            {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "uid": "d", "controller": true}]});
+        all.extend([
+            named("mirror", mirror, tolerating(ours()), Refused("denied request")),
+            named("names a node", json!({}), json!({}), Harmless),
+            named("names a node as an agent", daemon, json!({}), Harmless),
+            named("everything", json!({}), tolerating(json!({"operator": "Exists"})), everything),
+            named(
+                "everything new",
+                json!({}),
+                tolerating(json!({"operator": "Exists", "effect": "NoSchedule"})),
+                everything,
+            ),
+            named(
+                "everything running",
+                json!({}),
+                tolerating(json!({"operator": "Exists", "effect": "NoExecute"})),
+                everything,
+            ),
+            create(
+                "a node's name in a queue",
+                &tenant.queued,
+                pod(&format!("named-{index}"), json!({"labels": {keys::QUEUE: "none"}}), json!({"nodeName": node})),
+                Harmless,
+            ),
+        ]);
+    }
+    all
+}
+
+fn templates(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
+    let mut all = Vec::new();
+    for namespace in [&tenant.plain, &tenant.queued] {
+        for (api, kind) in KINDS {
+            // A Job of a queue loses what its manifest brings along.
+            let stamped = kind == "Job" && *namespace == tenant.queued;
+            let mut attempt = |what: &str, metadata: Value, spec: Value, expect| {
+                let expect = if stamped { Harmless } else { expect };
+                all.push(create(
+                    &format!("{kind} {what} in {namespace}"),
+                    namespace,
+                    templated(api, kind, &metadata, &spec),
+                    expect,
+                ));
+            };
+            attempt("label", json!({"labels": {keys::JOB_ID: theirs.job_id}}), json!({}), RESERVED);
+            attempt("annotation", json!({"annotations": {keys::ATTEMPT: "9"}}), json!({}), RESERVED);
+            attempt("toleration", json!({}), tolerating(ours()), TOLERATION);
+            let everywhere = json!({"nodeName": theirs.nodes[0], "tolerations": [{"operator": "Exists"}]});
+            if kind != "DaemonSet" {
+                attempt("everywhere", json!({}), everywhere, Harmless);
+            }
+        }
+    }
+    all
+}
+
+fn queues(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
+    let named = |queue: &str| json!({"labels": {keys::QUEUE: queue}});
+    let mut three = templated("batch/v1", "CronJob", &named(&theirs.queue), &json!({}));
+    three["metadata"]["labels"] = json!({keys::QUEUE: "none-such-1"});
+    three["spec"]["jobTemplate"]["metadata"] = named("none-such-2");
+    let mut third = templated("batch/v1", "CronJob", &named(&theirs.queue), &json!({}));
+    third["metadata"]["labels"] = json!({keys::QUEUE: "none"});
+    let mut of_job = templated("batch/v1", "Job", &json!({}), &json!({}));
+    of_job["metadata"]["labels"] = json!({keys::QUEUE: theirs.queue});
+    let patch = json!({"metadata": {"labels": {keys::QUEUE: theirs.queue}}}).to_string();
+    let relabel = |kind: &str, name: &str, namespace: &str| {
+        command(
+            &format!("{kind} into a queue of others"),
+            &["patch", kind, name, "-n", namespace, "--type=merge", "-p", &patch],
+            QUEUE,
+        )
+    };
+    let mut moved = relabel("job", "own", &tenant.queued);
+    // The hook keeps a Job in its queue.
+    moved.expect = Harmless;
+    let label =
+        command("a namespace's queue", &["patch", "namespace", &tenant.plain, "--type=merge", "-p", &patch], RIGHTS);
+    vec![
+        create("three queues", &tenant.plain, three, QUEUE),
+        create("the third of three queues", &tenant.plain, third, QUEUE),
+        create("a Job in a queue of others", &tenant.plain, of_job.clone(), QUEUE),
+        create("a Job in a queue of others, from another", &tenant.queued, of_job, QUEUE),
+        create(
+            "a template in a queue of others",
+            &tenant.plain,
+            templated("batch/v1", "Job", &named(&theirs.queue), &json!({})),
+            QUEUE,
+        ),
+        moved,
+        label,
+        command("labels of a node", &["label", "node", &theirs.nodes[0], &format!("{}-", keys::CE_UUID)], RIGHTS),
+    ]
+}
+
+fn changes(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
+    let patched = |what: &str, namespace: &str, name: &str, patch: &Value, more: &[&str], expect| {
+        let patch = patch.to_string();
+        let args = ["patch", "pod", name, "-n", namespace, "--type=merge", "-p", &patch];
+        command(what, &[&args[..], more].concat(), expect)
+    };
+    let id = json!({"metadata": {"labels": {keys::JOB_ID: theirs.job_id}}});
+    let hold = json!({"metadata": {"annotations": {keys::HOLD: theirs.nodes[0]}}});
+    let queue = json!({"metadata": {"labels": {keys::QUEUE: theirs.queue}}});
+    let mut all = Vec::new();
+    for (namespace, name) in [(&tenant.plain, "mine"), (&tenant.queued, "mine-queued")] {
+        if name == "mine" {
+            all.push(patched("a pod's id", namespace, name, &id, &[], RESERVED));
+            all.push(patched("a pod's hold", namespace, name, &hold, &[], RESERVED));
+            all.push(patched("a pod's queue", namespace, name, &queue, &[], RESERVED));
+            all.push(patched(
+                "a pod's queue by its status",
+                namespace,
+                name,
+                &queue,
+                &["--subresource=status"],
+                RIGHTS,
+            ));
+            let toleration = json!({"spec": {"tolerations": [ours()]}});
+            all.push(patched("a pod's tolerations", namespace, name, &toleration, &[], Refused("olerations")));
+        }
+    }
+    let job = |what: &str, patch: Value, expect| {
+        let patch = patch.to_string();
+        command(what, &["patch", "job", "own", "-n", &tenant.queued, "--type=merge", "-p", &patch], expect)
+    };
+    // The hook puts back what is Bulkhead's.
+    all.push(job("a Job's id", id.clone(), Harmless));
+    all.push(job(
+        "a Job's release",
+        json!({"metadata": {"annotations": {keys::RELEASED: "true"}}, "spec": {"suspend": false}}),
+        Harmless,
+    ));
+    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "mine", "annotations": {keys::NODE_UID: "u"}},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": theirs.nodes[0]}});
+    let path = format!("/api/v1/namespaces/{}/pods/mine/binding", tenant.plain);
+    let mut bind = command("a binding", &["create", "--raw", &path, "-f", "-"], RIGHTS);
+    bind.object = Some(binding);
+    all.push(bind);
+    all
+}
+
+/// Identities and reports that are made up.
+fn forged(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
+    let owner = |name: &str, uid: &str| json!([{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid, "controller": true}]);
+    let labels =
+        |queue: &str| json!({keys::QUEUE: queue, keys::JOB_ID: theirs.job_id, keys::K8S_COMPLETION_INDEX: "0"});
+    let failures = json!({keys::K8S_INDEX_FAILURE_COUNT: "1000", keys::K8S_COMPLETION_INDEX: "0"});
+    let mine = tenant.queued.replace("queued", "mine");
+    let own =
+        json!({"labels": labels(&mine), "annotations": failures, "ownerReferences": owner("own", &tenant.own_job)});
+    let others = json!({"labels": labels(&mine), "ownerReferences": owner("managed", &theirs.job_uid)});
+    let bare = json!({"labels": labels(&mine), "annotations": failures});
+    let event = |reason: &str, kind: &str, name: &str, uid: &str| {
+        json!({"apiVersion": "v1", "kind": "Event", "metadata": {"generateName": "e-"}, "reason": reason, "message": "made up",
+            "type": "Warning", "source": {"component": "kubelet"}, "firstTimestamp": "2020-01-01T00:00:00Z",
+            "lastTimestamp": "2030-01-01T00:00:00Z",
+            "involvedObject": {"apiVersion": "v1", "kind": kind, "namespace": tenant.plain, "name": name, "uid": uid}})
+    };
+    let pod_of_theirs = &theirs.pods[0];
+    vec![
+        create("a pod of one's own Job with another's id", &tenant.queued, pod("of-own", own, json!({})), Harmless),
+        create(
+            "a pod of others' Job",
+            &tenant.queued,
+            pod("of-others", others, json!({})),
+            Refused("does not exist any more"),
+        ),
+        create("a bare pod with rank and attempt", &tenant.queued, pod("ranked", bare, json!({})), Harmless),
+        create(
+            "a report on others' pod",
+            &tenant.plain,
+            event("FailedMount", "Pod", &pod_of_theirs.name, &pod_of_theirs.uid),
+            Harmless,
+        ),
+        create(
+            "a report on others' Job",
+            &tenant.plain,
+            event("FailedCreate", "Job", "managed", &theirs.job_uid),
+            Harmless,
+        ),
+    ]
+}
+
+/// Objects at the API server's limits.
+fn large(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
+    let labels: serde_json::Map<String, Value> = (0..65_000).map(|index| (format!("l{index:05}"), json!(""))).collect();
+    let many = |count: usize, last: Value| {
+        let all = (0..count).map(|index| json!({"key": format!("k{index}"), "operator": "Exists"})).chain([last]);
+        json!({"tolerations": all.collect::<Vec<_>>()})
+    };
+    let annotations: serde_json::Map<String, Value> =
+        (0..250).map(|index| (format!("a{index}"), json!("x".repeat(1000)))).collect();
+    let mut reserved = labels.clone();
+    reserved.insert(keys::JOB_ID.to_owned(), json!(theirs.job_id));
+    let environment: Vec<Value> =
+        (0..15_000).map(|index| json!({"name": format!("E{index}"), "value": "x".repeat(30)})).collect();
+    let mut job = templated("batch/v1", "Job", &json!({}), &json!({}));
+    job["spec"]["template"]["spec"]["containers"][0]["env"] = json!(environment);
+    let patch = |what: &str, key: &str, expect| {
+        let patch = json!({"metadata": {"labels": {key: "x"}}}).to_string();
+        command(what, &["patch", "pod", "labels", "-n", &tenant.plain, "--type=merge", "-p", &patch], expect)
+    };
+    let plain =
+        |what: &str, name: &str, metadata, spec, expect| create(what, &tenant.plain, pod(name, metadata, spec), expect);
+    vec![
+        plain("65,000 labels and one of ours", "reserved", json!({"labels": reserved}), json!({}), RESERVED),
+        plain("65,000 labels", "labels", json!({"labels": labels}), json!({}), Harmless),
+        patch("one more label", "another", Harmless),
+        patch("ours among 65,000 labels", keys::JOB_ID, RESERVED),
+        plain("250 kB of annotations", "annotations", json!({"annotations": annotations}), json!({}), Harmless),
+        plain("10,000 tolerations, the last of them ours", "tolerations", json!({}), many(9_990, ours()), TOLERATION),
+        plain(
+            "30,000 tolerations, the last of them ours",
+            "more-tolerations",
+            json!({}),
+            many(30_000, ours()),
+            Refused("denied request"),
+        ),
+        create(
+            "a template with 10,000 tolerations",
+            &tenant.plain,
+            templated("apps/v1", "Deployment", &json!({}), &many(9_990, ours())),
+            TOLERATION,
+        ),
+        create(
+            "a template with 65,000 labels",
+            &tenant.plain,
+            templated("batch/v1", "Job", &json!({"labels": labels}), &many(0, ours())),
+            TOLERATION,
+        ),
+        create("a Job with a long environment", &tenant.queued, job, Harmless),
+    ]
+}
