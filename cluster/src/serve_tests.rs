@@ -204,6 +204,21 @@ async fn say(addr: SocketAddr, words: &str) -> TcpStream {
     tcp
 }
 
+#[tokio::test]
+async fn whoever_keeps_a_connection_is_told_to_close_it_before_the_server_does() {
+    let (addr, shutdown) = hasty(8).await;
+    let mut tcp = say(addr, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut first = [0; 512];
+    let length = tcp.read(&mut first).await.unwrap();
+    assert!(!String::from_utf8_lossy(&first[..length]).contains("connection: close"));
+    shutdown.drain();
+    tcp.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut rest = String::new();
+    tcp.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.starts_with("HTTP/1.1 200 OK") && rest.contains("connection: close"), "{rest}");
+    assert!(!shutdown.is_stopped());
+}
+
 /// What an ordinary client gets, which must not take longer than a second.
 async fn ask(addr: SocketAddr) -> String {
     let asking = async {

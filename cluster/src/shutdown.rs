@@ -94,6 +94,17 @@ impl Shutdown {
         *self.phase.borrow() >= Phase::Stopping
     }
 
+    /// Whether a signal was received.
+    pub fn is_draining(&self) -> bool {
+        *self.phase.borrow() >= Phase::Draining
+    }
+
+    /// Says that a signal was received. Harmless when already draining.
+    #[cfg(test)]
+    pub(crate) fn drain(&self) {
+        self.advance(Phase::Draining);
+    }
+
     fn advance(&self, to: Phase) {
         self.phase.send_if_modified(|phase| {
             let forward = to > *phase;

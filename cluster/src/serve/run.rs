@@ -3,13 +3,20 @@
 //! Invariant: no client makes another wait: every connection has a task of its own, and there is a place for the next one unless all are being answered.
 
 use std::{
+    convert::Infallible,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::pin,
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request, response::Response};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, header::CONNECTION},
+    response::Response,
+};
 use hyper::{body::Body as _, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -168,7 +175,15 @@ async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let pace = member.pace();
     lock(pace).shaken(Instant::now());
     let io = TokioIo::new(Stream { inner: io, pace: pace.clone() });
-    let service = service_fn(|request: Request<Incoming>| answer(request, local, router.clone(), member));
+    let service = service_fn(|request: Request<Incoming>| async {
+        let mut response = answer(request, local, router.clone(), member).await;
+        // Whoever is still sending is told with the answer, before this end closes: a request that is on its way when a connection is
+        // closed is lost, and the API server does not send it again.
+        if shutdown.is_draining() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok::<_, Infallible>(response)
+    });
     let connection = http1::Builder::new().max_buf_size(BUFFER).max_headers(HEADERS).serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut stopped = pin!(shutdown.stopped());
@@ -198,18 +213,13 @@ async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    local: LocalAddress,
-    router: Router,
-    member: &Place,
-) -> Result<Response, std::convert::Infallible> {
+async fn answer(request: Request<Incoming>, local: LocalAddress, router: Router, member: &Place) -> Response {
     let pace = member.pace().clone();
     lock(&pace).begun(!request.body().is_end_stream(), Instant::now());
     let body_pace = pace.clone();
     let mut request = request.map(|inner| Body::new(Received { inner, pace: body_pace }));
     request.extensions_mut().insert(local);
-    let response = router.oneshot(request).await;
+    let Ok(response) = router.oneshot(request).await;
     lock(&pace).answered(Instant::now());
     response
 }
