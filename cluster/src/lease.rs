@@ -276,11 +276,6 @@ impl Leader {
         self.tenure.clone()
     }
 
-    /// Whether this process leads at this moment.
-    pub fn is_leading(&self) -> bool {
-        *self.state.borrow() == State::Leading && !self.keeper.is_finished() && self.tenure.holds()
-    }
-
     /// Gives leadership back so that another takes over at once. Only after the leader's work has ended.
     pub async fn release(self) {
         self.release.send_replace(true);

@@ -40,8 +40,6 @@ pub const DEPENDS_ON: &str = "bulkhead.dev/depends-on";
 pub const ARRAY_SIZE: &str = "bulkhead.dev/array-size";
 /// Annotation on a pod handed to kube-scheduler: the nodes (comma-separated) on which the plan holds room for it.
 pub const HOLD: &str = "bulkhead.dev/hold";
-/// Annotation on a BatchNode or node: when it became idle (RFC 3339).
-pub const IDLE_SINCE: &str = "bulkhead.dev/idle-since";
 /// Annotation on a node that was tainted because a user labelled it; without it the taint is somebody else's.
 pub const TAINTED: &str = "bulkhead.dev/tainted";
 /// Annotation on a ComputeEnvironment: what an admin says about machines of which too many seem lost at once.
@@ -103,7 +101,7 @@ pub const RESERVED_PREFIXES: [&str; 2] = ["bulkhead.dev/", "batch.amazonaws.com/
 
 /// Every key under [`RESERVED_PREFIXES`] that means something to Bulkhead and is not the user's to write. Policies name them one by one,
 /// because to look at all labels of an object takes the API server long.
-pub const RESERVED: [&str; 17] = [
+pub const RESERVED: [&str; 16] = [
     JOB_ID,
     CE_UUID,
     NODE_UID,
@@ -115,7 +113,6 @@ pub const RESERVED: [&str; 17] = [
     RELEASED,
     ARRAY_SIZE,
     HOLD,
-    IDLE_SINCE,
     TAINTED,
     PLACEMENT,
     MACHINE_FINALIZER,

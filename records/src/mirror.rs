@@ -23,7 +23,7 @@ impl Leading {
             for part in jobs.chunks(CHUNK) {
                 let change = |(record, _): &(JobRecord, Option<Spec>)| {
                     let at = record.stopped.filter(|_| ended(record.state)).unwrap_or(now);
-                    Change { record: record.clone(), from: record.state, at, attempt: None }
+                    Change { record: record.clone(), at, attempt: None }
                 };
                 let changes: Vec<Change> = part.iter().map(change).collect();
                 let new = part.iter().filter_map(|(record, spec)| Some((record.clone(), spec.clone()?)));

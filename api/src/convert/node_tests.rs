@@ -97,6 +97,6 @@ fn a_heartbeat_changes_nothing() {
     assert_eq!(beat("2026-01-02T03:04:05Z"), beat("2026-01-02T03:04:15Z"));
     assert_ne!(
         beat("2026-01-02T03:04:05Z"),
-        record(|node| node["metadata"]["annotations"][keys::IDLE_SINCE] = json!("x"))
+        record(|node| node["metadata"]["annotations"][keys::TAINTED] = json!("x"))
     );
 }

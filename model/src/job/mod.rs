@@ -154,8 +154,6 @@ pub enum StopKind {
 pub struct Change {
     /// What the job is now.
     pub record: JobRecord,
-    /// The state it had before.
-    pub from: JobState,
     /// When it changed.
     pub at: Timestamp,
     /// The attempt that ended with it.

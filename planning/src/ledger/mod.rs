@@ -316,12 +316,7 @@ impl Ledger {
         transition.record.version = live.record.version + 1;
         let before = std::mem::replace(&mut live.record, transition.record.clone());
         let spec = live.spec.clone();
-        self.changes.push(Change {
-            record: transition.record,
-            from: before.state,
-            at: now,
-            attempt: transition.attempt,
-        });
+        self.changes.push(Change { record: transition.record, at: now, attempt: transition.attempt });
         self.follow(&before, &spec)
     }
 

@@ -82,7 +82,7 @@ impl Story {
     fn store(&mut self) {
         for change in self.ledger.changes() {
             assert!(!self.stored[&change.record.id].state.is_terminal(), "{} changed after its end", change.record.id);
-            assert_eq!(self.stored[&change.record.id].state, change.from, "{}", change.record.id);
+            assert_eq!(self.stored[&change.record.id].version + 1, change.record.version, "{}", change.record.id);
             self.stored.insert(change.record.id, change.record.clone());
             if change.attempt.is_some() {
                 *self.attempts.entry(change.record.id).or_default() += 1;

@@ -39,7 +39,7 @@ pub(super) async fn everything_reads_back(store: Leading) {
     };
     let step = |version, number| {
         let record = JobRecord { version, ..record.clone() };
-        Change { record, from: JobState::Starting, at: at(6), attempt: Some(attempt(number)) }
+        Change { record, at: at(6), attempt: Some(attempt(number)) }
     };
     store.write(&[step(1, 2), step(2, 1)], &[]).await.unwrap();
     let kept = store.jobs(&[job(1)]).await.unwrap().remove(0);

@@ -123,7 +123,7 @@ fn change(id: JobId, state: JobState, reason: Option<&str>, millisecond: i64) ->
     record.reason = reason.map(ToOwned::to_owned);
     record.stopped = crate::rows::ended(state).then(|| at(millisecond));
     record.version = u64::try_from(millisecond).unwrap();
-    Change { record, from: JobState::Submitted, at: at(millisecond), attempt: None }
+    Change { record, at: at(millisecond), attempt: None }
 }
 
 /// An attempt that failed.
