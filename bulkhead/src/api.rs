@@ -156,7 +156,7 @@ pub(crate) async fn serve(
     let served = gateway::Served::new(&arguments.cluster_domain, served_hosts)
         .map_err(|message| anyhow::anyhow!("--served-host: {message}"))?;
     let config = gateway::Config { arn, default_provider: arguments.default_provider.clone(), served, metrics };
-    let router = gateway::router(Some(gateway::Stored::new(stores.subscribe())), objects, config);
+    let router = gateway::router(stores.subscribe(), objects, config);
     let address = arguments.insecure_listen.unwrap_or(arguments.api_listen);
     let listener = TcpListener::bind(address).await.with_context(|| format!("the API cannot listen on {address}"))?;
     tracing::info!(api = %address, "listening");

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
+use crate::gateway::Gateway;
 use crate::objects::Objects;
 use crate::operation::Operation;
-use crate::records::Records;
-use crate::routes::Gateway;
 use crate::{definitions, environments, jobs, queues};
 
-pub(crate) async fn perform<R: Records, O: Objects>(
-    gateway: &Arc<Gateway<R, O>>,
+pub(crate) async fn perform<O: Objects>(
+    gateway: &Arc<Gateway<O>>,
     operation: Operation,
     body: &Map<String, Value>,
 ) -> Result<Value, Failure> {

@@ -7,7 +7,6 @@ use axum::http::StatusCode;
 use uuid::Uuid;
 
 use crate::objects::ObjectError;
-use crate::records::RecordsError;
 
 /// A request that is understood and refused: AWS's words where they are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +134,9 @@ impl Failure {
     pub(crate) fn no_records() -> Self {
         Self::Unavailable {
             message: "The record store is not open, so there are no jobs and job definitions; try again".to_owned(),
-            cause: "the gateway has no record store".to_owned(),
+            cause: "the record store is not open here: no --database is configured, another replica leads, or it cannot be opened (see \
+                    the log)"
+                .to_owned(),
         }
     }
 }
@@ -146,11 +147,11 @@ impl From<Invalid> for Failure {
     }
 }
 
-impl From<RecordsError> for Failure {
-    fn from(error: RecordsError) -> Self {
+impl From<records::Error> for Failure {
+    fn from(error: records::Error) -> Self {
         match error {
-            RecordsError::Invalid(message) => Self::Refused(Invalid(message)),
-            RecordsError::Unavailable(_) => Self::Unavailable {
+            records::Error::Invalid(message) => Self::Refused(Invalid(message)),
+            _ => Self::Unavailable {
                 message: "The record store does not answer; try again".to_owned(),
                 cause: cluster::telemetry::chain(&error),
             },

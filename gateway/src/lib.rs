@@ -11,6 +11,7 @@ mod definitions;
 mod dispatch;
 mod environments;
 mod failure;
+mod gateway;
 mod jobs;
 mod limits;
 mod metrics;
@@ -20,17 +21,14 @@ mod operation;
 mod page;
 mod privileges;
 mod queues;
-mod records;
 mod routes;
-mod stored;
 mod tags;
 
 #[cfg(test)]
 mod tests;
 
 pub use caller::Served;
+pub use gateway::Config;
 pub use metrics::Metrics;
 pub use objects::{Kind, KubeObjects, ObjectError, Objects};
-pub use records::{By, Definition, Filter, Kept, Page, Pattern, Records, RecordsError, Request, Scope, Submission};
-pub use routes::{Config, router};
-pub use stored::Stored;
+pub use routes::router;

@@ -1,10 +1,15 @@
-//! Limits and forms that several kinds of request share: namespaces, enumerations.
+//! Limits and forms that several kinds of request share: time, namespaces, enumerations.
 //!
 //! Invariant: pure; AWS's words where they are recorded.
+
+use std::time::Duration;
 
 use model::names::is_reserved_namespace;
 
 use crate::failure::Invalid;
+
+/// How long a request may take: less than the 60 seconds that AWS's clients wait.
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// One of the values of an enumeration.
 pub(crate) fn one_of<T: Copy>(member: &str, given: &str, values: &[(&str, T)]) -> Result<T, Invalid> {

@@ -15,20 +15,19 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use cluster::serve::{self, LocalAddress, Unread, weight};
 use futures::FutureExt as _;
-use model::names::ArnBase;
+use records::Store;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
-use crate::cache::Queues;
-use crate::caller::{self, Served};
+use crate::caller;
 use crate::decode;
 use crate::dispatch::perform;
 use crate::failure::{Failure, Invalid};
-use crate::metrics::Metrics;
+use crate::gateway::{Config, Gateway};
+use crate::limits::TIME_LIMIT;
 use crate::objects::Objects;
 use crate::operation::{Operation, Route, route};
-use crate::records::Records;
 
 /// The longest request that has a meaning: a definition has at most 24 KiB, a list at most 100 ARNs.
 const BODY_LIMIT: usize = 128 << 10;
@@ -43,55 +42,31 @@ const MEMORY_KIB: usize = 96 << 10;
 const SMALL_KIB: u32 = 256;
 /// No client needs longer to send a body of at most 128 KiB.
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
-/// Below the 60 seconds that AWS's clients wait.
-pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(20);
 
-/// How the gateway answers.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Account and region of the ARNs in answers.
-    pub arn: ArnBase,
-    /// Where machines of MANAGED environments come from that are made through the API. `None`: such an environment is stored and
-    /// INVALID, with a reason that says what to set.
-    pub default_provider: Option<api::crd::Provider>,
-    /// Under which names it is called.
-    pub served: Served,
-    /// What is counted.
-    pub metrics: Metrics,
-}
-
-/// What the operations need.
-pub(crate) struct Gateway<R, O> {
-    pub(crate) config: Config,
-    pub(crate) objects: O,
-    pub(crate) queues: Queues,
-    records: Option<R>,
+/// What requests are answered with, and how much of it there is.
+struct Server<O> {
+    gateway: Arc<Gateway<O>>,
     slots: Semaphore,
     memory: Semaphore,
 }
 
-impl<R, O> Gateway<R, O> {
-    pub(crate) fn records(&self) -> Result<&R, Failure> {
-        self.records.as_ref().ok_or_else(Failure::no_records)
-    }
-}
-
-/// The API. Without records every operation on jobs and job definitions answers 503.
-pub fn router(records: Option<impl Records>, objects: impl Objects, config: Config) -> Router {
+/// The API. Until a store is open every operation on jobs and job definitions answers 503.
+pub fn router(stores: watch::Receiver<Option<Store>>, objects: impl Objects, config: Config) -> Router {
     let [slots, memory] = [CONCURRENCY, MEMORY_KIB].map(Semaphore::new);
-    let gateway = Gateway { config, objects, queues: Queues::default(), records, slots, memory };
-    Router::new().fallback(serve).with_state(Arc::new(gateway))
+    let gateway = Arc::new(Gateway::new(stores, objects, config));
+    Router::new().fallback(serve).with_state(Arc::new(Server { gateway, slots, memory }))
 }
 
-async fn serve<R: Records, O: Objects>(State(gateway): State<Arc<Gateway<R, O>>>, request: Request) -> Response {
+async fn serve<O: Objects>(State(server): State<Arc<Server<O>>>, request: Request) -> Response {
+    let config = &server.gateway.config;
     let (begun, id) = (Instant::now(), Uuid::new_v4());
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let at = parts.extensions.get::<LocalAddress>().map(|address| address.0.ip());
-    let let_in = caller::check(&parts.uri, &parts.headers, &gateway.config.served, at);
+    let let_in = caller::check(&parts.uri, &parts.headers, &config.served, at);
     let (operation, result) = match route(parts.method.as_str(), path) {
         route if let_in.is_err() => (route.name(), let_in.map(|()| Value::Null)),
-        Route::Built(operation, name) => (name, limited(&gateway, operation, &parts.headers, body).await),
+        Route::Built(operation, name) => (name, limited(&server, operation, &parts.headers, body).await),
         Route::NotBuilt(name) => {
             (name, Err(Failure::Refused(Invalid(format!("{name} is not supported by Bulkhead yet")))))
         }
@@ -100,7 +75,7 @@ async fn serve<R: Records, O: Objects>(State(gateway): State<Arc<Gateway<R, O>>>
     };
     let took = begun.elapsed();
     let code = result.as_ref().map_or_else(Failure::status, |_| StatusCode::OK);
-    gateway.config.metrics.answered(operation, code.as_u16(), took);
+    config.metrics.answered(operation, code.as_u16(), took);
     let request = id.to_string();
     match &result {
         Ok(_) => tracing::info!(operation, request, ?took, "answered"),
@@ -113,8 +88,8 @@ async fn serve<R: Records, O: Objects>(State(gateway): State<Arc<Gateway<R, O>>>
 }
 
 /// Decode → decide → act, within limits.
-async fn limited<R: Records, O: Objects>(
-    gateway: &Arc<Gateway<R, O>>,
+async fn limited<O: Objects>(
+    server: &Server<O>,
     operation: Operation,
     headers: &HeaderMap,
     body: Body,
@@ -122,13 +97,13 @@ async fn limited<R: Records, O: Objects>(
     caller::media(headers, !body.is_end_stream())?;
     // Who is slow to send it keeps nobody from being answered.
     let body = read(operation, headers, body).await?;
-    let _slot = gateway.slots.try_acquire().map_err(|_| Failure::Busy)?;
+    let _slot = server.slots.try_acquire().map_err(|_| Failure::Busy)?;
     let large = u32::try_from(weight::kib(&body)).ok().filter(|kib| *kib > SMALL_KIB);
-    let _memory = gateway.memory.try_acquire_many(large.unwrap_or(0)).map_err(|_| Failure::Busy)?;
+    let _memory = server.memory.try_acquire_many(large.unwrap_or(0)).map_err(|_| Failure::Busy)?;
     let work = AssertUnwindSafe(async {
         let members = decode::body(&body)?;
         drop(body);
-        perform(gateway, operation, &members).await
+        perform(&server.gateway, operation, &members).await
     });
     match tokio::time::timeout(TIME_LIMIT, work.catch_unwind()).await {
         Ok(Ok(result)) => result,

@@ -1,4 +1,4 @@
-//! Tests of the whole API over HTTP requests, with stores in memory.
+//! Tests of the whole API over HTTP requests, with objects in memory and the record store in a file.
 
 mod environments;
 mod fuzz;
@@ -11,24 +11,40 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
 use model::names::ArnBase;
 use prometheus_client::registry::Registry;
+use records::Store;
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use self::memory::{MemoryObjects, MemoryRecords};
+use self::memory::MemoryObjects;
 use crate::{Config, Metrics, Served, router};
 
 /// The API with its stores.
 struct World {
     router: Router,
     objects: MemoryObjects,
-    records: MemoryRecords,
+    stores: watch::Sender<Option<Store>>,
+    directory: TempDir,
 }
 
 impl World {
+    /// Without a record store.
     fn new() -> Self {
-        let (objects, records) = (MemoryObjects::default(), MemoryRecords::default());
-        let router = router(Some(records.clone()), objects.clone(), config());
-        Self { router, objects, records }
+        let (objects, stores) = (MemoryObjects::default(), watch::Sender::new(None));
+        let router = router(stores.subscribe(), objects.clone(), config());
+        Self { router, objects, stores, directory: tempfile::tempdir().unwrap() }
+    }
+
+    async fn with_records() -> Self {
+        let world = Self::new();
+        let url = format!("sqlite://{}/records.db", world.directory.path().display());
+        world.stores.send_replace(Some(Store::open(&url).await.unwrap()));
+        world
+    }
+
+    fn records(&self) -> Store {
+        self.stores.borrow().clone().unwrap()
     }
 
     async fn send(&self, method: &str, path: &str, body: impl Into<Body>) -> Response<Body> {
@@ -69,15 +85,23 @@ impl World {
         self.ok("CreateJobQueue", body).await;
     }
 
-    /// With the environment `CE`, valid, and the queue `Q` and the definition `D`.
+    /// With a record store, the environment `CE`, valid, and the queue `Q` and the definition `D`.
     async fn ready() -> Self {
-        let world = Self::new();
+        let world = Self::with_records().await;
         world.ok("CreateComputeEnvironment", environment("CE")).await;
         world.objects.validate();
         world.create_queue("Q").await;
         world.ok("RegisterJobDefinition", definition("D")).await;
         world
     }
+}
+
+/// As long as this is kept, a clock that is paused stands still until a test moves it: it does not run ahead of the threads that the
+/// record store works in.
+fn hold_clock() -> std::sync::mpsc::Sender<()> {
+    let (hold, end) = std::sync::mpsc::channel();
+    tokio::task::spawn_blocking(move || end.recv());
+    hold
 }
 
 fn config() -> Config {

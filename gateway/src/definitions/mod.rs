@@ -17,21 +17,18 @@ pub(crate) use retry::{retry_strategy, timeout_seconds};
 
 use jiff::Timestamp;
 use model::names::ArnBase;
+use records::Definition;
 use serde_json::{Map, Value, json};
 
 use crate::decode;
 use crate::failure::{Failure, Invalid};
+use crate::gateway::Gateway;
 use crate::names;
 use crate::objects::Objects;
 use crate::page;
 use crate::privileges;
-use crate::records::{Definition, Records};
-use crate::routes::Gateway;
 
-pub(crate) async fn register<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn register<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Register = decode::members(body)?;
     let (name, arn) = (request.job_definition_name.clone(), &gateway.config.arn);
     let kept = check::validate(request)?;
@@ -46,10 +43,7 @@ pub(crate) async fn register<R: Records, O: Objects>(
     Ok(json!({"jobDefinitionName": name, "jobDefinitionArn": definition, "revision": revision}))
 }
 
-pub(crate) async fn describe<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Describe = decode::members(body)?;
     let size = page::size(request.max_results, 100)?;
     let active = check::status_filter(&request)?;
@@ -64,10 +58,7 @@ pub(crate) async fn describe<R: Records, O: Objects>(
     Ok(page::answer("jobDefinitions", shown, page.next))
 }
 
-pub(crate) async fn deregister<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn deregister<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Deregister = decode::members(body)?;
     let definition = names::definition(&request.job_definition)?;
     let Some(revision) = definition.revision else {

@@ -16,19 +16,15 @@ use serde_json::{Map, Value, json};
 
 use crate::decode;
 use crate::failure::{Failure, Invalid};
+use crate::gateway::Gateway;
 use crate::names::{Resource, name_of};
 use crate::objects::{ObjectError, Objects};
 use crate::page;
-use crate::records::Records;
-use crate::routes::Gateway;
 
 /// How often a change is decided anew because somebody else was faster.
 const TRIES: usize = 4;
 
-pub(crate) async fn create<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn create<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request = decode::members(body)?;
     let existing: Vec<ComputeEnvironment> = gateway.objects.list().await?;
     let wanted = create::environment(&request, body, gateway.config.default_provider.as_ref())?;
@@ -43,10 +39,7 @@ pub(crate) async fn create<R: Records, O: Objects>(
     }
 }
 
-pub(crate) async fn describe<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Describe = decode::members(body)?;
     let size = page::size(request.max_results, 100)?;
     let mut all: Vec<ComputeEnvironment> = gateway.objects.list().await?;
@@ -62,10 +55,7 @@ pub(crate) async fn describe<R: Records, O: Objects>(
     Ok(page::answer("computeEnvironments", shown, next))
 }
 
-pub(crate) async fn update<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn update<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Change = decode::members(body)?;
     let given = name_of(Resource::ComputeEnvironment, &request.compute_environment)?;
     for _ in 0..TRIES {
@@ -86,10 +76,7 @@ pub(crate) async fn update<R: Records, O: Objects>(
     Err(ObjectError::Changed.into())
 }
 
-pub(crate) async fn delete<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn delete<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Delete = decode::members(body)?;
     let given = name_of(Resource::ComputeEnvironment, &request.compute_environment)?;
     for _ in 0..TRIES {
@@ -115,7 +102,7 @@ fn taken(name: &str) -> Invalid {
     Invalid(format!("Object already exists: compute environment {name}"))
 }
 
-fn named<R, O>(gateway: &Gateway<R, O>, name: &str) -> Value {
+fn named<O>(gateway: &Gateway<O>, name: &str) -> Value {
     let arn = gateway.config.arn.compute_environment(name);
     json!({"computeEnvironmentName": name, "computeEnvironmentArn": arn})
 }

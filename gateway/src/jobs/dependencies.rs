@@ -3,12 +3,12 @@
 //! Invariant: pure. A job depends only on jobs that are there, so a mistyped id is an error at once and not a job that waits for ever.
 
 use model::job::{Dependency, DependencyKind, JobId};
+use records::Kept;
 
 use super::request::{DependsOn, Submit};
 use super::submit::array_size;
 use crate::failure::Invalid;
 use crate::names;
-use crate::records::Kept;
 
 const KINDS: [(&str, DependencyKind); 2] =
     [("N_TO_N", DependencyKind::NToN), ("SEQUENTIAL", DependencyKind::Sequential)];

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use model::names::ArnBase;
 use model::status::JobState;
+use records::{By, Filter, Kept, Pattern, Scope};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -14,7 +15,6 @@ use crate::failure::Invalid;
 use crate::limits::one_of;
 use crate::names::{Resource, name_of};
 use crate::page;
-use crate::records::{By, Filter, Kept, Pattern, Scope};
 
 const STATUSES: [(&str, JobState); 7] = [
     ("SUBMITTED", JobState::Submitted),

@@ -13,8 +13,10 @@ mod submit;
 
 use std::sync::Arc;
 
+use cluster::fault::{self, Point};
 use jiff::Timestamp;
 use model::job::{JobId, JobRecord, StopKind};
+use records::Submission;
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -22,18 +24,14 @@ use uuid::Uuid;
 use crate::decode;
 use crate::definitions::Body;
 use crate::failure::{Failure, Invalid};
+use crate::gateway::Gateway;
 use crate::names::{self, Resource, name_of};
 use crate::objects::Objects;
 use crate::page;
 use crate::privileges;
 use crate::queues::recent;
-use crate::records::{Records, Submission};
-use crate::routes::Gateway;
 
-pub(crate) async fn submit<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn submit<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Submit = decode::members(body)?;
     let (records, arn) = (gateway.records()?, &gateway.config.arn);
     submit::precheck(&request)?;
@@ -60,13 +58,11 @@ pub(crate) async fn submit<R: Records, O: Objects>(
     let answer = json!({"jobArn": arn.job(id), "jobName": spec.name, "jobId": id});
     let record = JobRecord::submitted(id, now);
     records.submit(Submission { record, spec: Arc::new(spec) }).await?;
+    fault::reach(Point::JobStored);
     Ok(answer)
 }
 
-pub(crate) async fn describe<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Describe = decode::members(body)?;
     if request.jobs.len() > 100 {
         // Two spaces, as AWS writes it.
@@ -80,10 +76,7 @@ pub(crate) async fn describe<R: Records, O: Objects>(
     Ok(page::answer("jobs", shown, None))
 }
 
-pub(crate) async fn list<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn list<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::List = decode::members(body)?;
     let (filter, size) = list::filter(&request)?;
     let page = gateway.records()?.list(&filter, request.next_token.as_deref(), size).await?;
@@ -91,25 +84,15 @@ pub(crate) async fn list<R: Records, O: Objects>(
     Ok(page::answer("jobSummaryList", shown, page.next))
 }
 
-pub(crate) async fn cancel<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn cancel<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     stop(gateway, body, StopKind::Cancel).await
 }
 
-pub(crate) async fn terminate<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn terminate<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     stop(gateway, body, StopKind::Terminate).await
 }
 
-async fn stop<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-    kind: StopKind,
-) -> Result<Value, Failure> {
+async fn stop<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>, kind: StopKind) -> Result<Value, Failure> {
     let request: request::Stop = decode::members(body)?;
     stop::validate(&request)?;
     let records = gateway.records()?;

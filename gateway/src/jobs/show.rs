@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use model::job::{Attempt, ContainerEnd, Dependency, Door, JobRecord, Spec, StopKind};
 use model::names::ArnBase;
 use model::status::JobState;
+use records::Kept;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::definitions::{UNNAMED, UNNAMED_INIT};
-use crate::records::Kept;
 
 /// All states, as `statusSummary` counts them.
 const STATES: [JobState; 7] = [

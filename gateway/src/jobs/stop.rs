@@ -4,10 +4,10 @@
 
 use model::job::{JobRecord, Stop, StopKind};
 use model::status::JobState;
+use records::Request;
 
 use super::request;
 use crate::failure::Invalid;
-use crate::records::Request;
 
 /// Checks the reason.
 pub(crate) fn validate(request: &request::Stop) -> Result<(), Invalid> {

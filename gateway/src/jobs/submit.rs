@@ -9,6 +9,7 @@ use std::sync::Arc;
 use api::JobQueue;
 use api::crd::State;
 use model::job::{Dependency, Door, Spec};
+use records::Definition;
 use serde_json::Value;
 
 use super::merge::merge;
@@ -18,7 +19,6 @@ use crate::definitions::{Body, retry_strategy, timeout_seconds, validate_pod};
 use crate::failure::Invalid;
 use crate::limits::namespace as check_namespace;
 use crate::names::{Resource, in_arn};
-use crate::records::Definition;
 use crate::tags::tags;
 
 /// What is wrong whatever is stored.

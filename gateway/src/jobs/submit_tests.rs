@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use model::job::{DependencyKind, JobId, JobRecord};
+use records::Kept;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::super::dependencies;
 use super::*;
 use crate::decode;
-use crate::records::Kept;
 
 fn request(change: Value) -> Submit {
     let mut body = json!({"jobName": "J", "jobQueue": "Q", "jobDefinition": "D"});

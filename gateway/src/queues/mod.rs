@@ -7,7 +7,7 @@ mod request;
 mod show;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use api::JobQueue;
 use model::job::{Stop, StopKind};
@@ -16,19 +16,18 @@ use serde_json::{Map, Value, json};
 use crate::cache::AGE;
 use crate::decode;
 use crate::failure::{Failure, Invalid};
+use crate::gateway::Gateway;
+use crate::limits::TIME_LIMIT;
 use crate::names::{Resource, name_of};
 use crate::objects::{ObjectError, Objects};
 use crate::page;
-use crate::records::Records;
-use crate::routes::{Gateway, TIME_LIMIT};
 
 /// How often a change is decided anew because somebody else was faster.
 const TRIES: usize = 4;
+/// After the first of these no cache has a queue any more that was deleted, after the second no request that found it is under way.
+const LATE: [Duration; 2] = [AGE, TIME_LIMIT];
 
-pub(crate) async fn create<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn create<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Create = decode::members(body)?;
     let environments = gateway.objects.list().await?;
     let wanted = decide::queue(&request, body, &environments)?;
@@ -47,10 +46,7 @@ pub(crate) async fn create<R: Records, O: Objects>(
     }
 }
 
-pub(crate) async fn describe<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Describe = decode::members(body)?;
     let size = page::size(request.max_results, 100)?;
     let mut all: Vec<JobQueue> = gateway.objects.list().await?;
@@ -66,10 +62,7 @@ pub(crate) async fn describe<R: Records, O: Objects>(
     Ok(page::answer("jobQueues", shown, next))
 }
 
-pub(crate) async fn update<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn update<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Update = decode::members(body)?;
     let given = name_of(Resource::JobQueue, &request.job_queue)?;
     for _ in 0..TRIES {
@@ -92,10 +85,7 @@ pub(crate) async fn update<R: Records, O: Objects>(
     Err(ObjectError::Changed.into())
 }
 
-pub(crate) async fn delete<R: Records, O: Objects>(
-    gateway: &Arc<Gateway<R, O>>,
-    body: &Map<String, Value>,
-) -> Result<Value, Failure> {
+pub(crate) async fn delete<O: Objects>(gateway: &Arc<Gateway<O>>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Delete = decode::members(body)?;
     let given = name_of(Resource::JobQueue, &request.job_queue)?;
     for _ in 0..TRIES {
@@ -107,7 +97,7 @@ pub(crate) async fn delete<R: Records, O: Objects>(
         gateway.queues.forget();
         match deleted {
             Ok(()) | Err(ObjectError::Gone) => {
-                tokio::spawn(end_late_jobs(gateway.clone(), given.to_owned()));
+                tokio::spawn(end_late_jobs(gateway.clone(), given.to_owned(), LATE));
                 return end_jobs(gateway, given).await;
             }
             Err(ObjectError::Changed) => {}
@@ -119,7 +109,7 @@ pub(crate) async fn delete<R: Records, O: Objects>(
 
 /// The jobs of a queue that is deleted end with it
 /// (<https://docs.aws.amazon.com/batch/latest/APIReference/API_DeleteJobQueue.html>). Without records there are none.
-async fn end_jobs<R: Records, O: Objects>(gateway: &Gateway<R, O>, name: &str) -> Result<Value, Failure> {
+async fn end_jobs<O: Objects>(gateway: &Gateway<O>, name: &str) -> Result<Value, Failure> {
     if let Ok(records) = gateway.records() {
         let stop = Stop { kind: StopKind::Terminate, reason: format!("JobQueue {name} was deleted") };
         records.request_stop_of_queue(name, &stop).await?;
@@ -129,8 +119,8 @@ async fn end_jobs<R: Records, O: Objects>(gateway: &Gateway<R, O>, name: &str) -
 
 /// A submission that found the queue before it went, here or on another replica, may be stored after its jobs were told. They are told
 /// again when no cache has the queue any more, and when no request that found it can still be under way; the answer does not wait for that.
-async fn end_late_jobs<R: Records, O: Objects>(gateway: Arc<Gateway<R, O>>, name: String) {
-    for wait in [AGE, TIME_LIMIT] {
+pub(crate) async fn end_late_jobs<O: Objects>(gateway: Arc<Gateway<O>>, name: String, waits: [Duration; 2]) {
+    for wait in waits {
         tokio::time::sleep(wait).await;
         if let Err(failure) = end_jobs_if_gone(&gateway, &name).await {
             tracing::warn!(queue = name, ?failure, "jobs that came late into a deleted queue may be left");
@@ -139,7 +129,7 @@ async fn end_late_jobs<R: Records, O: Objects>(gateway: Arc<Gateway<R, O>>, name
 }
 
 /// The jobs of another queue that was made under the same name are its own.
-async fn end_jobs_if_gone<R: Records, O: Objects>(gateway: &Gateway<R, O>, name: &str) -> Result<(), Failure> {
+async fn end_jobs_if_gone<O: Objects>(gateway: &Gateway<O>, name: &str) -> Result<(), Failure> {
     let all: Vec<JobQueue> = gateway.objects.list().await?;
     if find(&all, name).is_none() {
         end_jobs(gateway, name).await?;
@@ -148,10 +138,7 @@ async fn end_jobs_if_gone<R: Records, O: Objects>(gateway: &Gateway<R, O>, name:
 }
 
 /// The queue of an AWS name, as it was at most two seconds ago.
-pub(crate) async fn recent<R: Records, O: Objects>(
-    gateway: &Gateway<R, O>,
-    name: &str,
-) -> Result<Option<JobQueue>, Failure> {
+pub(crate) async fn recent<O: Objects>(gateway: &Gateway<O>, name: &str) -> Result<Option<JobQueue>, Failure> {
     let begun = Instant::now();
     let (known, generation) = gateway.queues.get(begun);
     if let Some(found) = known.and_then(|queues| find(&queues, name).cloned()) {
@@ -167,6 +154,6 @@ fn find<'a>(all: &'a [JobQueue], name: &str) -> Option<&'a JobQueue> {
     all.iter().find(|queue| queue.aws_name() == name)
 }
 
-fn named<R, O>(gateway: &Gateway<R, O>, name: &str) -> Value {
+fn named<O>(gateway: &Gateway<O>, name: &str) -> Value {
     json!({"jobQueueName": name, "jobQueueArn": gateway.config.arn.job_queue(name)})
 }

@@ -116,7 +116,7 @@ async fn lists_come_in_pages() {
 
 #[tokio::test]
 async fn definitions_get_revisions_and_are_shown_as_registered() {
-    let world = World::new();
+    let world = World::with_records().await;
     let mut body = definition("D");
     body["retryStrategy"] = json!({"attempts": 3, "evaluateOnExit": [{"onExitCode": "1*", "action": "RETRY"}]});
     body["timeout"] = json!({"attemptDurationSeconds": 60});

@@ -8,9 +8,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestCaseError, TestRunner, contextualize_config};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use super::*;
+use crate::limits::TIME_LIMIT;
 
 #[path = "../../../cluster/src/serve/siege.rs"]
 mod siege;
@@ -47,26 +48,22 @@ impl Sent {
     }
 }
 
-/// A body of which this comes, and then nothing more, or a break.
+/// A body of which this comes, and then nothing more for longer than anybody waits, or a break.
 fn half(some: Vec<u8>, breaks: bool) -> Body {
-    use futures::stream::{StreamExt as _, iter, pending};
-    let some = iter([Ok(some)]);
-    if breaks {
-        Body::from_stream(some.chain(iter([Err(std::io::Error::other("cut"))])))
-    } else {
-        Body::from_stream(some.chain(pending()))
-    }
-}
-
-/// The API, and time that passes at once where everybody waits.
-fn start() -> (Runtime, World) {
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let world = runtime.block_on(World::ready());
-    (runtime, world)
+    use futures::stream::{StreamExt as _, iter, once};
+    let end = async move {
+        if !breaks {
+            tokio::time::advance(TIME_LIMIT).await;
+            std::future::pending::<()>().await;
+        }
+        Err(std::io::Error::other("cut"))
+    };
+    Body::from_stream(iter([Ok(some)]).chain(once(end)))
 }
 
 fn check(inputs: impl Strategy<Value = Sent>) {
-    let (runtime, world) = start();
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (_clock, world) = runtime.block_on(async { (hold_clock(), World::ready().await) });
     let config = contextualize_config(Config { cases: FEW, failure_persistence: None, ..Config::default() });
     let found = TestRunner::new(config).run(&inputs, |sent| {
         runtime.block_on(async {
@@ -273,6 +270,5 @@ fn odd_heads() {
 /// Over real connections.
 #[test]
 fn hostile_connections() {
-    let router = || router(Some(MemoryRecords::default()), MemoryObjects::default(), config());
-    siege::lay(router, "/v1/describejobqueues", "{}");
+    siege::lay(|| World::new().router, "/v1/describejobqueues", "{}");
 }

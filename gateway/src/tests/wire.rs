@@ -59,8 +59,7 @@ async fn every_request_is_answered_by_what_is_wrong_with_it() {
 
 #[tokio::test]
 async fn without_records_jobs_are_503_and_the_rest_works() {
-    let router = router(None::<MemoryRecords>, MemoryObjects::default(), config());
-    let world = World { router, objects: MemoryObjects::default(), records: MemoryRecords::default() };
+    let world = World::new();
     for operation in ["submitjob", "describejobs", "describejobdefinitions"] {
         let response = world.send("POST", &format!("/v1/{operation}"), r#"{"jobs": []}"#).await;
         assert_eq!(

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::Path as InPath;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::post;
-use gateway::{Config, Metrics, Served, Stored};
+use gateway::{Config, Metrics, Served};
 use model::names::ArnBase;
 use records::Store;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub(super) fn api(store: Store) -> Router {
     let (_, stores) = watch::channel(Some(store));
     let metrics = Metrics::new(&mut cluster::telemetry::registry("controller"));
     let config = Config { arn: ArnBase::default(), default_provider: None, served: Served::default(), metrics };
-    gateway::router(Some(Stored::new(stores)), Fixed::new(), config)
+    gateway::router(stores, Fixed::new(), config)
 }
 
 /// Starts a server on a processor.

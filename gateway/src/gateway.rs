@@ -1,0 +1,45 @@
+//! What every operation works with: the objects, the record store, and how the gateway is set up.
+//!
+//! Invariant: shared by all requests, and knows nothing about any of them.
+
+use model::names::ArnBase;
+use records::Store;
+use tokio::sync::watch;
+
+use crate::cache::Queues;
+use crate::caller::Served;
+use crate::failure::Failure;
+use crate::metrics::Metrics;
+
+/// How the gateway answers.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Account and region of the ARNs in answers.
+    pub arn: ArnBase,
+    /// Where machines of MANAGED environments come from that are made through the API. `None`: such an environment is stored and
+    /// INVALID, with a reason that says what to set.
+    pub default_provider: Option<api::crd::Provider>,
+    /// Under which names it is called.
+    pub served: Served,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// What the operations need.
+pub(crate) struct Gateway<O> {
+    pub(crate) config: Config,
+    pub(crate) objects: O,
+    pub(crate) queues: Queues,
+    stores: watch::Receiver<Option<Store>>,
+}
+
+impl<O> Gateway<O> {
+    pub(crate) fn new(stores: watch::Receiver<Option<Store>>, objects: O, config: Config) -> Self {
+        Self { config, objects, queues: Queues::default(), stores }
+    }
+
+    /// The record store, once it is open.
+    pub(crate) fn records(&self) -> Result<Store, Failure> {
+        self.stores.borrow().clone().ok_or_else(Failure::no_records)
+    }
+}
