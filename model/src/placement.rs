@@ -127,8 +127,19 @@ impl Requirement {
 impl Shape {
     /// Whether its selectors and affinity allow a node of this name with these labels.
     pub fn selects(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
-        self.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-            && (self.affinity.is_empty() || self.affinity.iter().any(|term| term.matches(name, labels)))
+        self.may_select(name, labels, labels)
+    }
+
+    /// Whether its selectors and affinity may allow a node to come: what they ask for must be among the labels it may have, and what they
+    /// forbid not among those it surely has.
+    pub fn may_select(
+        &self,
+        name: &str,
+        possible: &BTreeMap<String, String>,
+        certain: &BTreeMap<String, String>,
+    ) -> bool {
+        self.node_selector.iter().all(|(key, value)| possible.get(key) == Some(value))
+            && (self.affinity.is_empty() || self.affinity.iter().any(|term| term.matches(name, possible, certain)))
     }
 
     /// The first taint that keeps it away.
@@ -142,10 +153,14 @@ impl Shape {
 }
 
 impl NodeTerm {
-    fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
+    fn matches(&self, name: &str, possible: &BTreeMap<String, String>, certain: &BTreeMap<String, String>) -> bool {
+        let of = |one: &Requirement| {
+            let forbids = matches!(one.operator, Operator::NotIn | Operator::DoesNotExist);
+            if forbids { certain.get(&one.key) } else { possible.get(&one.key) }.map(String::as_str)
+        };
         // An empty term matches no objects (Kubernetes API reference, NodeSelectorTerm).
         !(self.labels.is_empty() && self.fields.is_empty())
-            && self.labels.iter().all(|one| one.matches(labels.get(&one.key).map(String::as_str)))
+            && self.labels.iter().all(|one| one.matches(of(one)))
             && self.fields.iter().all(|one| one.key == "metadata.name" && one.matches(Some(name)))
     }
 }

@@ -88,6 +88,17 @@ impl Resources {
         least
     }
 
+    /// What can be had of this promise from nodes that were seen to give `given`: never more than either of CPU and memory; of what is
+    /// promised what they gave; and what they gave unasked.
+    #[must_use]
+    pub fn limited_by(&self, given: &Self) -> Self {
+        let mut limited = Self { cpu: self.cpu.min(given.cpu), memory: self.memory.min(given.memory), ..given.clone() };
+        for (name, amount) in &self.other {
+            limited.set(name, given.get(name).min(*amount));
+        }
+        limited
+    }
+
     fn combine(&mut self, other: &Self, with: impl Fn(i64, i64) -> i64) {
         self.cpu = with(self.cpu, other.cpu);
         self.memory = with(self.memory, other.memory);

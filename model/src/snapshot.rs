@@ -107,6 +107,9 @@ pub struct Scaling {
     pub setbacks: Vec<Setback>,
     /// What the last nodes of an offer really were, by name of the offer.
     pub learned: BTreeMap<String, Given>,
+    /// Until when more offers may come back: the list has just become shorter, or is not known since a short time. One wrong answer
+    /// is no reason to start a Job with fewer units than it may have.
+    pub unsettled_until: Option<Timestamp>,
 }
 
 /// One kind of machine.
@@ -129,10 +132,14 @@ pub struct Offer {
 /// What nodes of an offer really were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
-    /// What they gave to units.
+    /// What they gave to units; a promised resource that is not in it is not given.
     pub room: Resources,
     /// Labels of the newest one.
     pub labels: BTreeMap<String, String>,
+    /// Those of them that the one before had, too; a label of a single node says nothing about what others lack.
+    pub same_labels: BTreeMap<String, String>,
+    /// Taints that the newest one kept, those of its start and Bulkhead's own left out.
+    pub taints: Vec<Taint>,
     /// Labels that the offer had promised when that one was launched; of another promise the node says nothing.
     pub promised: BTreeMap<String, String>,
 }
@@ -161,6 +168,10 @@ pub struct Node {
     pub environment_uuid: String,
     /// Ready, schedulable, not being deleted.
     pub ready: bool,
+    /// It would be ready, had not somebody closed it to new pods (`kubectl cordon`).
+    pub cordoned: bool,
+    /// Until when what it lacks may still come, and taints of its start may go: it has just joined. `None`: it is as it will be.
+    pub starting_until: Option<Timestamp>,
     /// Gets no more work.
     pub retiring: bool,
     /// Labels.
@@ -173,6 +184,8 @@ pub struct Node {
     pub used: Resources,
     /// The part of `used` that is not of units: DaemonSets and whatever else tolerates everything.
     pub foreign: Resources,
+    /// The part of `foreign` that every such node has: of DaemonSets and static pods.
+    pub daemons: Resources,
     /// Units on it that have not ended.
     pub units: u32,
     /// When it last became idle; `None`: it is not.

@@ -77,7 +77,7 @@ async fn ask(shared: &Shared, environment: &str, provider: &api::crd::Provider, 
     if changed {
         shared.index.clear_setbacks(environment);
     }
-    shared.index.set_offers(environment, offers);
+    shared.index.set_offers(environment, offers, cluster::clock::now());
 }
 
 /// Keeps what the lists of every provider that has machines say.

@@ -61,7 +61,7 @@ struct Blocked {
 
 impl<'a> Cycle<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, now: Timestamp) -> Self {
-        let rooms = snapshot.environments.iter().map(|environment| Rooms::new(environment, snapshot)).collect();
+        let rooms = snapshot.environments.iter().map(|environment| Rooms::new(environment, snapshot, now)).collect();
         Self { snapshot, now, rooms, plan: Plan::default(), reasons: HashMap::new(), pending: HashMap::new() }
     }
 
@@ -466,7 +466,8 @@ fn unmanaged_note(rooms: &Rooms<'_>, shape: &Shape) -> Note {
     let nodes: Vec<_> = rooms.rooms.iter().filter(|room| room.node.is_some()).collect();
     if !nodes.is_empty() && !nodes.iter().any(|room| room.suits(shape)) {
         let largest = nodes.iter().map(|room| &room.allocatable).max_by_key(|room| (room.cpu, room.memory));
-        return Note::too_large(name, shape, largest.unwrap_or(&shape.requests));
+        let taint = nodes.iter().find_map(|room| shape.kept_away_by(&room.node?.taints));
+        return Note::too_large(name, shape, largest.unwrap_or(&shape.requests), taint);
     }
     Note::no_room(name, shape, nodes.len())
 }

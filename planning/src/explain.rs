@@ -2,10 +2,10 @@
 //!
 //! Invariant: a text depends only on what it names, so it does not change (and is not written) while nothing changes.
 
-use model::placement::Shape;
+use model::placement::{Effect, Shape, Taint};
 use model::quantity::format_milli;
 use model::resources::{Resources, describe};
-use model::snapshot::{Closed, Offer, Setback, Write};
+use model::snapshot::{Closed, Offer, Scaling, Setback, Write};
 use model::status::{Code, Reason};
 
 use crate::labels;
@@ -48,17 +48,24 @@ impl Note {
         Self::new(Code::ProviderError, format!("compute environment {environment}: {message}"))
     }
 
-    pub(crate) fn no_offer(environment: &str, wanted: &[String], offers: &[Offer]) -> Self {
+    pub(crate) fn no_offer(environment: &str, scaling: &Scaling, offers: &[Offer]) -> Self {
         let names: Vec<&str> = offers.iter().map(|offer| offer.name.as_str()).collect();
-        let text = format!(
-            "compute environment {environment}: no offer of its provider matches instanceTypes [{}]; it offers [{}]",
-            wanted.join(", "),
-            names.join(", ")
-        );
+        let spot = if scaling.spot { "spot " } else { "" };
+        let what = match scaling.instance_types.as_slice() {
+            _ if names.is_empty() => "its provider offers nothing".to_owned(),
+            [] => format!("no {spot}offer of its provider; it offers [{}]", names.join(", ")),
+            types => format!(
+                "no {spot}offer of its provider matches instanceTypes [{}]; it offers [{}]",
+                types.join(", "),
+                names.join(", ")
+            ),
+        };
+        let text = format!("compute environment {environment}: {what}");
         Self::new(Code::ResourceRequirement, text)
     }
 
-    pub(crate) fn too_large(environment: &str, shape: &Shape, largest: &Resources) -> Self {
+    /// `taint`: the one that keeps it away where its requests would fit.
+    pub(crate) fn too_large(environment: &str, shape: &Shape, largest: &Resources, taint: Option<&Taint>) -> Self {
         let short: Vec<String> = shape
             .requests
             .shortages(largest)
@@ -66,7 +73,11 @@ impl Note {
                 format!("{} requested, {} on its largest node", describe(name, wanted), describe(name, there))
             })
             .collect();
-        let what = if short.is_empty() { labels::missing(shape) } else { short.join("; ") };
+        let what = match taint {
+            _ if !short.is_empty() => short.join("; "),
+            Some(taint) => format!("its nodes have the taint {}, which the pod does not tolerate", taint_text(taint)),
+            None => labels::missing(shape),
+        };
         Self::new(Code::ResourceRequirement, format!("compute environment {environment} can never run it: {what}"))
     }
 
@@ -252,4 +263,15 @@ pub(crate) fn with_scheduler(refused: bool) -> Reason {
 /// The reason of a Job that was released and has no pods yet.
 pub(crate) fn creating_pods() -> Reason {
     Reason { code: Code::CreatingPods, message: "released; the Job controller is creating its pods".to_owned() }
+}
+
+/// As `kubectl taint` writes it.
+fn taint_text(taint: &Taint) -> String {
+    let effect = match taint.effect {
+        Effect::NoSchedule => "NoSchedule",
+        Effect::PreferNoSchedule => "PreferNoSchedule",
+        Effect::NoExecute => "NoExecute",
+    };
+    let value = if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
+    format!("{}{value}:{effect}", taint.key)
 }

@@ -36,18 +36,24 @@ pub fn with_twins(labels: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Labels that a node to come will have, in the environment with this UUID: those that the newest of its kind had, else those that its
-/// offer promises and those that every node has.
+/// Labels that a node to come may have, in the environment with this UUID, and those that it surely has: those of the newest of its kind,
+/// and what that had in common with the one before; else what its offer promises and what every node has.
 pub(crate) fn expected(
     promised: &BTreeMap<String, String>,
     given: Option<&Given>,
     environment_uuid: &str,
-) -> BTreeMap<String, String> {
+) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let given = given.filter(|given| given.promised == *promised && !given.labels.is_empty());
-    let mut labels = given.map_or_else(|| predicted(promised), |given| given.labels.clone());
-    labels.insert(keys::CE_UUID.to_owned(), environment_uuid.to_owned());
-    labels.insert(HOSTNAME.to_owned(), SOME_NAME.to_owned());
-    labels
+    let (labels, certain) = given.map_or_else(
+        || (predicted(promised), predicted(promised)),
+        |given| (given.labels.clone(), given.same_labels.clone()),
+    );
+    let own = |mut labels: BTreeMap<String, String>| {
+        labels.insert(keys::CE_UUID.to_owned(), environment_uuid.to_owned());
+        labels.insert(HOSTNAME.to_owned(), SOME_NAME.to_owned());
+        labels
+    };
+    (own(labels), own(certain))
 }
 
 fn predicted(promised: &BTreeMap<String, String>) -> BTreeMap<String, String> {
@@ -110,8 +116,8 @@ mod tests {
             (HOSTNAME, "?"),
             (keys::CE_UUID, "u"),
         ]);
-        assert_eq!(expected(&promised, None, "u"), all);
-        let bare = expected(&map(&[]), None, "u");
+        assert_eq!(expected(&promised, None, "u"), (all.clone(), all));
+        let (bare, _) = expected(&map(&[]), None, "u");
         assert_eq!(bare["kubernetes.io/arch"], "amd64");
         assert_eq!(bare["beta.kubernetes.io/arch"], "amd64");
     }
@@ -119,11 +125,16 @@ mod tests {
     #[test]
     fn what_the_newest_node_had_counts_for_more_until_something_else_is_promised() {
         let promised = map(&[("disk", "ssd")]);
-        let given =
-            Given { labels: map(&[("gpu", "yes"), (HOSTNAME, "n")]), promised: promised.clone(), ..Given::default() };
-        let had = map(&[("gpu", "yes"), (HOSTNAME, "?"), (keys::CE_UUID, "u")]);
-        assert_eq!(expected(&promised, Some(&given), "u"), had);
-        let other = expected(&map(&[("disk", "nvme")]), Some(&given), "u");
+        let given = Given {
+            labels: map(&[("gpu", "yes"), ("rack", "7"), (HOSTNAME, "n")]),
+            same_labels: map(&[("gpu", "yes")]),
+            promised: promised.clone(),
+            ..Given::default()
+        };
+        let had = map(&[("gpu", "yes"), ("rack", "7"), (HOSTNAME, "?"), (keys::CE_UUID, "u")]);
+        let surely = map(&[("gpu", "yes"), (HOSTNAME, "?"), (keys::CE_UUID, "u")]);
+        assert_eq!(expected(&promised, Some(&given), "u"), (had, surely));
+        let (other, _) = expected(&map(&[("disk", "nvme")]), Some(&given), "u");
         assert_eq!(other.get("disk").map(String::as_str), Some("nvme"));
         assert_eq!(other.get("gpu"), None);
     }

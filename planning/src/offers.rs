@@ -7,6 +7,7 @@ use model::placement::Shape;
 use model::snapshot::{Offer, Scaling, Setback};
 
 use crate::explain::Note;
+use crate::promise::Promise;
 use crate::room::Rooms;
 
 /// Launches of one environment that may be under way at the same time; more would hide a provider's failure for longer.
@@ -18,17 +19,20 @@ pub(crate) fn fitting<'a>(rooms: &Rooms<'_>, scaling: &'a Scaling, shape: &Shape
     let offers = scaling.offers.as_ref().map_err(|message| Note::provider(environment, message))?;
     let allowed: Vec<&Offer> = offers.iter().filter(|offer| is_allowed(scaling, offer)).collect();
     if allowed.is_empty() {
-        return Err(Note::no_offer(environment, &scaling.instance_types, offers));
+        return Err(Note::no_offer(environment, scaling, offers));
     }
-    let large: Vec<&Offer> = allowed.iter().copied().filter(|offer| rooms.offer_suits(offer, shape)).collect();
+    let large: Vec<&Offer> = allowed.iter().copied().filter(|offer| rooms.promise_of(offer).suits(shape)).collect();
     if large.is_empty() {
         // A node that it can run on is there already, and no other will be like it.
         let nodes = rooms.rooms.iter().filter(|room| room.node.is_some() && room.suits(shape)).count();
         if nodes > 0 {
             return Err(Note::no_room(environment, shape, nodes));
         }
-        let largest = allowed.iter().max_by_key(|offer| offer.milli_vcpus).map(|offer| rooms.expected(offer));
-        return Err(Note::too_large(environment, shape, &largest.unwrap_or_default()));
+        let promises: Vec<Promise> = allowed.iter().map(|offer| rooms.promise_of(offer)).collect();
+        let largest = promises.iter().max_by_key(|promise| (promise.room.cpu, promise.room.memory));
+        let taint = promises.iter().find_map(|promise| promise.keeps_away(shape));
+        let room = largest.map(|promise| promise.room.clone()).unwrap_or_default();
+        return Err(Note::too_large(environment, shape, &room, taint));
     }
     let within: Vec<&Offer> = large.iter().copied().filter(|offer| offer.milli_vcpus <= scaling.max_milli).collect();
     if within.is_empty() {
@@ -82,7 +86,7 @@ pub(crate) fn choose<'a>(
     if rooms.coming >= LAUNCHES_IN_FLIGHT {
         return Err(Note::in_flight(environment, rooms.coming));
     }
-    cheapest(rooms, &affordable, shape, count).ok_or_else(|| Note::too_large(environment, shape, &shape.requests))
+    cheapest(rooms, &affordable, shape, count).ok_or_else(|| Note::too_large(environment, shape, &shape.requests, None))
 }
 
 /// The cheapest offer of those that an environment may use, for keeping `minvCpus`.
@@ -115,7 +119,7 @@ fn setback<'a>(scaling: &'a Scaling, offer: Option<&str>, now: Timestamp) -> Opt
 /// Lowest price per unit that would really run on it; of equals the larger machine, so that there are fewer.
 pub(crate) fn cheapest<'a>(rooms: &Rooms<'_>, offers: &[&'a Offer], shape: &Shape, count: u32) -> Option<&'a Offer> {
     offers.iter().copied().min_by_key(|offer| {
-        let fit = capacity(&rooms.expected(offer), shape).clamp(1, i64::from(count.max(1)));
+        let fit = capacity(&rooms.promise_of(offer).room, shape).clamp(1, i64::from(count.max(1)));
         // Micro-prices per thousand units keep the division exact enough without floats.
         (offer.price_micros.saturating_mul(1000) / fit, -offer.milli_vcpus, offer.name.clone())
     })

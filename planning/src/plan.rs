@@ -96,11 +96,15 @@ fn explain_the_lost<'a>(cycle: &mut Cycle<'a>, lines: &HashMap<&'a str, Line<'a>
     }
 }
 
-/// Plans again when a setback ends, and when a Job's missing pods are no longer expected.
+/// Plans again when a setback ends, when a node that has just joined is as it will be, and when a Job's missing pods are no longer expected.
 fn wake_for_retries(cycle: &mut Cycle<'_>) {
     let now = cycle.now;
-    for environment in &cycle.snapshot.environments {
-        if let Some(time) = environment.scaling.as_ref().and_then(|scaling| offers::next_retry(scaling, now)) {
+    for until in cycle.snapshot.nodes.iter().filter_map(|node| node.starting_until).filter(|until| *until > now) {
+        scale::wake(&mut cycle.plan.wake_at, until);
+    }
+    for scaling in cycle.snapshot.environments.iter().filter_map(|environment| environment.scaling.as_ref()) {
+        let unsettled = scaling.unsettled_until.filter(|until| *until > now);
+        for time in offers::next_retry(scaling, now).into_iter().chain(unsettled) {
             scale::wake(&mut cycle.plan.wake_at, time);
         }
     }

@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use model::placement::{Shape, Taint};
+use jiff::Timestamp;
+use model::placement::Shape;
 use model::resources::Resources;
 use model::snapshot::{Environment, Machine, Node, Offer, Place, Snapshot, Stage};
 
 use crate::explain::Note;
-use crate::labels;
+use crate::promise::Promise;
 
 /// A place where units fit: a node, or a machine that is on its way.
 #[derive(Debug)]
@@ -18,8 +19,8 @@ pub(crate) struct Room<'a> {
     pub(crate) name: &'a str,
     /// The node; `None`: it is on its way.
     pub(crate) node: Option<&'a Node>,
-    labels: BTreeMap<String, String>,
-    taints: &'a [Taint],
+    /// What is still to come: all of it, or what a node that has just joined lacks.
+    promise: Option<Promise>,
     /// What pods can request in all.
     pub(crate) allocatable: Resources,
     /// What is left.
@@ -35,9 +36,20 @@ pub(crate) struct Room<'a> {
 impl Room<'_> {
     /// Whether a unit may run here at all, were it empty.
     pub(crate) fn suits(&self, shape: &Shape) -> bool {
-        shape.requests.fits(&self.allocatable)
-            && shape.selects(self.name, &self.labels)
-            && shape.kept_away_by(self.taints).is_none()
+        match (self.node, &self.promise) {
+            (Some(node), _) => {
+                shape.requests.fits(&self.allocatable)
+                    && shape.selects(&node.name, &node.labels)
+                    && shape.kept_away_by(&node.taints).is_none()
+            }
+            (None, promise) => promise.as_ref().is_some_and(|promise| promise.suits(shape)),
+        }
+    }
+
+    /// Whether a unit that cannot start here now may do so when the machine has joined, or has started wholly.
+    pub(crate) fn will_take(&self, shape: &Shape) -> bool {
+        let promised = self.promise.as_ref().is_some_and(|promise| promise.suits(shape));
+        promised && !self.closed && shape.requests.fits(&self.free) && (self.node.is_none() || !self.suits(shape))
     }
 
     /// Whether a unit can start here now.
@@ -73,8 +85,8 @@ pub(crate) struct Rooms<'a> {
     pub(crate) stuck_milli: i64,
     /// Machines on their way.
     pub(crate) coming: usize,
-    /// What nodes of an offer really gave, where less than promised.
-    pub(crate) learned: HashMap<&'a str, Resources>,
+    /// More may be offered in a moment than is now.
+    pub(crate) unsettled: bool,
     /// The room that last took a unit of this shape.
     last: HashMap<&'a Shape, usize>,
     /// Shapes that no node takes any more.
@@ -86,8 +98,8 @@ pub(crate) struct Rooms<'a> {
 }
 
 impl<'a> Rooms<'a> {
-    /// The rooms of `environment`, as the snapshot shows them, less what is held for kube-scheduler.
-    pub(crate) fn new(environment: &'a Environment, snapshot: &'a Snapshot) -> Self {
+    /// The rooms of `environment`, as the snapshot shows them at `now`, less what is held for kube-scheduler.
+    pub(crate) fn new(environment: &'a Environment, snapshot: &'a Snapshot, now: Timestamp) -> Self {
         let machines: Vec<&Machine> =
             snapshot.machines.iter().filter(|machine| machine.environment == environment.name).collect();
         let nodes = || snapshot.nodes.iter().filter(|node| node.environment_uuid == environment.uuid);
@@ -103,7 +115,10 @@ impl<'a> Rooms<'a> {
                 .sum(),
             stuck_milli: 0,
             coming: 0,
-            learned: HashMap::new(),
+            unsettled: environment
+                .scaling
+                .as_ref()
+                .is_some_and(|scaling| scaling.unsettled_until.is_some_and(|until| until > now)),
             last: HashMap::new(),
             full: HashSet::new(),
             makes_way: false,
@@ -112,18 +127,14 @@ impl<'a> Rooms<'a> {
         let offers: HashMap<&str, &Machine> =
             machines.iter().map(|machine| (machine.name.as_str(), *machine)).collect();
         for node in nodes() {
-            rooms.add_node(node, offers.get(node.name.as_str()).copied());
-        }
-        // What is there now says more than what is remembered.
-        for (offer, given) in environment.scaling.iter().flat_map(|scaling| &scaling.learned) {
-            rooms.learned.entry(offer).or_insert_with(|| given.room.clone());
+            rooms.add_node(node, offers.get(node.name.as_str()).copied(), now);
         }
         for machine in machines {
             let has_room = rooms.rooms.iter().any(|room| room.name == machine.name);
             match machine.stage {
                 Stage::Coming if !has_room => {
-                    let (offer, vcpus) = (&machine.offer, machine.milli_vcpus);
-                    rooms.add_coming(&machine.name, offer, vcpus, &machine.allocatable, &machine.labels);
+                    let promise = rooms.promise(&machine.offer, &machine.allocatable, &machine.labels);
+                    rooms.add_coming(&machine.name, machine.milli_vcpus, promise);
                 }
                 Stage::Serving if !has_room && !retiring.contains(machine.name.as_str()) => {
                     rooms.stuck_milli += machine.milli_vcpus;
@@ -135,25 +146,25 @@ impl<'a> Rooms<'a> {
         rooms
     }
 
-    fn add_node(&mut self, node: &'a Node, machine: Option<&'a Machine>) {
-        let mut given = node.allocatable.clone();
-        given.sub(&node.foreign);
-        // A kubelet that has just registered has not yet said all it has to give.
-        if let Some(machine) = machine.filter(|_| node.ready) {
-            let learned = self.learned.entry(machine.offer.as_str()).or_insert_with(|| given.clone());
-            *learned = learned.least(&given);
-        }
+    fn add_node(&mut self, node: &'a Node, machine: Option<&'a Machine>, now: Timestamp) {
         let going = machine.is_some_and(|machine| machine.stage == Stage::Going);
         if !node.ready || node.retiring || going {
             return;
         }
+        let mut given = node.allocatable.clone();
+        given.sub(&node.foreign);
         let mut free = node.allocatable.clone();
         free.sub(&node.used);
+        let starting = machine.filter(|_| node.starting_until.is_some_and(|until| until > now));
+        let promise = starting.map(|machine| self.promise(&machine.offer, &machine.allocatable, &machine.labels));
+        let promise = promise.filter(|promise| promise.is_open(node));
+        if let Some(promise) = &promise {
+            promise.add_missing(&node.allocatable, &mut free);
+        }
         self.rooms.push(Room {
             name: &node.name,
             node: Some(node),
-            labels: node.labels.clone(),
-            taints: &node.taints,
+            promise,
             allocatable: given,
             free,
             milli_vcpus: machine.map_or(0, |machine| machine.milli_vcpus),
@@ -162,24 +173,14 @@ impl<'a> Rooms<'a> {
         });
     }
 
-    fn add_coming(
-        &mut self,
-        name: &'a str,
-        offer: &str,
-        milli_vcpus: i64,
-        promised: &Resources,
-        labels: &BTreeMap<String, String>,
-    ) -> usize {
-        let room = self.learned.get(offer).map_or_else(|| promised.clone(), |learned| learned.least(promised));
-        let labels = self.labels(offer, labels);
+    fn add_coming(&mut self, name: &'a str, milli_vcpus: i64, promise: Promise) -> usize {
         self.coming += 1;
         self.rooms.push(Room {
             name,
             node: None,
-            labels,
-            taints: &[],
-            allocatable: room.clone(),
-            free: room,
+            allocatable: promise.room.clone(),
+            free: promise.room.clone(),
+            promise: Some(promise),
             milli_vcpus,
             wanted: false,
             closed: false,
@@ -191,25 +192,19 @@ impl<'a> Rooms<'a> {
     pub(crate) fn launch(&mut self, offer: &'a Offer) -> usize {
         self.used_milli += offer.milli_vcpus;
         self.staying_milli += offer.milli_vcpus;
-        self.add_coming("", &offer.name, offer.milli_vcpus, &offer.allocatable, &offer.labels)
+        let promise = self.promise_of(offer);
+        self.add_coming("", offer.milli_vcpus, promise)
     }
 
-    /// What a node of this offer can be expected to give, and whether a unit of this shape fits onto an empty one.
-    pub(crate) fn offer_suits(&self, offer: &Offer, shape: &Shape) -> bool {
-        shape.requests.fits(&self.expected(offer)) && shape.selects("", &self.labels(&offer.name, &offer.labels))
+    /// What a node of this offer can be expected to be.
+    pub(crate) fn promise_of(&self, offer: &Offer) -> Promise {
+        self.promise(&offer.name, &offer.allocatable, &offer.labels)
     }
 
-    /// Labels of a node to come of this offer.
-    fn labels(&self, offer: &str, promised: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let given = self.environment.scaling.as_ref().and_then(|scaling| scaling.learned.get(offer));
-        labels::expected(promised, given, &self.environment.uuid)
-    }
-
-    /// What a node of this offer can be expected to give to units.
-    pub(crate) fn expected(&self, offer: &Offer) -> Resources {
-        self.learned
-            .get(offer.name.as_str())
-            .map_or_else(|| offer.allocatable.clone(), |learned| learned.least(&offer.allocatable))
+    fn promise(&self, offer: &str, room: &Resources, labels: &BTreeMap<String, String>) -> Promise {
+        let environment = self.environment;
+        let given = environment.scaling.as_ref().and_then(|scaling| scaling.learned.get(offer));
+        Promise::new(room, labels, given, &environment.uuid)
     }
 
     fn subtract_holds(&mut self, snapshot: &Snapshot) {
@@ -241,9 +236,9 @@ impl<'a> Rooms<'a> {
         found
     }
 
-    /// A machine on its way that will take a unit.
+    /// A machine on its way, or one that has just joined, that will take a unit.
     pub(crate) fn coming(&self, shape: &Shape) -> Option<usize> {
-        self.fullest(|room| room.node.is_none() && room.takes(shape))
+        self.fullest(|room| room.will_take(shape))
     }
 
     fn fullest(&self, suits: impl Fn(&Room<'_>) -> bool) -> Option<usize> {

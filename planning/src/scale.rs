@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use model::placement::Shape;
 use model::plan::{Launch, Retire};
-use model::snapshot::{Scaling, Stage};
+use model::snapshot::{Node, Scaling, Stage};
 
 use crate::dispatch::Cycle;
 use crate::offers;
@@ -48,10 +48,14 @@ pub(crate) fn retire_idle(cycle: &mut Cycle<'_>) {
         };
         let rooms = &cycle.rooms[environment];
         let Some(scaling) = &rooms.environment.scaling else { continue };
-        let Some(room) = rooms.rooms.iter().find(|room| room.name == machine.name) else { continue };
         let Some(left) = left.get_mut(machine.environment.as_str()) else { continue };
         let is_minimum = *left - machine.milli_vcpus < scaling.min_milli;
-        match verdict(room, rooms, scaling, is_minimum, cycle.now) {
+        let room = rooms.rooms.iter().find(|room| room.name == machine.name);
+        let verdict = match room {
+            Some(room) => verdict(room, rooms, scaling, is_minimum, cycle.now),
+            None => closed_by_hand(&snapshot.nodes, &machine.name, rooms, scaling, cycle.now),
+        };
+        match verdict {
             Verdict::Stays => {}
             Verdict::StaysUntil(time) => wake(&mut cycle.plan.wake_at, time),
             Verdict::Goes(reason) => {
@@ -73,15 +77,36 @@ enum Verdict {
 /// Whether a machine goes. `is_minimum`: without it the machines that serve have less than `minvCpus`; one that is still on its way
 /// does not stand in for it.
 fn verdict(room: &Room<'_>, rooms: &Rooms<'_>, scaling: &Scaling, is_minimum: bool, now: Timestamp) -> Verdict {
-    let Some(idle_since) = room.node.filter(|node| node.units == 0).and_then(|node| node.idle_since) else {
-        return Verdict::Stays;
-    };
-    if room.wanted {
-        return Verdict::Stays;
-    }
+    let idle = room.node.and_then(|node| Some((node, idle_since(node)?)));
+    let Some((node, idle_since)) = idle.filter(|_| !room.wanted) else { return Verdict::Stays };
     if room.closed {
         return Verdict::Goes("it makes way for a larger machine".to_owned());
     }
+    idle_verdict(node, idle_since, rooms, scaling, is_minimum, now)
+}
+
+/// Whether a machine goes whose node takes no work because somebody has closed it (`kubectl cordon`, `kubectl drain`): it serves nobody, and
+/// its vCPUs count, so it stands in for no minimum.
+fn closed_by_hand(nodes: &[Node], name: &str, rooms: &Rooms<'_>, scaling: &Scaling, now: Timestamp) -> Verdict {
+    let node = nodes.iter().find(|node| node.name == name && node.cordoned && !node.retiring);
+    match node.and_then(|node| Some((node, idle_since(node)?))) {
+        Some((node, idle_since)) => idle_verdict(node, idle_since, rooms, scaling, false, now),
+        None => Verdict::Stays,
+    }
+}
+
+fn idle_since(node: &Node) -> Option<Timestamp> {
+    node.idle_since.filter(|_| node.units == 0)
+}
+
+fn idle_verdict(
+    node: &Node,
+    idle_since: Timestamp,
+    rooms: &Rooms<'_>,
+    scaling: &Scaling,
+    is_minimum: bool,
+    now: Timestamp,
+) -> Verdict {
     if !rooms.environment.enabled {
         return Verdict::Goes("its compute environment is DISABLED".to_owned());
     }
@@ -92,8 +117,7 @@ fn verdict(room: &Room<'_>, rooms: &Rooms<'_>, scaling: &Scaling, is_minimum: bo
         return Verdict::Stays;
     }
     // To save money is no reason to break a promise; the reasons above are.
-    let logs = room.node.and_then(|node| node.logs_until);
-    let due = idle_since.checked_add(scaling.scale_down_delay).ok().max(logs);
+    let due = idle_since.checked_add(scaling.scale_down_delay).ok().max(node.logs_until);
     match due.filter(|due| *due > now) {
         Some(due) => Verdict::StaysUntil(due),
         None => Verdict::Goes(format!("idle for {}", delay(scaling))),

@@ -47,13 +47,14 @@ pub(crate) fn left_for(rooms: &Rooms<'_>, environment: usize, taken: &Taken) -> 
     scaling.max_milli - rooms.stuck_milli - kept
 }
 
-/// Whether an environment can ever give room to more units of a shape than have some now. One whose offers are not known yet may.
+/// Whether an environment can ever give room to more units of a shape than have some now. One whose offers have
+/// not been known for a moment only may.
 pub(crate) fn more(rooms: &Rooms<'_>, environment: usize, shape: &Shape, taken: &Taken) -> bool {
     if roomier(rooms, environment, shape, taken).next().is_some() {
         return true;
     }
     let Some(scaling) = &rooms.environment.scaling else { return false };
-    if scaling.offers.is_err() {
+    if rooms.unsettled {
         return true;
     }
     let left = left_for(rooms, environment, taken);
@@ -73,7 +74,7 @@ pub(crate) fn about(rooms: &Rooms<'_>, shape: &Shape, wanted: i64) -> Option<i64
         fitting.retain(|offer| offer.milli_vcpus <= left);
         let count = u32::try_from(wanted - all).unwrap_or(u32::MAX);
         let Some(offer) = offers::cheapest(rooms, &fitting, shape, count) else { break };
-        let (machine, each) = (offer.milli_vcpus.max(1), capacity(&rooms.expected(offer), shape).max(1));
+        let (machine, each) = (offer.milli_vcpus.max(1), capacity(&rooms.promise_of(offer).room, shape).max(1));
         // As many as are surely wanted of this kind; with fewer units to go another may be cheaper.
         let machines = (left / machine).min((wanted - all) / each).max(1);
         left -= machines * machine;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: an object that is being deleted takes no work. Does not judge whether names in them exist.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use model::names::ArnBase;
 use model::resources::Resources;
 use model::snapshot::{Environment, Machine, Offer, Queue, Scaling, Setback, Stage};
@@ -32,6 +32,7 @@ pub fn environment(
     object: &ComputeEnvironment,
     arn: &ArnBase,
     offers: Result<Vec<Offer>, String>,
+    unsettled_until: Option<Timestamp>,
     setbacks: Vec<Setback>,
     problems: &mut Problems,
 ) -> Environment {
@@ -53,6 +54,7 @@ pub fn environment(
         offers: if spec.provider.is_some() { offers } else { Err(NO_PROVIDER.to_owned()) },
         setbacks,
         learned: std::collections::BTreeMap::new(),
+        unsettled_until: unsettled_until.filter(|_| spec.provider.is_some()),
     };
     Environment {
         name: object.metadata.name.clone().unwrap_or_default(),

@@ -9,7 +9,7 @@ fn environment_of(spec: Value, status: Value) -> Environment {
     let object = json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "ComputeEnvironment",
         "metadata": {"name": "ce"}, "spec": spec, "status": status});
     let object: ComputeEnvironment = serde_json::from_value(object).unwrap();
-    environment(&object, &ArnBase::default(), Ok(Vec::new()), Vec::new(), &mut Problems::new())
+    environment(&object, &ArnBase::default(), Ok(Vec::new()), None, Vec::new(), &mut Problems::new())
 }
 
 fn managed(change: Value) -> Scaling {

@@ -79,6 +79,7 @@ pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
             uid: uid(meta),
             environment_uuid: label(meta, keys::CE_UUID).unwrap_or_default().to_owned(),
             ready: kubelet_ready && !unschedulable && !terminating,
+            cordoned: kubelet_ready && unschedulable && !terminating,
             retiring: taints.iter().any(|taint| taint.key == keys::RETIRING_TAINT),
             labels: meta.labels.clone().unwrap_or_default(),
             taints: taints.iter().filter(lags).filter_map(taint).collect(),

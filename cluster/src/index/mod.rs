@@ -11,7 +11,6 @@ mod crowd;
 mod facts;
 mod failures;
 mod idle;
-mod learned;
 mod notes;
 mod refusals;
 mod refused;
@@ -190,8 +189,8 @@ impl Index {
     }
 
     /// What the provider of an environment (object name) offers, or why that is not known.
-    pub fn set_offers(&self, environment: &str, offers: Result<Vec<Offer>, String>) {
-        let changed = self.state().launches.set_offers(environment, offers);
+    pub fn set_offers(&self, environment: &str, offers: Result<Vec<Offer>, String>, now: Now) {
+        let changed = self.state().launches.set_offers(environment, offers, now);
         if changed {
             self.changed();
         }

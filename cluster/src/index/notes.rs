@@ -4,9 +4,16 @@
 //! Invariant: an environment that nobody asked the provider about says so. Does not speak to providers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use model::clock::{Moment, Now};
 use model::snapshot::{Offer, Setback};
+
+/// How long a list of offers that has become shorter must last to be believed, as one that misses machines must.
+const AGREED: Duration = Duration::from_mins(1);
+/// How long a provider may be silent until nothing more is expected of it.
+const SILENT: Duration = Duration::from_mins(5);
 
 /// Offers and setbacks by object name of the environment.
 #[derive(Debug, Default)]
@@ -19,6 +26,12 @@ pub(super) struct Launches {
 #[derive(Debug, Default)]
 struct Notes {
     offers: Option<Result<Vec<Offer>, String>>,
+    /// Names of the offers that were last known.
+    sold: Vec<String>,
+    /// When one of them was missing first.
+    shrank: Option<Moment>,
+    /// Since when offers have not been known.
+    unknown: Option<Moment>,
     setbacks: Vec<Counted>,
     losses: Option<String>,
 }
@@ -28,6 +41,22 @@ struct Counted {
     setback: Setback,
     until: Moment,
     count: u32,
+}
+
+impl Notes {
+    /// Notes whether less is known to be offered than before.
+    fn compare(&mut self, offers: &Result<Vec<Offer>, String>, now: Now) {
+        let Ok(offers) = offers else {
+            self.unknown.get_or_insert(now.moment);
+            return;
+        };
+        self.unknown = None;
+        let sold: Vec<String> = offers.iter().map(|offer| offer.name.clone()).collect();
+        if self.sold.iter().any(|name| !sold.contains(name)) {
+            self.shrank = Some(now.moment);
+        }
+        self.sold = sold;
+    }
 }
 
 impl Launches {
@@ -41,9 +70,10 @@ impl Launches {
         self.open_nodes.get(uuid).cloned()
     }
 
-    pub(super) fn set_offers(&mut self, environment: &str, offers: Result<Vec<Offer>, String>) -> bool {
+    pub(super) fn set_offers(&mut self, environment: &str, offers: Result<Vec<Offer>, String>, now: Now) -> bool {
         let notes = self.notes.entry(environment.to_owned()).or_default();
         let changed = notes.offers.as_ref() != Some(&offers);
+        notes.compare(&offers, now);
         notes.offers = Some(offers);
         changed
     }
@@ -85,9 +115,15 @@ impl Launches {
         self.notes.remove(environment);
     }
 
-    pub(super) fn offers(&self, environment: &str) -> Result<Vec<Offer>, String> {
-        let known = self.notes.get(environment).and_then(|notes| notes.offers.clone());
-        known.unwrap_or_else(|| Err("the provider has not answered yet".to_owned()))
+    /// What is offered, and until when more may be in a moment.
+    pub(super) fn offers(&mut self, environment: &str, now: Now) -> (Result<Vec<Offer>, String>, Option<Timestamp>) {
+        let notes = self.notes.entry(environment.to_owned()).or_default();
+        if notes.offers.is_none() {
+            notes.unknown.get_or_insert(now.moment);
+        }
+        let unsettled = notes.unknown.map(|since| since.plus(SILENT)).or(notes.shrank.map(|since| since.plus(AGREED)));
+        let until = unsettled.filter(|until| *until > now.moment).map(|until| now.at(until));
+        (notes.offers.clone().unwrap_or_else(|| Err("the provider has not answered yet".to_owned())), until)
     }
 
     /// Setbacks that are not over at `now`, and until when on its clock.

@@ -15,8 +15,10 @@ use model::placement::Shape;
 use model::snapshot::{Environment, Job, JobRef, Machine, Node, Place, Queue, Snapshot, Unit};
 use model::status::Status;
 use planning::admission::identity::derived_job_id;
+use planning::learned;
 use planning::membership::{Label, Of, belongs};
 
+use super::ages::Ages;
 use super::assumed::{Placed, Seen, Shown};
 use super::refusals;
 use super::state::State;
@@ -32,7 +34,7 @@ impl State {
         let units: Vec<Unit> = self.pods.values().filter_map(|record| self.unit(record)).collect();
         let nodes = self.nodes_at(now, &units);
         let created = |name: &str| self.nodes.get(name).map_or(Timestamp::UNIX_EPOCH, |record| record.created);
-        self.learned.update(&mut environments, &machines, &nodes, created);
+        self.learned.update(&mut environments, &machines, &nodes, created, now);
         let mut jobs = self.open_jobs();
         for job in &mut jobs {
             job.started = job.started.map(|started| self.ages.of(&job.uid, started, now));
@@ -59,9 +61,10 @@ impl State {
 
     fn environments_at(&mut self, now: Now) -> Vec<Environment> {
         let mut problems = Problems::new();
+        let (launches, arn) = (&mut self.launches, &self.arn);
         let convert = |(name, object): (&String, &api::ComputeEnvironment)| {
-            let (offers, setbacks) = (self.launches.offers(name), self.launches.setbacks(name, now));
-            custom::environment(object, &self.arn, offers, setbacks, &mut problems)
+            let (known, unsettled_until) = launches.offers(name, now);
+            custom::environment(object, arn, known, unsettled_until, launches.setbacks(name, now), &mut problems)
         };
         let readable = self.environments.iter().filter_map(|(name, one)| Some((name, one.as_ref().ok()?)));
         let all = readable.map(convert).collect();
@@ -196,7 +199,9 @@ impl State {
                 .environment_uuid()
                 .is_some_and(|uuid| kinds.get(uuid).is_none_or(|of| belongs(self.label(record), *of)))
         });
-        let mut nodes: Vec<Node> = batch.map(|record| record.node.clone()).collect();
+        let there: Vec<(Node, Timestamp)> = batch.map(|record| (record.node.clone(), record.created)).collect();
+        let mut nodes: Vec<Node> =
+            there.into_iter().map(|(node, created)| with_start(node, created, &mut self.ages, now)).collect();
         let place: HashMap<String, usize> =
             nodes.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
         for record in self.pods.values() {
@@ -207,12 +212,21 @@ impl State {
                 node.units += 1;
             } else {
                 node.foreign.add(&record.requests);
+                if matches!(record.origin, Origin::DaemonSet | Origin::Static) {
+                    node.daemons.add(&record.requests);
+                }
             }
         }
         let held: BTreeSet<&str> = units.iter().flat_map(|unit| held_nodes(&unit.place, &place)).collect();
         self.idle.update(&mut nodes, now, |node| node.units > 0 || held.contains(node.name.as_str()));
         nodes
     }
+}
+
+/// A node with the end of its start, if that is still to come.
+fn with_start(node: Node, created: Timestamp, ages: &mut Ages, now: Now) -> Node {
+    let until = ages.of(&node.uid, created, now).checked_add(learned::START).ok();
+    Node { starting_until: until.filter(|until| *until > now.wall), ..node }
 }
 
 /// A Job without what it needs of nodes.

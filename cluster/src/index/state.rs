@@ -34,7 +34,6 @@ use super::change::Change;
 use super::crowd::NamespaceLimits;
 use super::failures::Failures;
 use super::idle::Idle;
-use super::learned::Learned;
 use super::notes::Launches;
 use super::refused::Refusals;
 use super::table::{Table, Taken};
@@ -89,7 +88,7 @@ pub(super) struct State {
     pub(super) launches: Launches,
     pub(super) idle: Idle,
     pub(super) ages: Ages,
-    pub(super) learned: Learned,
+    pub(super) learned: planning::learned::Learned,
     told: Told,
 }
 

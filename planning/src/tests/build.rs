@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use model::clock::{Moment, Now};
 use model::job::JobId;
 use model::placement::Shape;
 use model::plan::Plan;
@@ -11,6 +13,8 @@ use model::resources::{PODS, Resources};
 use model::snapshot::{
     Environment, Job, JobRef, Machine, Node, ObjectKey, Offer, Place, Queue, Scaling, Setback, Snapshot, Stage, Unit,
 };
+
+use crate::learned::Learned;
 
 /// Noon on some day; every cycle in these tests happens then.
 pub(crate) fn noon() -> Timestamp {
@@ -82,6 +86,7 @@ impl World {
             offers: Ok(vec![offer("m5.large", 2000), offer("local.medium", 1000), offer("local.small", 500)]),
             setbacks: vec![],
             learned: std::collections::BTreeMap::new(),
+            unsettled_until: None,
         });
         self
     }
@@ -228,7 +233,14 @@ pub(crate) fn bound(node: &str) -> Place {
 
 /// The plan as text: one line per decision, reasons last.
 pub(crate) fn text(world: &World) -> String {
-    text_of(&crate::plan(&world.0, noon()))
+    let mut snapshot = world.0.clone();
+    let (machines, nodes) = (snapshot.machines.clone(), snapshot.nodes.clone());
+    Learned::default().update(&mut snapshot.environments, &machines, &nodes, |_| noon(), at_noon());
+    text_of(&crate::plan(&snapshot, noon()))
+}
+
+pub(crate) fn at_noon() -> Now {
+    Now { wall: noon(), moment: Moment::after(Duration::ZERO) }
 }
 
 pub(crate) fn text_of(plan: &Plan) -> String {

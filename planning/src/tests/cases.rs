@@ -308,7 +308,7 @@ fn a_unit_that_asks_for_labels_an_offer_promises_gets_that_offer() {
         zoned.clone().scaling(|scaling| {
             let offer = &scaling.offers.as_ref().unwrap()[0];
             let (room, promised) = (offer.allocatable.clone(), offer.labels.clone());
-            scaling.learned.insert("m5.large".into(), Given { room, labels, promised });
+            scaling.learned.insert("m5.large".into(), Given { room, labels, promised, ..Given::default() });
         })
     };
     check(&learned(Some("b")), launched);

@@ -1,8 +1,9 @@
 //! Cases of Jobs with `activeDeadlineSeconds`: their clock starts at their release, so they start with as many units as will ever run together.
 
+use jiff::SignedDuration;
 use model::snapshot::Stage;
 
-use super::build::{World, bound, check, offer, waiting, world};
+use super::build::{World, bound, check, noon, offer, waiting, world};
 
 /// A Job of `count` units of `milli` with a deadline.
 fn with_deadline(world: World, count: u32, milli: i64) -> World {
@@ -85,12 +86,28 @@ fn machines_that_are_too_small_make_way_for_its_other_units() {
 #[test]
 fn it_waits_for_what_is_not_known_yet_and_for_machines_that_are_sold_out() {
     let own = world().unmanaged("own").node("own", "a", 500).managed("ce", 4).queue("q", 1, &["own", "ce"]);
-    let unknown = own.clone().scaling(|scaling| scaling.offers = Err("the provider has not answered yet".into()));
+    let unknown = own.clone().scaling(|scaling| {
+        scaling.offers = Err("the provider has not answered yet".into());
+        scaling.unsettled_until = Some(noon() + SignedDuration::from_secs(1));
+    });
     check(
         &with_deadline(unknown.clone(), 6, 500),
         "j Runnable CAPACITY:NO_ROOM: 1 of 6 units would fit; with activeDeadlineSeconds a Job starts with all of them, because its clock starts then: compute environment OWN: none of its 1 nodes has room for 500m cpu, 500Mi memory now; compute environment CE: the provider has not answered yet",
     );
-    check(&with_deadline(unknown.with(|world| world.environments[1].enabled = false), 6, 500), "release j");
+    check(&with_deadline(unknown.clone().with(|world| world.environments[1].enabled = false), 6, 500), "release j");
+    // Nobody waits for a provider that never answers; nor does anybody believe it at once that it has nothing more to sell.
+    check(&with_deadline(unknown.scaling(|scaling| scaling.unsettled_until = Some(noon())), 6, 500), "release j");
+    let fewer = |seconds: i64| {
+        own.clone().scaling(|scaling| {
+            scaling.offers = Ok(vec![]);
+            scaling.unsettled_until = Some(noon() + SignedDuration::from_secs(seconds));
+        })
+    };
+    check(
+        &with_deadline(fewer(1), 6, 500),
+        "j Runnable CAPACITY:NO_ROOM: 1 of 6 units would fit; with activeDeadlineSeconds a Job starts with as many as can ever run together, here about 2, because its clock starts then: compute environment OWN: none of its 1 nodes has room for 500m cpu, 500Mi memory now; compute environment CE: its provider offers nothing",
+    );
+    check(&with_deadline(fewer(0), 6, 500), "release j");
     let sold_out = own.scaling(|scaling| scaling.max_milli = 500).setback(Some("local.small"), true, "sold out");
     check(
         &with_deadline(sold_out, 6, 500),

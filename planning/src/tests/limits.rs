@@ -1,9 +1,10 @@
 //! Cases of limits, machines that come and go, and work that only kube-scheduler or nobody can place.
 
 use jiff::SignedDuration;
+use model::placement::{Effect, NodeTerm, Operator, Requirement, Taint, Toleration};
 use model::snapshot::{Given, Place, Stage};
 
-use super::build::{bound, check, offer, waiting, world};
+use super::build::{World, bound, check, noon, offer, waiting, world};
 
 #[test]
 fn what_a_node_really_gave_is_believed_over_what_was_promised() {
@@ -12,6 +13,7 @@ fn what_a_node_really_gave_is_believed_over_what_was_promised() {
     check(
         &base
             .with(|world| {
+                world.nodes[0].daemons.cpu = 600;
                 world.nodes[0].foreign.cpu = 600;
                 world.nodes[0].used.cpu = 600;
             })
@@ -229,7 +231,7 @@ fn a_job_that_runs_nothing_says_so() {
 #[test]
 fn what_nodes_gave_is_remembered_when_they_are_gone() {
     let base = world().managed("ce", 8).queue("q", 1, &["ce"]).scaling(|scaling| {
-        let room = model::resources::Resources::new(1400, 8 << 30);
+        let room = model::resources::Resources::new(1400, 8 << 30).with("pods", 110);
         scaling.learned.insert("m5.large".into(), Given { room, ..Given::default() });
     });
     check(
@@ -325,4 +327,146 @@ fn a_barred_job_waits_says_why_and_delays_nobody() {
             .iter()
             .all(|change| change.job.name != "many" || change.status.state == model::status::JobState::Starting)
     );
+}
+
+#[test]
+fn a_node_that_somebody_closed_is_not_kept_when_it_is_idle() {
+    // Nothing can start on it, its vCPUs count, and without it another could be launched.
+    let full = |idle| {
+        let base = world().managed("ce", 2).scaling(|scaling| scaling.min_milli = 2000).queue("q", 1, &["ce"]);
+        base.machine("ce", "m", 2000, Stage::Serving, idle).with(|world| {
+            (world.nodes[0].ready, world.nodes[0].cordoned) = (false, true);
+        })
+    };
+    let limit = "j Runnable LIMIT:MAX_VCPUS: compute environment CE is at its limit: its machines have 2 of 2 vCPUs (maxvCpus), another one needs 500m";
+    check(&full(59).job("q", "j", 1, 250, 10), limit);
+    check(&full(60).job("q", "j", 1, 250, 10), &format!("retire m: idle for 1m\n{limit}"));
+    check(
+        &full(0).with(|world| world.environments[0].enabled = false),
+        "retire m: its compute environment is DISABLED",
+    );
+    check(&full(60).with(|world| world.nodes[0].units = 1), "");
+    check(&full(60).with(|world| world.nodes[0].cordoned = false), "");
+}
+
+#[test]
+fn what_a_node_lacks_that_has_just_joined_may_still_come() {
+    let gpu = |seconds: i64| {
+        let base = world().managed("ce", 8).queue("q", 1, &["ce"]).scaling(|scaling| {
+            let mut with_gpu = offer("m5.large", 2000);
+            with_gpu.allocatable.set("gpu", 1);
+            scaling.offers = Ok(vec![with_gpu]);
+        });
+        base.machine("ce", "m", 2000, Stage::Serving, 60).with(|world| {
+            world.machines[0].allocatable.set("gpu", 1);
+            world.nodes[0].starting_until = Some(noon() + SignedDuration::from_secs(seconds));
+        })
+    };
+    let wants = |world: World| world.job("q", "j", 1, 250, 10).that_job(|job| job.shape.requests.set("gpu", 1));
+    let launching = "j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it";
+    check(&wants(gpu(1)), launching);
+    check(&gpu(1).job("q", "plain", 1, 250, 10), "release plain");
+    check(
+        &wants(gpu(0)),
+        "retire m: idle for 1m
+         j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: 1 gpu requested, 0 gpu on its largest node",
+    );
+    check(&wants(gpu(0).with(|world| world.nodes[0].allocatable.set("gpu", 1))), "release j");
+    // One is on its way for the first; the second needs another.
+    let two = wants(gpu(1)).job("q", "k", 1, 250, 9).that_job(|job| job.shape.requests.set("gpu", 1));
+    check(&two, &format!("launch m5.large for ce\n{launching}\n{}", launching.replacen('j', "k", 1)));
+    let plan = crate::plan(&wants(gpu(1)).0, noon());
+    assert_eq!(plan.wake_at, Some(noon() + SignedDuration::from_secs(1)));
+}
+
+#[test]
+fn taints_of_a_start_are_waited_for_and_those_that_stay_are_believed() {
+    let taint = || Taint { key: "agent".into(), value: "down".into(), effect: Effect::NoSchedule };
+    let tainted = |seconds: i64| {
+        let base = world().managed("ce", 8).queue("q", 1, &["ce"]).machine("ce", "m", 2000, Stage::Serving, 0);
+        base.with(|world| {
+            world.nodes[0].taints.push(taint());
+            world.nodes[0].starting_until = Some(noon() + SignedDuration::from_secs(seconds));
+        })
+    };
+    check(
+        &tainted(1).job("q", "j", 1, 250, 10),
+        "j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
+    );
+    let learned = world().managed("ce", 8).queue("q", 1, &["ce"]).scaling(|scaling| {
+        scaling.offers = Ok(vec![offer("m5.large", 2000)]);
+        let room = offer("m5.large", 2000).allocatable;
+        scaling.learned.insert("m5.large".into(), Given { room, taints: vec![taint()], ..Given::default() });
+    });
+    check(
+        &learned.clone().job("q", "j", 1, 250, 10),
+        "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: its nodes have the taint agent=down:NoSchedule, which the pod does not tolerate",
+    );
+    let tolerates = Toleration { key: Some("agent".into()), value: None, effect: None };
+    check(
+        &learned.job("q", "j", 1, 250, 10).that_job(|job| job.shape.tolerations.push(tolerates)),
+        "launch m5.large for ce
+         j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
+    );
+}
+
+#[test]
+fn a_label_of_one_node_forbids_no_other() {
+    let avoids = |labels: &[&str], same: &[&str]| {
+        let all = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), String::new())).collect();
+        let base = world().managed("ce", 8).queue("q", 1, &["ce"]).scaling(|scaling| {
+            scaling.offers = Ok(vec![offer("m5.large", 2000)]);
+            let room = offer("m5.large", 2000).allocatable;
+            let given = Given { room, labels: all(labels), same_labels: all(same), ..Given::default() };
+            scaling.learned.insert("m5.large".into(), given);
+        });
+        base.job("q", "j", 1, 250, 10).that_job(|job| {
+            let requirement = Requirement { key: "bad".into(), operator: Operator::DoesNotExist, values: vec![] };
+            job.shape.affinity.push(NodeTerm { labels: vec![requirement], fields: vec![] });
+        })
+    };
+    let launched = "launch m5.large for ce
+         j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it";
+    check(&avoids(&["good"], &["good"]), launched);
+    check(&avoids(&["bad"], &[]), launched);
+    check(
+        &avoids(&["bad"], &["bad"]),
+        "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: no node of it has the labels the pod asks for",
+    );
+}
+
+#[test]
+fn what_every_kubelet_has_is_enough_until_a_node_says_how_much() {
+    let disk = |bytes: i64| {
+        let base = world().managed("ce", 8).queue("q", 1, &["ce"]).job("q", "j", 1, 250, 10);
+        base.that_job(|job| job.shape.requests.set("ephemeral-storage", bytes))
+    };
+    let launched = "launch local.small for ce
+         j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it";
+    check(&disk(1 << 30), launched);
+    let small = disk(1 << 30).scaling(|scaling| {
+        for offer in scaling.offers.clone().unwrap() {
+            let room = offer.allocatable.clone().with("ephemeral-storage", 1 << 20);
+            scaling.learned.insert(offer.name, Given { room, ..Given::default() });
+        }
+    });
+    check(
+        &small,
+        "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: 1073741824 ephemeral-storage requested, 1048576 ephemeral-storage on its largest node",
+    );
+}
+
+#[test]
+fn what_is_not_sold_is_said() {
+    let says = |change: fn(&mut model::snapshot::Scaling), words: &str| {
+        let base = world().managed("ce", 8).queue("q", 1, &["ce"]).job("q", "j", 1, 250, 10).scaling(change);
+        check(&base, &format!("j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE: {words}"));
+    };
+    let all = "it offers [m5.large, local.medium, local.small]";
+    says(|scaling| scaling.spot = true, &format!("no spot offer of its provider; {all}"));
+    says(
+        |scaling| (scaling.spot, scaling.instance_types) = (true, vec!["m5".into()]),
+        &format!("no spot offer of its provider matches instanceTypes [m5]; {all}"),
+    );
+    says(|scaling| scaling.offers = Ok(vec![]), "its provider offers nothing");
 }

@@ -5,6 +5,7 @@ mod attempts;
 mod build;
 mod cases;
 mod deadlines;
+mod given;
 mod limits;
 mod liveness;
 mod properties;

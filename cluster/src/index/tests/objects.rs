@@ -3,7 +3,7 @@
 use super::*;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::error_boundary::InvalidObject;
-use model::snapshot::{Setback, Stage};
+use model::snapshot::{Offer, Setback, Stage};
 use model::status::JobState;
 
 fn broken<K>(name: &str) -> DeserializeGuard<K> {
@@ -104,14 +104,46 @@ fn custom_resources_come_by_name() {
 }
 
 #[test]
+fn a_shorter_list_of_offers_is_believed_when_it_lasts_and_silence_when_it_does() {
+    let index = index();
+    apply::<ComputeEnvironment>(&index, &environment("ce"));
+    let until = |seconds| {
+        let scaling = index.snapshot(even(at(seconds))).environments.remove(0).scaling.unwrap();
+        scaling.unsettled_until
+    };
+    let offer = |name: &str| Offer {
+        name: name.to_owned(),
+        milli_vcpus: 1000,
+        allocatable: Resources::new(1000, 1000),
+        price_micros: 1,
+        spot: false,
+        labels: std::collections::BTreeMap::new(),
+    };
+    assert_eq!(until(0), Some(at(300)), "nobody has asked yet");
+    assert_eq!(until(300), None);
+    index.set_offers("ce", Ok(vec![offer("large"), offer("small")]), even(at(301)));
+    assert_eq!(until(301), None);
+    index.set_offers("ce", Ok(vec![offer("small")]), even(at(310)));
+    index.set_offers("ce", Ok(vec![offer("small")]), even(at(340)));
+    assert_eq!((until(369), until(370)), (Some(at(370)), None));
+    index.set_offers("ce", Ok(vec![offer("small"), offer("large")]), even(at(380)));
+    assert_eq!(until(380), None);
+    index.set_offers("ce", Err("away".to_owned()), even(at(400)));
+    index.set_offers("ce", Err("still away".to_owned()), even(at(500)));
+    assert_eq!((until(699), until(700)), (Some(at(700)), None));
+    index.set_offers("ce", Ok(vec![]), even(at(710)));
+    assert_eq!((until(769), until(770)), (Some(at(770)), None), "what was sold before the silence counts");
+}
+
+#[test]
 fn offers_and_setbacks_are_those_of_their_environment() {
     let index = index();
     apply::<ComputeEnvironment>(&index, &environment("ce"));
     let scaling = |seconds| index.snapshot(even(at(seconds))).environments.remove(0).scaling.unwrap();
     assert_eq!(scaling(0).offers, Err("the provider has not answered yet".to_owned()));
     let before = version(&index);
-    index.set_offers("ce", Ok(Vec::new()));
-    index.set_offers("ce", Ok(Vec::new()));
+    index.set_offers("ce", Ok(Vec::new()), even(at(0)));
+    index.set_offers("ce", Ok(Vec::new()), even(at(0)));
     assert_eq!(version(&index), before + 1, "the same answer again is no change");
     assert_eq!(scaling(0).offers, Ok(Vec::new()));
     let setback = |offer: Option<&str>, until| Setback {
