@@ -52,7 +52,8 @@ enum How {
 
 fn how(key: &str) -> How {
     match key {
-        "managedFields" => How::Never,
+        // Of a node its images and volumes can be thousands.
+        "managedFields" | "images" | "volumesAttached" | "volumesInUse" => How::Never,
         "annotations" => How::Annotations,
         // What a container is told, and what nobody counts.
         "args" | "command" | "env" | "envFrom" | "volumeMounts" | "volumeDevices" | "lifecycle" | "livenessProbe"

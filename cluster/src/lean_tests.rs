@@ -4,7 +4,7 @@
 #![allow(clippy::result_large_err, reason = "as kube has it")]
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::core::{ObjectList, WatchEvent};
 use serde_json::json;
 
@@ -40,6 +40,26 @@ fn a_usual_job_is_read_as_it_is_but_for_what_nobody_looks_at() {
     expected.metadata.managed_fields = None;
     expected.metadata.annotations = Some([(keys::STATUS.to_owned(), "s".to_owned())].into());
     assert_eq!(found, expected);
+}
+
+/// A kubelet reports all images with `nodeStatusMaxImages: -1`; 50 of them otherwise.
+#[test]
+fn a_node_with_thousands_of_images_and_volumes_is_read() {
+    let names = |number: usize| {
+        [format!("registry.example.com/{number}@sha256:{number:064}"), format!("registry.example.com/{number}:1")]
+    };
+    let images: Vec<Value> = (0..5000).map(|number| json!({"names": names(number), "sizeBytes": 1})).collect();
+    let volumes: Vec<Value> =
+        (0..5000).map(|number| json!({"name": format!("csi^{number:064}"), "devicePath": ""})).collect();
+    let found: Node = read(&json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {},
+        "status": {"images": images, "volumesAttached": volumes, "volumesInUse": vec!["x".repeat(64); 5000],
+            "conditions": [{"type": "Ready", "status": "True"}]},
+    }))
+    .unwrap();
+    let status = found.status.unwrap();
+    assert_eq!((status.images, status.volumes_attached, status.volumes_in_use), (None, None, None));
+    assert_eq!(status.conditions.unwrap()[0].type_, "Ready");
 }
 
 #[test]
