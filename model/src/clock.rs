@@ -26,6 +26,12 @@ impl Moment {
         Self(self.0.saturating_add(time))
     }
 
+    /// So much earlier.
+    #[must_use]
+    pub fn before(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(time))
+    }
+
     /// How long ago another moment was; one that is still to come was not long ago.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)

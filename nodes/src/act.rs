@@ -1,7 +1,6 @@
 //! Carries out one step of one machine.
 //!
-//! Invariant: every step may be repeated. A machine is taken down in the order machine, Node, `BatchNode`, so that what is left after a
-//! crash still says what is to be done.
+//! Invariant: every step may be repeated.
 
 use std::time::Duration;
 
@@ -11,35 +10,31 @@ use api::crd::Phase;
 use api::provider::{LaunchRequest, Taint};
 use cluster::fault::{self, Point};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams};
+use kube::api::{EvictParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
+use model::clock::Moment;
 use model::keys;
 use model::snapshot::Setback;
-use planning::machine::{Step, back_off, is_gone};
+use planning::machine::{Facts, Step, back_off};
 use serde_json::json;
 
 use crate::marks;
-use crate::phases::{ending, enter};
-use crate::provider::{Provider, Termination};
+use crate::phases::enter;
+use crate::provider::Provider;
 use crate::shared::{ActError, Done, Shared};
+use crate::terminate::terminate;
 
-/// Between two looks at a machine that is going away.
+/// Between two looks at a machine whose node is not there yet.
 const GOING: Duration = Duration::from_millis(500);
 /// Between two looks at a node whose foreign pods are being evicted; refusals by a `PodDisruptionBudget` are asked again as often.
 const EVICTING: Duration = Duration::from_secs(2);
 /// A machine's number of units is not written before it has been in its phase for so long.
 const UNITS_AFTER: Duration = Duration::from_secs(1);
-/// Between two looks at a machine that its provider does not know, and whose node is Ready.
-const FORGOTTEN: Duration = Duration::from_secs(5);
-/// What is said of such a machine.
-const UNKNOWN: &str = "its provider does not know the machine, but its node is Ready: it may still run, and cost; this goes on when the \
-    provider knows it again or the node is not Ready any more";
-
 /// Carries out a step.
-pub(crate) async fn act(shared: &Shared, machine: &BatchNode, step: Step) -> Result<Done, ActError> {
+pub(crate) async fn act(shared: &Shared, machine: &BatchNode, facts: &Facts, step: Step) -> Result<Done, ActError> {
     shared.tenure.check()?;
     match step {
-        Step::Launch => launch(shared, machine).await,
+        Step::Launch => launch(shared, machine, facts).await,
         Step::Mark => mark(shared, machine).await,
         Step::Serve => {
             fault::reach(Point::NodeReady);
@@ -65,17 +60,22 @@ pub(crate) async fn act(shared: &Shared, machine: &BatchNode, step: Step) -> Res
                 && machine.metadata.deletion_timestamp.is_none()
             {
                 let message = format!("a machine ({}) was given up: {why}", machine.spec.offer);
-                set_back(shared, &machine.spec.compute_environment, None, message, false);
+                set_back(
+                    shared,
+                    &machine.spec.compute_environment,
+                    begun(facts),
+                    Failure { offer: None, message, capacity: false },
+                );
             }
             enter(shared, machine, Phase::Terminating, Some(why), None).await?;
             Ok(Done::Done)
         }
-        Step::Terminate => terminate(shared, machine).await,
+        Step::Terminate => terminate(shared, machine, facts).await,
         Step::Wait => count_units(shared, machine).await,
     }
 }
 
-async fn launch(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+async fn launch(shared: &Shared, machine: &BatchNode, facts: &Facts) -> Result<Done, ActError> {
     let spec = &machine.spec;
     let taints = marks::MANAGED.map(|effect| Taint {
         key: keys::BATCH_TAINT.to_owned(),
@@ -90,33 +90,57 @@ async fn launch(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> 
         taints: taints.to_vec(),
         compute_environment: spec.compute_environment_name.clone(),
     };
-    let provider = Provider::new(&spec.provider, &shared.http)?;
-    match provider.launch(&machine.name_any(), &request).await {
+    let launched = match Provider::new(&spec.provider, &shared.http) {
+        Ok(provider) => provider.launch(&machine.name_any(), &request).await,
+        Err(error) => Err(error),
+    };
+    match launched {
         Ok(instance) => {
             shared.metrics.launched.inc();
             fault::reach(Point::Launched);
             enter(shared, machine, Phase::Launching, None, Some(&instance.id)).await?;
             fault::reach(Point::LaunchStored);
         }
-        // Whether a machine was made is not known: taking it down finds out. The plan looks elsewhere meanwhile.
+        // Whether a machine was made is mostly not known: taking it down finds out. The plan looks elsewhere meanwhile.
         Err(error) => {
             shared.metrics.launch_failures.inc();
             let text = cluster::telemetry::chain(&error);
             tracing::warn!(machine = machine.name_any(), offer = spec.offer, error = text, "the launch failed");
             let offer = (error.is_capacity() || error.is_final()).then(|| machine.spec.offer.clone());
-            set_back(shared, &machine.spec.compute_environment, offer, text.clone(), error.is_capacity());
-            enter(shared, machine, Phase::Terminating, Some(&text), None).await?;
+            let failure = Failure { offer, message: text.clone(), capacity: error.is_capacity() };
+            set_back(shared, &machine.spec.compute_environment, begun(facts), failure);
+            let mut machine = machine.clone();
+            if error.is_certain() {
+                machine.status.get_or_insert_default().ending = Some(true);
+            }
+            enter(shared, &machine, Phase::Terminating, Some(&text), None).await?;
         }
     }
     Ok(Done::Done)
 }
 
-/// Remembers not to launch the same again for a while; `offer` is `None`: not to launch anything in its environment.
-pub(crate) fn set_back(shared: &Shared, environment: &str, offer: Option<String>, message: String, capacity: bool) {
-    let failures = shared.index.setback_count(environment, offer.as_deref()) + 1;
+/// A launch that failed.
+pub(crate) struct Failure {
+    /// Which is not to be launched for a while; `None`: nothing is, in its environment.
+    pub(crate) offer: Option<String>,
+    /// Why it failed.
+    pub(crate) message: String,
+    /// Only its provider's capacity was missing.
+    pub(crate) capacity: bool,
+}
+
+/// When a machine's launch began.
+fn begun(facts: &Facts) -> Moment {
+    cluster::clock::moment().before(facts.known)
+}
+
+/// Remembers not to launch the same again for a while. What began before an earlier such while was over failed together with what caused it.
+pub(crate) fn set_back(shared: &Shared, environment: &str, begun: Moment, failure: Failure) {
+    let Failure { offer, message, capacity } = failure;
+    let failures = shared.index.setback_count(environment, offer.as_deref(), begun);
     let now = cluster::clock::now();
     let until = now.wall.checked_add(back_off(failures)).unwrap_or(now.wall);
-    shared.index.add_setback(environment, Setback { offer, until, message, capacity }, now);
+    shared.index.add_setback(environment, Setback { offer, until, message, capacity }, failures, now);
 }
 
 async fn mark(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
@@ -159,6 +183,9 @@ async fn drain(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
         return Ok(Done::Again(EVICTING));
     }
     let foreign: Vec<&Pod> = alive.into_iter().filter(|pod| !stays(pod)).collect();
+    let uids: Vec<String> = foreign.iter().filter_map(|pod| pod.uid()).collect();
+    let waits = shared.waits_for(&machine.name_any(), &uids);
+    let foreign: Vec<&Pod> = foreign.into_iter().zip(waits).filter_map(|(pod, waits)| waits.then_some(pod)).collect();
     if foreign.is_empty() {
         fault::reach(Point::Drained);
         let why = machine.status.as_ref().and_then(|status| status.message.clone());
@@ -185,50 +212,6 @@ fn has_ended(pod: &Pod) -> bool {
 fn stays(pod: &Pod) -> bool {
     pod.owner_references().iter().any(|owner| owner.kind == "DaemonSet")
         || pod.annotations().contains_key("kubernetes.io/config.mirror")
-}
-
-async fn terminate(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
-    let name = machine.name_any();
-    let provider = Provider::new(&machine.spec.provider, &shared.http)?;
-    let acknowledged = machine.status.as_ref().and_then(|status| status.ending) == Some(true);
-    if provider.terminate(&name).await? == Termination::GoingAway {
-        if !acknowledged {
-            ending(shared, machine).await?;
-        }
-        return Ok(Done::Again(GOING));
-    }
-    let node_is_ready = shared.index.node(&name).is_some_and(|node| node.unready_since.is_none());
-    if !is_gone(acknowledged, node_is_ready) {
-        let said = machine.status.as_ref().and_then(|status| status.message.as_deref());
-        if said != Some(UNKNOWN) {
-            tracing::warn!(machine = name, "{UNKNOWN}");
-            enter(shared, machine, Phase::Terminating, Some(UNKNOWN), None).await?;
-        }
-        return Ok(Done::Again(FORGOTTEN));
-    }
-    fault::reach(Point::Terminated);
-    let nodes: Api<Node> = Api::all(shared.clients.once.clone());
-    ignore_missing(nodes.delete(&name, &DeleteParams::default()).await)?;
-    fault::reach(Point::NodeDeleted);
-    let machines: Api<BatchNode> = Api::all(shared.clients.once.clone());
-    if machine.metadata.deletion_timestamp.is_none() {
-        ignore_missing(machines.delete(&name, &DeleteParams::default()).await)?;
-    }
-    let finalizers: Vec<&String> = machine.finalizers().iter().filter(|one| *one != keys::MACHINE_FINALIZER).collect();
-    let patch = json!({"metadata": {"uid": machine.metadata.uid, "finalizers": finalizers}});
-    ignore_missing(machines.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await)?;
-    shared.index.remove_batch_node(&name);
-    shared.metrics.terminated.inc();
-    tracing::info!(machine = name, "gone");
-    Ok(Done::Done)
-}
-
-fn ignore_missing<T>(result: kube::Result<T>) -> Result<(), ActError> {
-    match result {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Whether the stored number of units is wrong, and the machine has been in its phase, for `age`, long enough to write it.

@@ -14,6 +14,10 @@ use planning::machine::Phase;
 pub(crate) struct Ages {
     phases: HashMap<String, (Phase, Moment)>,
     unready: HashMap<String, Moment>,
+    quiet: HashMap<String, Moment>,
+    known: HashMap<String, Moment>,
+    /// When a machine was last seen waiting for its launch, or first seen.
+    asked: HashMap<String, Moment>,
 }
 
 impl Ages {
@@ -28,18 +32,44 @@ impl Ages {
 
     /// How long the node of a machine has not been Ready; `None`: it is.
     pub(crate) fn unready(&mut self, machine: &str, unready: bool, now: Moment) -> Option<Duration> {
-        if !unready {
-            self.unready.remove(machine);
-            return None;
+        lasts(&mut self.unready, machine, unready, now)
+    }
+
+    /// How long the node of a machine has not been Ready or not been there; `None`: it is Ready.
+    pub(crate) fn quiet(&mut self, machine: &str, quiet: bool, now: Moment) -> Option<Duration> {
+        lasts(&mut self.quiet, machine, quiet, now)
+    }
+
+    /// Since when a machine is known.
+    pub(crate) fn known(&mut self, machine: &str, now: Moment) -> Duration {
+        now.since(*self.known.entry(machine.to_owned()).or_insert(now))
+    }
+
+    /// How long ago a machine was seen waiting for its launch; if it never was, since when it is known.
+    pub(crate) fn asked(&mut self, machine: &str, phase: Phase, now: Moment) -> Duration {
+        let asked = self.asked.entry(machine.to_owned()).or_insert(now);
+        if phase == Phase::Pending {
+            *asked = now;
         }
-        Some(now.since(*self.unready.entry(machine.to_owned()).or_insert(now)))
+        now.since(*asked)
     }
 
     /// Forgets the others.
     pub(crate) fn keep(&mut self, is_there: impl Fn(&str) -> bool) {
         self.phases.retain(|name, _| is_there(name));
-        self.unready.retain(|name, _| is_there(name));
+        for times in [&mut self.unready, &mut self.quiet, &mut self.known, &mut self.asked] {
+            times.retain(|name, _| is_there(name));
+        }
     }
+}
+
+/// How long something has been so.
+fn lasts(times: &mut HashMap<String, Moment>, machine: &str, is_so: bool, now: Moment) -> Option<Duration> {
+    if !is_so {
+        times.remove(machine);
+        return None;
+    }
+    Some(now.since(*times.entry(machine.to_owned()).or_insert(now)))
 }
 
 #[cfg(test)]
@@ -62,7 +92,22 @@ mod tests {
         assert_eq!(ages.unready("m", true, at(27)), Some(S(7)));
         assert_eq!(ages.unready("m", false, at(28)), None);
         assert_eq!(ages.unready("m", true, at(30)), Some(S(0)));
+        assert_eq!((ages.known("m", at(10)), ages.known("m", at(15))), (S(0), S(5)));
+        assert_eq!((ages.quiet("m", true, at(10)), ages.quiet("m", true, at(15))), (Some(S(0)), Some(S(5))));
+        assert_eq!(ages.quiet("m", false, at(16)), None);
         ages.keep(|_| false);
         assert_eq!(ages.phase("m", Phase::Ready, at(40)), S(0));
+    }
+
+    #[test]
+    fn a_launch_was_asked_for_until_the_machine_is_seen_waiting_no_more() {
+        let mut ages = Ages::default();
+        let mut asked = |phase, second| ages.asked("m", phase, at(second));
+        assert_eq!([asked(Phase::Pending, 10), asked(Phase::Pending, 15)], [S(0), S(0)]);
+        assert_eq!([asked(Phase::Launching, 16), asked(Phase::Terminating, 80)], [S(1), S(65)]);
+        // Another leader does not know when it was.
+        let mut ages = Ages::default();
+        let mut asked = |phase, second| ages.asked("m", phase, at(second));
+        assert_eq!([asked(Phase::Terminating, 10), asked(Phase::Terminating, 80)], [S(0), S(70)]);
     }
 }

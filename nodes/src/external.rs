@@ -7,11 +7,12 @@ mod answers;
 
 use std::time::Duration;
 
-use api::provider::{Instance, InstanceList, LaunchRequest};
+use api::provider::LaunchRequest;
 use model::snapshot::Offer;
+use planning::machine::ending::Answer as Ended;
 use reqwest::{Client, Method, Url, redirect};
 
-use crate::provider::{ProviderError, Termination};
+use crate::provider::{Launched, List, ProviderError};
 use answers::Answer;
 
 /// A provider answers from its books; making the machine happens after the answer.
@@ -64,21 +65,21 @@ impl External {
     }
 
     /// `PUT /instances/{token}`.
-    pub async fn launch(&self, token: &str, request: &LaunchRequest) -> Result<Instance, ProviderError> {
+    pub async fn launch(&self, token: &str, request: &LaunchRequest) -> Result<Launched, ProviderError> {
         let answer = self.call(Method::PUT, &["instances", token], Some(request)).await?;
-        answers::read(&answer)
+        answers::launched(&answer, token)
     }
 
     /// `GET /instances`.
-    pub async fn instances(&self) -> Result<Vec<Instance>, ProviderError> {
+    pub async fn instances(&self) -> Result<List, ProviderError> {
         let answer = self.call(Method::GET, &["instances"], None).await?;
-        answers::read(&answer).map(|InstanceList { instances }| instances)
+        answers::list(&answer)
     }
 
     /// `DELETE /instances/{token}`.
-    pub async fn terminate(&self, token: &str) -> Result<Termination, ProviderError> {
+    pub async fn terminate(&self, token: &str) -> Result<Ended, ProviderError> {
         let answer = self.call(Method::DELETE, &["instances", token], None).await?;
-        answers::termination(&answer)
+        answers::ended(&answer, token)
     }
 
     async fn call(&self, method: Method, path: &[&str], body: Option<&LaunchRequest>) -> Result<Answer, ProviderError> {

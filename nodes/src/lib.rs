@@ -11,11 +11,14 @@ mod losses;
 mod manager;
 mod marks;
 mod orders;
+mod patience;
 mod phases;
 mod poll;
 pub mod provider;
 mod shared;
+mod terminate;
 mod unmanaged;
+mod whose;
 
 pub use manager::Manager;
 pub use shared::Metrics;

@@ -44,6 +44,8 @@ impl Losses {
         for (machine, facts) in &*machines {
             tallies.entry(machine.spec.compute_environment.clone()).or_default().add(facts);
         }
+        // Whoever deletes an environment says that its machines may go, and there is nowhere to ask.
+        tallies.retain(|name, _| shared.index.has_environment(name));
         let environments = shared.index.compute_environments();
         let words = environments.iter().filter(|one| {
             one.annotations().get(keys::LOST_MACHINES).is_some_and(|word| word == keys::LOST_MACHINES_GONE)
@@ -111,6 +113,9 @@ mod tests {
                 node: NodeState::Present { ready: true, marked: true, retiring: false },
                 instance: if number < doubted { Instance::Absent(S(0)) } else { Instance::Alive },
                 unready: None,
+                quiet: None,
+                asked: S(1),
+                known: S(1),
                 has_units: true,
                 held: false,
             });

@@ -96,10 +96,10 @@ impl Manager {
         if step == Step::Wait && !act::units_changed(&self.0, &machine, facts.age) {
             return false;
         }
-        let manager = self.clone();
+        let (manager, facts) = (self.clone(), *facts);
         steps.spawn(async move {
             let name = machine.name_any();
-            let result = act::act(&manager.0, &machine, step).await;
+            let result = act::act(&manager.0, &machine, &facts, step).await;
             (name, result)
         });
         true

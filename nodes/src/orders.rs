@@ -1,8 +1,9 @@
 //! Carries out what a plan says about nodes: stores machines to be launched, and that machines retire.
 //!
-//! Invariant: a machine is stored, with its finalizer, before anything is asked of a provider.
+//! Invariant: a machine is stored, with its finalizer, before anything is asked of a provider. Nobody waits long for a write.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use api::crd::{BatchNodeSpec, Phase};
 use api::{BatchNode, ComputeEnvironment};
@@ -10,16 +11,21 @@ use cluster::fault::{self, Point};
 use futures::future::join_all;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
+use model::clock::Moment;
 use model::plan::{Launch, Retire};
 use model::quantity::format_milli;
 use model::resources::Resources;
 use model::snapshot::{Environment, Offer};
 use model::{keys, names};
 
-use crate::act::set_back;
+use crate::act::{Failure, set_back};
 use crate::manager::Manager;
+use crate::patience::patient;
 use crate::phases::enter;
 use crate::shared::{ActError, Shared};
+
+/// What is written, in the memory of writes.
+const MACHINES_OF: &str = "machines of ";
 
 impl Manager {
     /// Carries out a plan's launches and retirements. False if one failed; the plan is made again then.
@@ -27,48 +33,117 @@ impl Manager {
         if launches.is_empty() && retires.is_empty() {
             return true;
         }
+        let now = cluster::clock::moment();
         let environments = self.0.index.snapshot(cluster::clock::now()).environments;
-        let storing = join_all(launches.iter().map(|launch| store(&self.0, &environments, launch)));
-        let retiring = join_all(retires.iter().map(|retire| self.retire(retire)));
-        let (mut results, ends) = tokio::join!(storing, retiring);
-        results.extend(ends);
-        results.into_iter().fold(true, |all, done| match done {
-            Ok(()) => all,
-            Err(error) => {
-                tracing::warn!(error = cluster::telemetry::chain(&error), "a plan for nodes was not carried out");
-                false
-            }
-        })
+        let rests = |what: &str| self.0.writes().rests(what, now);
+        // As long as it is not known whether a machine was stored, another one might be one too many.
+        let mut launches = launches;
+        launches.retain(|launch| !rests(&storing(&launch.environment)));
+        let mut retires = retires;
+        retires.retain(|retire| !rests(&retire.machine));
+        let storing = join_all(launches.iter().map(|launch| self.launch(&environments, launch, now)));
+        let retiring = join_all(retires.into_iter().map(|retire| self.retire(retire)));
+        let (stored, ended) = tokio::join!(storing, retiring);
+        stored.into_iter().chain(ended).all(|done| done)
     }
 
-    async fn retire(&self, retire: &Retire) -> Result<(), ActError> {
-        let Some(machine) = self.0.index.batch_node(&retire.machine) else { return Ok(()) };
-        enter(&self.0, &machine, Phase::Retiring, Some(&retire.reason), None).await?;
-        fault::reach(Point::RetireStored);
-        tracing::info!(machine = retire.machine, reason = retire.reason, "retiring");
-        Ok(())
+    async fn retire(&self, retire: Retire) -> bool {
+        let Some(machine) = self.0.index.batch_node(&retire.machine) else { return true };
+        let shared = Arc::clone(&self.0);
+        self.write(retire.machine.clone(), async move {
+            enter(&shared, &machine, Phase::Retiring, Some(&retire.reason), None).await?;
+            fault::reach(Point::RetireStored);
+            tracing::info!(machine = retire.machine, reason = retire.reason, "retiring");
+            Ok(())
+        })
+        .await
+        .unwrap_or(false)
+    }
+
+    async fn launch(&self, environments: &[Environment], launch: &Launch, begun: Moment) -> bool {
+        let Some(machine) = machine(&self.0, environments, launch) else { return true };
+        let environment = launch.environment.clone();
+        let shared = Arc::clone(&self.0);
+        let stored = self.write(storing(&environment), async move { store(&shared, machine, begun).await }).await;
+        if stored.is_none() {
+            let message = "its BatchNode is not stored yet: the API server has not answered for 2 s".to_owned();
+            set_back(&self.0, &environment, begun, Failure { offer: None, message, capacity: false });
+        }
+        stored.unwrap_or(false)
+    }
+
+    /// Writes something, with a limit to how long that is waited for. `None`: it goes on.
+    async fn write(
+        &self,
+        what: String,
+        write: impl Future<Output = Result<(), ActError>> + Send + 'static,
+    ) -> Option<bool> {
+        let under_way = UnderWay::begin(&self.0, what);
+        patient(async move {
+            let done = write.await;
+            if let Err(error) = &done {
+                tracing::warn!(error = cluster::telemetry::chain(error), "a plan for nodes was not carried out");
+            }
+            under_way.end(done.is_ok());
+            done.is_ok()
+        })
+        .await
     }
 }
 
-async fn store(shared: &Shared, environments: &[Environment], launch: &Launch) -> Result<(), ActError> {
+/// A write that has not ended.
+struct UnderWay {
+    shared: Arc<Shared>,
+    what: String,
+    is_written: bool,
+}
+
+impl UnderWay {
+    fn begin(shared: &Arc<Shared>, what: String) -> Self {
+        shared.writes().begin(&what);
+        Self { shared: Arc::clone(shared), what, is_written: false }
+    }
+
+    fn end(mut self, is_written: bool) {
+        self.is_written = is_written;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        // What becomes of a failed launch is the environment's setback.
+        let is_over = self.is_written || self.what.starts_with(MACHINES_OF);
+        self.shared.writes().end(&self.what, is_over, cluster::clock::moment());
+    }
+}
+
+fn storing(environment: &str) -> String {
+    format!("{MACHINES_OF}{environment}")
+}
+
+/// The machine that a plan asks for; `None` if what it was planned for has changed.
+fn machine(shared: &Shared, environments: &[Environment], launch: &Launch) -> Option<BatchNode> {
     let all = shared.index.compute_environments();
-    let Some(stored) = all.iter().find(|one| one.name_any() == launch.environment) else { return Ok(()) };
-    let Some(environment) = environments.iter().find(|one| one.name == launch.environment) else { return Ok(()) };
-    let offers = environment.scaling.as_ref().and_then(|scaling| scaling.offers.as_ref().ok());
-    let Some(offer) = offers.into_iter().flatten().find(|offer| offer.name == launch.offer) else { return Ok(()) };
-    let Some(spec) = spec(stored, environment, offer) else { return Ok(()) };
-    let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
+    let stored = all.iter().find(|one| one.name_any() == launch.environment)?;
+    let environment = environments.iter().find(|one| one.name == launch.environment)?;
+    let offers = environment.scaling.as_ref().and_then(|scaling| scaling.offers.as_ref().ok())?;
+    let offer = offers.iter().find(|offer| offer.name == launch.offer)?;
     let suffix = uuid::Uuid::new_v4().simple().to_string();
     let name = names::machine_name(&environment.name, &suffix[..5]);
-    let machine = BatchNode {
+    Some(BatchNode {
         metadata: ObjectMeta {
             name: Some(name),
             finalizers: Some(vec![keys::MACHINE_FINALIZER.to_owned()]),
             ..ObjectMeta::default()
         },
-        spec,
+        spec: spec(stored, environment, offer)?,
         status: None,
-    };
+    })
+}
+
+async fn store(shared: &Shared, machine: BatchNode, begun: Moment) -> Result<(), ActError> {
+    let environment = machine.spec.compute_environment.clone();
+    let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
     let machine = match api.create(&PostParams::default(), &machine).await {
         Ok(machine) => machine,
         // A name that is taken: the plan is made again at once, with another one.
@@ -76,11 +151,11 @@ async fn store(shared: &Shared, environments: &[Environment], launch: &Launch) -
         // The plan looks elsewhere for a while, and the environment says why.
         Err(error) => {
             let message = format!("its BatchNode cannot be stored: {}", cluster::telemetry::chain(&error));
-            set_back(shared, &environment.name, None, message, false);
+            set_back(shared, &environment, begun, Failure { offer: None, message, capacity: false });
             return Err(error.into());
         }
     };
-    tracing::info!(machine = machine.name_any(), offer = launch.offer, environment = launch.environment, "launching");
+    tracing::info!(machine = machine.name_any(), offer = machine.spec.offer, environment, "launching");
     fault::reach(Point::BatchNodeStored);
     shared.index.apply_batch_node(machine);
     Ok(())

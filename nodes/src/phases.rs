@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::shared::{ActError, Shared};
 
-/// Stores that a machine is in another phase, and since when.
+/// Stores which phase a machine is in, since when, and why.
 pub(crate) async fn enter(
     shared: &Shared,
     machine: &BatchNode,
@@ -20,6 +20,7 @@ pub(crate) async fn enter(
     instance: Option<&str>,
 ) -> Result<(), ActError> {
     let before = machine.status.clone().unwrap_or_default();
+    let since = before.since.filter(|_| before.phase == phase).unwrap_or_else(Timestamp::now);
     let status = BatchNodeStatus {
         phase,
         instance_id: instance.map(ToOwned::to_owned).or(before.instance_id),
@@ -27,7 +28,7 @@ pub(crate) async fn enter(
         units: before.units,
         message: message.map(ToOwned::to_owned),
         ending: before.ending,
-        since: Some(Timestamp::now()),
+        since: Some(since),
     };
     let mut patch = json!({"metadata": {"uid": machine.metadata.uid}, "status": status});
     if message.is_none() {
@@ -36,6 +37,16 @@ pub(crate) async fn enter(
     let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
     let stored = api.patch_status(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
     shared.index.apply_batch_node(stored);
+    Ok(())
+}
+
+/// Stores why a machine is still in its phase, unless it says so already.
+pub(crate) async fn explain(shared: &Shared, machine: &BatchNode, why: &str) -> Result<(), ActError> {
+    let said = machine.status.as_ref().and_then(|status| status.message.as_deref());
+    if said != Some(why) {
+        tracing::warn!(machine = machine.name_any(), "{why}");
+        enter(shared, machine, machine.phase(), Some(why), None).await?;
+    }
     Ok(())
 }
 

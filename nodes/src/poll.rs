@@ -3,28 +3,22 @@
 //! Invariant: an answer replaces the one before as a whole. A provider that fails is asked again as often; its last offers are not
 //! used meanwhile, because what it would say now is not known.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::crd::Phase;
-use api::provider::{Instance, InstanceState};
 use futures::future::join_all;
 use kube::ResourceExt as _;
-use planning::machine::books::Listed;
 use tokio::time;
 
-use crate::provider::Provider;
+use crate::provider::{List, Provider};
 use crate::shared::Shared;
+use crate::whose::{Whose, key};
 
 /// Offers change rarely; a provider that was down is found again within this time.
 const OFFERS: Duration = Duration::from_secs(10);
 /// A machine that died is noticed within this time, long before its missing heartbeat.
 const INSTANCES: Duration = Duration::from_secs(3);
-
-/// What tells providers apart.
-pub(crate) fn key(provider: &api::crd::Provider) -> String {
-    serde_json::to_string(provider).unwrap_or_default()
-}
 
 /// Keeps the offers of all MANAGED environments. Asks at once when an environment is new or changed.
 pub(crate) async fn offers(shared: &Shared) {
@@ -82,42 +76,47 @@ async fn ask(shared: &Shared, environment: &str, provider: &api::crd::Provider, 
 
 /// Keeps what the lists of every provider that has machines say.
 pub(crate) async fn instances(shared: &Shared) {
+    let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
     loop {
         let mut providers: BTreeMap<String, (api::crd::Provider, Vec<String>)> = BTreeMap::new();
+        let whose = Whose::read(&shared.index);
         for machine in shared.index.batch_nodes() {
-            let provider = &machine.spec.provider;
-            let (_, launched) = providers.entry(key(provider)).or_insert_with(|| (provider.clone(), Vec::new()));
-            if machine.phase() != Phase::Pending {
-                launched.push(machine.name_any());
+            for provider in whose.of(&machine) {
+                let (_, launched) = providers.entry(key(&provider)).or_insert_with(|| (provider, Vec::new()));
+                if machine.phase() != Phase::Pending {
+                    launched.push(machine.name_any());
+                }
             }
         }
         shared.books().retain(|key, _| providers.contains_key(key));
         // Side by side: one that does not answer does not keep the others from being asked.
-        join_all(providers.into_iter().map(|(key, (provider, launched))| list(shared, key, provider, launched))).await;
+        let asked = providers.iter().map(|(key, (provider, launched))| list(shared, key, provider, launched));
+        let problems = join_all(asked).await;
+        for (key, problems) in providers.into_keys().zip(problems) {
+            let Some(problems) = problems else { continue };
+            if told.get(&key) != Some(&problems) {
+                for problem in &problems {
+                    tracing::warn!(provider = key, problem, "a list of machines is not understood completely");
+                }
+                told.insert(key, problems);
+            }
+        }
         time::sleep(INSTANCES).await;
     }
 }
 
-async fn list(shared: &Shared, key: String, provider: api::crd::Provider, launched: Vec<String>) {
+/// Takes in a provider's list; what of it could not be understood. `None`: there is no list.
+async fn list(shared: &Shared, key: &str, provider: &api::crd::Provider, launched: &[String]) -> Option<Vec<String>> {
     let asked = cluster::clock::moment();
-    let Ok(provider) = Provider::new(&provider, &shared.http) else { return };
-    match provider.instances().await {
-        Ok(instances) => shared.books().entry(key).or_default().take(asked, &launched, &listed(&instances)),
+    match Provider::new(provider, &shared.http).ok()?.instances().await {
+        Ok(List { machines, problems }) => {
+            shared.books().entry(key.to_owned()).or_default().take(asked, launched, &machines);
+            Some(problems)
+        }
         // Machines are not lost because their provider does not answer.
-        Err(error) => tracing::warn!(error = cluster::telemetry::chain(&error), "machines cannot be listed"),
-    }
-}
-
-/// What a list says, by token. Of a machine that is there twice the better half counts.
-fn listed(instances: &[Instance]) -> HashMap<String, Listed> {
-    let mut all = HashMap::new();
-    for instance in instances {
-        match instance.state {
-            InstanceState::Pending | InstanceState::Running => drop(all.insert(instance.token.clone(), Listed::Alive)),
-            InstanceState::Terminating | InstanceState::Failed => {
-                all.entry(instance.token.clone()).or_insert(Listed::Ended);
-            }
+        Err(error) => {
+            tracing::warn!(error = cluster::telemetry::chain(&error), "machines cannot be listed");
+            None
         }
     }
-    all
 }

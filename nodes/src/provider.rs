@@ -3,8 +3,12 @@
 //! Invariant: launch and terminate may be repeated with the same token and never make or miss a second machine. Every failure
 //! says who was asked and what to do. A further provider is one more arm here. Does not decide what to launch.
 
-use api::provider::{Instance, LaunchRequest};
+use std::collections::HashMap;
+
+use api::provider::LaunchRequest;
 use model::snapshot::Offer;
+use planning::machine::books::Listed;
+use planning::machine::ending::Answer;
 
 use crate::external::External;
 
@@ -15,13 +19,20 @@ pub enum Provider {
     External(External),
 }
 
-/// What became of a machine that was told to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Termination {
-    /// There is no such machine any more.
-    Gone,
-    /// It is being taken down; ask again.
-    GoingAway,
+/// What is said about a machine that was launched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launched {
+    /// The provider's own id; without one, the token.
+    pub id: String,
+}
+
+/// What a list says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct List {
+    /// By token.
+    pub machines: HashMap<String, Listed>,
+    /// What could not be understood in it.
+    pub problems: Vec<String>,
 }
 
 /// Why a provider did not do what it was asked.
@@ -94,6 +105,16 @@ impl ProviderError {
         matches!(self, Self::InsufficientCapacity { .. })
     }
 
+    /// Whether it is certain that a launch which failed like this made no machine, and will make none.
+    pub fn is_certain(&self) -> bool {
+        match self {
+            // Without a connection nobody was asked.
+            Self::Unreachable { source, .. } => source.is_connect(),
+            Self::Unexpected { .. } => false,
+            _refused_or_not_asked => true,
+        }
+    }
+
     /// Whether repeating the very same request is pointless.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Missing | Self::Url { .. } | Self::InvalidRequest { .. })
@@ -119,21 +140,21 @@ impl Provider {
     }
 
     /// Launches a machine, or returns the one that this token has launched before.
-    pub async fn launch(&self, token: &str, request: &LaunchRequest) -> Result<Instance, ProviderError> {
+    pub async fn launch(&self, token: &str, request: &LaunchRequest) -> Result<Launched, ProviderError> {
         match self {
             Self::External(external) => external.launch(token, request).await,
         }
     }
 
     /// Every machine that is not gone.
-    pub async fn instances(&self) -> Result<Vec<Instance>, ProviderError> {
+    pub async fn instances(&self) -> Result<List, ProviderError> {
         match self {
             Self::External(external) => external.instances().await,
         }
     }
 
     /// Takes a machine down. Repeat until it is gone.
-    pub async fn terminate(&self, token: &str) -> Result<Termination, ProviderError> {
+    pub async fn terminate(&self, token: &str) -> Result<Answer, ProviderError> {
         match self {
             Self::External(external) => external.terminate(token).await,
         }

@@ -143,6 +143,8 @@ async fn in_the_way(shared: &Shared, node: &NodeRecord, since: Timestamp) -> Res
 fn change(node: &NodeRecord, unmanaged: &[String]) -> Option<Change> {
     let mark = node.annotations.get(keys::TAINTED);
     match node.environment_uuid() {
+        // Which taints it has is not known.
+        _ if node.unreadable => None,
         Some(uuid) if unmanaged.iter().any(|one| one == uuid) => {
             let complete = marks::UNMANAGED.iter().all(|effect| marks::has_batch_taint(&node.taints, effect));
             // A mark without a time is an older version's: what is there now counts as having been there before.

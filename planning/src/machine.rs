@@ -5,6 +5,8 @@
 //! Time is only what has elapsed, so that no clock that somebody sets ends a machine. Knows nothing about how steps are carried out.
 
 pub mod books;
+pub mod drain;
+pub mod ending;
 pub mod loss;
 
 use std::time::Duration;
@@ -36,6 +38,8 @@ pub enum Phase {
 pub enum NodeState {
     /// There is no Node object.
     Absent,
+    /// It is there, and nothing else of it can be read.
+    Unreadable,
     /// It is there.
     Present {
         /// Condition Ready.
@@ -60,6 +64,19 @@ pub enum Instance {
     Absent(Duration),
 }
 
+impl Instance {
+    /// What two providers say together, each of which may have it: what one knows counts, and nobody knows what one does not say.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Alive, _) | (_, Self::Alive) => Self::Alive,
+            (Self::Ended, _) | (_, Self::Ended) => Self::Ended,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Absent(a), Self::Absent(b)) => Self::Absent(a.min(b)),
+        }
+    }
+}
+
 /// Everything the next step depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -75,6 +92,12 @@ pub struct Facts {
     pub instance: Instance,
     /// How long its node has been seen with a Ready condition that is not True.
     pub unready: Option<Duration>,
+    /// How long its node has been seen without a Ready condition that is True, or not been seen at all.
+    pub quiet: Option<Duration>,
+    /// How long ago it was seen waiting for its launch; if it never was, since when it is known.
+    pub asked: Duration,
+    /// Since when it is known.
+    pub known: Duration,
     /// Units are on it, or are about to be.
     pub has_units: bool,
     /// Too many machines of its environment seem lost at once: none of them is given up.
@@ -145,7 +168,7 @@ fn ready(facts: &Facts) -> Step {
         (NodeState::Absent, None) => Step::GiveUp("its Node object was deleted"),
         _ if facts.deleted => Step::Retire,
         (NodeState::Present { marked: false, .. }, None) => Step::Mark,
-        (NodeState::Present { .. }, None) => Step::Wait,
+        (NodeState::Present { .. } | NodeState::Unreadable, None) => Step::Wait,
     }
 }
 
@@ -162,12 +185,6 @@ fn retiring(facts: &Facts) -> Step {
 /// Why it is to be given up. Whoever deletes its object says that it may go, however many others seem lost.
 fn lost(facts: &Facts) -> Option<&'static str> {
     loss::cause(facts).filter(|_| !facts.held || facts.deleted)
-}
-
-/// Whether a machine that its provider does not know, when told to end it, is gone. `acknowledged`: the provider had said before that it
-/// was taking it down. One that has lost its books knows none, and what it forgot still costs.
-pub fn is_gone(acknowledged: bool, node_is_ready: bool) -> bool {
-    acknowledged || !node_is_ready
 }
 
 /// How long to wait after the `failures`-th failure in a row of the same kind: 5 s, doubled up to 5 minutes.

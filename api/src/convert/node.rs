@@ -36,6 +36,8 @@ pub struct NodeRecord {
     pub unschedulable: bool,
     /// It is being deleted.
     pub terminating: bool,
+    /// Only its metadata can be read: it takes no work, and nothing else is known of it.
+    pub unreadable: bool,
     /// It brought the label of its environment when it registered, and nobody else has set it since.
     pub registered: bool,
     /// All its taints, ours included, as they are.
@@ -91,6 +93,7 @@ pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
         unready_since,
         unschedulable,
         terminating,
+        unreadable: false,
         registered: registered(meta),
         annotations: meta
             .annotations
@@ -101,6 +104,12 @@ pub fn node(raw: &RawNode, problems: &mut Problems) -> NodeRecord {
             .collect(),
         taints,
     }
+}
+
+/// What is kept of a node of which only the metadata can be read: that it is there.
+pub fn unreadable(meta: &ObjectMeta) -> NodeRecord {
+    let known = node(&RawNode { metadata: meta.clone(), ..RawNode::default() }, &mut Problems::new());
+    NodeRecord { unreadable: true, ..known }
 }
 
 /// Whether all who have set the label of the environment have set the host's name with it, as only a kubelet does, when it registers.

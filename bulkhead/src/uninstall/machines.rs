@@ -14,7 +14,8 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::ListParams;
 use model::keys;
 use nodes::external::{HttpClient, http_client};
-use nodes::provider::{Provider, ProviderError, Termination};
+use nodes::provider::{Provider, ProviderError};
+use planning::machine::ending::Answer;
 use planning::removal;
 use serde_json::{Value, json};
 
@@ -77,11 +78,11 @@ pub(super) async fn terminate(access: &Access, nodes: &BTreeSet<String>, abandon
             for machine in access.list(&machines, None, &ListParams::default()).await? {
                 let target = Target::of(&machines, &machine);
                 let gone = match ask(&machine, &target, &http).await {
-                    Ok(Termination::Gone) => {
+                    Ok(Answer::Unknown) => {
                         say::done(&format!("machine {} is gone", target.name));
                         true
                     }
-                    Ok(Termination::GoingAway) => {
+                    Ok(Answer::Ending | Answer::Unclear | Answer::None) => {
                         failures.remove(&target.name);
                         false
                     }
@@ -105,7 +106,7 @@ pub(super) async fn terminate(access: &Access, nodes: &BTreeSet<String>, abandon
         .await
 }
 
-async fn ask(machine: &Value, target: &Target, http: &HttpClient) -> anyhow::Result<Termination> {
+async fn ask(machine: &Value, target: &Target, http: &HttpClient) -> anyhow::Result<Answer> {
     let spec: BatchNodeSpec = serde_json::from_value(machine["spec"].clone())
         .with_context(|| format!("{target} does not say where its machine is"))?;
     Ok(Provider::new(&spec.provider, http)?.terminate(&target.name).await?)

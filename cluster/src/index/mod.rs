@@ -1,6 +1,6 @@
 //! What the cluster looks like, in memory: fed by the watches and by our own writes, read as one [`Snapshot`] per cycle.
 //!
-//! Invariants: an object that cannot be read is absent and stalls nothing; a write of ours is seen at once, so that no cycle acts
+//! Invariants: an object that cannot be read is absent and stalls nothing, but a node, which is there and takes no work; a write of ours is seen at once, so that no cycle acts
 //! twice before the watches have caught up; nothing here reads a clock, and no lock is held across a wait. Keeps converted
 //! values, not Kubernetes objects, except our own custom resources, which are few. Does not know where events come from.
 
@@ -196,9 +196,9 @@ impl Index {
         }
     }
 
-    /// A launch failed; replaces an earlier setback of the same offer.
-    pub fn add_setback(&self, environment: &str, setback: Setback, now: Now) {
-        self.state().launches.add_setback(environment, setback, now);
+    /// A launch failed, and is the last of so many failures in a row; replaces an earlier setback of the same offer.
+    pub fn add_setback(&self, environment: &str, setback: Setback, failures: u32, now: Now) {
+        self.state().launches.add_setback(environment, setback, failures, now);
         self.changed();
     }
 
@@ -223,10 +223,10 @@ impl Index {
         }
     }
 
-    /// Number of setbacks of an offer (`None`: of all launches) so far, for back-off, until
-    /// [`clear_setbacks`](Self::clear_setbacks).
-    pub fn setback_count(&self, environment: &str, offer: Option<&str>) -> u32 {
-        self.state().launches.setback_count(environment, offer)
+    /// How many failures in a row it makes, for back-off, that a launch fails which began at `begun`: of an offer, or (`None`) of all launches,
+    /// until [`clear_setbacks`](Self::clear_setbacks). What began before the last setback was over does not count again.
+    pub fn setback_count(&self, environment: &str, offer: Option<&str>, begun: Moment) -> u32 {
+        self.state().launches.setback_count(environment, offer, begun)
     }
 
     /// So many machines of an environment (object name) seem lost at once that none is given up: what is said about that.
@@ -245,6 +245,11 @@ impl Index {
     /// All compute environments that can be read.
     pub fn compute_environments(&self) -> Vec<ComputeEnvironment> {
         self.state().environments.values().filter_map(|one| one.clone().ok()).collect()
+    }
+
+    /// Whether there is a compute environment (object name), also one that cannot be read.
+    pub fn has_environment(&self, name: &str) -> bool {
+        self.state().environments.get(name).is_some()
     }
 
     /// All job queues that can be read.

@@ -40,7 +40,8 @@ struct Notes {
 struct Counted {
     setback: Setback,
     until: Moment,
-    count: u32,
+    /// In a row; what failed together counts once.
+    failures: u32,
 }
 
 impl Notes {
@@ -78,12 +79,12 @@ impl Launches {
         changed
     }
 
-    pub(super) fn add_setback(&mut self, environment: &str, setback: Setback, now: Now) {
-        let until = now.moment_of(setback.until);
-        let notes = self.notes.entry(environment.to_owned()).or_default();
-        match notes.setbacks.iter_mut().find(|one| one.setback.offer == setback.offer) {
-            Some(one) => *one = Counted { setback, until, count: one.count.saturating_add(1) },
-            None => notes.setbacks.push(Counted { setback, until, count: 1 }),
+    pub(super) fn add_setback(&mut self, environment: &str, setback: Setback, failures: u32, now: Now) {
+        let counted = Counted { until: now.moment_of(setback.until), setback, failures };
+        let setbacks = &mut self.notes.entry(environment.to_owned()).or_default().setbacks;
+        match setbacks.iter_mut().find(|one| one.setback.offer == counted.setback.offer) {
+            Some(one) => *one = counted,
+            None => setbacks.push(counted),
         }
     }
 
@@ -92,9 +93,11 @@ impl Launches {
         setbacks.is_some_and(|setbacks| !setbacks.is_empty())
     }
 
-    pub(super) fn setback_count(&self, environment: &str, offer: Option<&str>) -> u32 {
+    /// What began before a setback was over failed together with what caused it: nothing was launched in between.
+    pub(super) fn setback_count(&self, environment: &str, offer: Option<&str>, begun: Moment) -> u32 {
         let setbacks = self.notes.get(environment).map(|notes| notes.setbacks.as_slice()).unwrap_or_default();
-        setbacks.iter().find(|one| one.setback.offer.as_deref() == offer).map_or(0, |one| one.count)
+        let last = setbacks.iter().find(|one| one.setback.offer.as_deref() == offer);
+        last.map_or(1, |last| last.failures.saturating_add(u32::from(begun >= last.until)))
     }
 
     /// Whether that is news.

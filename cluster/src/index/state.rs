@@ -228,8 +228,11 @@ impl State {
 
     fn feed_node(&mut self, event: Event<DeserializeGuard<Node>>) -> bool {
         let told = &mut self.told;
-        let convert = |object| told.about("node", object, |object, problems| Some(node::node(&object, problems)));
-        let event = keep(event, by_name, convert);
+        let event = keep(event, by_name, |object: DeserializeGuard<Node>| {
+            // One that cannot be read is there, with what runs on it.
+            let unreadable = object.0.as_ref().err().map(|error| node::unreadable(&error.metadata));
+            told.about("node", object, |object, problems| Some(node::node(&object, problems))).or(unreadable)
+        });
         self.nodes.take(event, PartialEq::eq).changed
     }
 
@@ -373,7 +376,7 @@ impl Told {
     /// Sentences remembered at most; the set starts anew after that, so that it cannot grow without end.
     const LIMIT: usize = 1000;
 
-    /// Converts an object; one that cannot be read is nothing.
+    /// Converts an object; of one that cannot be read nothing is known here.
     fn about<K: Resource<DynamicType = ()>, V>(
         &mut self,
         kind: &str,
@@ -385,7 +388,7 @@ impl Told {
         let kept = match object.0 {
             Ok(object) => convert(object, &mut problems),
             Err(error) => {
-                problems.push(format!("cannot be read and is taken for absent: {}", error.error));
+                problems.push(format!("cannot be read: {}", error.error));
                 None
             }
         };
@@ -402,7 +405,7 @@ impl Told {
                 Ok(object)
             }
             Err(error) => {
-                self.once(&name, vec![format!("cannot be read and is taken for absent: {}", error.error)]);
+                self.once(&name, vec![format!("cannot be read: {}", error.error)]);
                 Err(error.error)
             }
         }

@@ -1,19 +1,22 @@
 //! What the answers of a provider mean. Pure.
 //!
-//! Invariant: an answer is either understood whole or an error that shows it; only offers are judged one by one, so that one
-//! bad offer does not take the others with it. Knows nothing about how answers come.
+//! Invariant: an answer is either understood or an error that shows it; offers and instances are judged one by one, so that a bad one does
+//! not take the others with it. Knows nothing about how answers come.
 
 use std::collections::BTreeMap;
 
-use api::provider::{self as wire, ErrorCode};
+use api::provider::{self as wire, ErrorCode, InstanceState};
 use model::resources::{PODS, Resources};
 use model::snapshot::Offer;
 use model::{keys, quantity};
 use planning::labels::{HOSTNAME, with_twins};
+use planning::machine::books::Listed;
+use planning::machine::ending::Answer as Ended;
+use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::provider::{ProviderError, Termination};
+use crate::provider::{Launched, List, ProviderError};
 
 /// The kubelet's own default (<https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/>, `maxPods`).
 const DEFAULT_PODS: i64 = 110;
@@ -22,6 +25,9 @@ const DEFAULT_PODS: i64 = 110;
 const STAND_IN_PRICE_PER_MILLI_VCPU: i64 = 48;
 /// So much of an unexpected answer is shown.
 const SHOWN: usize = 300;
+
+/// So many instances that are not understood are named.
+const TOLD: usize = 10;
 
 /// One answer over HTTP.
 #[derive(Clone, Debug)]
@@ -42,13 +48,64 @@ pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ProviderEr
     serde_json::from_slice(&answer.body).map_err(|error| unexpected(answer, &format!("cannot be read ({error}): ")))
 }
 
-/// Reads the answer to a termination: 404 is what it is all about.
-pub(super) fn termination(answer: &Answer) -> Result<Termination, ProviderError> {
+/// Reads the answer to a launch: it has to name the machine.
+pub(super) fn launched(answer: &Answer, token: &str) -> Result<Launched, ProviderError> {
+    let value: Value = read(answer)?;
+    if value.get("token").and_then(Value::as_str) != Some(token) {
+        return Err(unexpected(answer, "does not name the machine that was asked for: "));
+    }
+    Ok(Launched { id: value.get("id").and_then(Value::as_str).unwrap_or(token).to_owned() })
+}
+
+/// Reads the answer to a termination: 404 is what it is all about. A page that something in front of the provider shows names no machine.
+pub(super) fn ended(answer: &Answer, token: &str) -> Result<Ended, ProviderError> {
+    let names_it = || {
+        let value: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        value.is_some_and(|value| value.get("token").and_then(Value::as_str) == Some(token))
+    };
     match answer.status {
-        404 => Ok(Termination::Gone),
-        200..300 => Ok(Termination::GoingAway),
+        404 => Ok(Ended::Unknown),
+        200..300 if names_it() => Ok(Ended::Ending),
+        200..300 => Ok(Ended::Unclear),
         _ => Err(failure(answer)),
     }
+}
+
+/// Reads a list, one instance after the other. One in a state that is not known is there; of one that is there twice the better half counts.
+pub(super) fn list(answer: &Answer) -> Result<List, ProviderError> {
+    #[derive(serde::Deserialize)]
+    struct Loose {
+        instances: Vec<Value>,
+    }
+    let Loose { instances } = read(answer)?;
+    let mut list = List::default();
+    let mut unclear = Vec::new();
+    for (index, instance) in instances.into_iter().enumerate() {
+        let Some(token) = instance.get("token").and_then(Value::as_str) else {
+            unclear.push(format!("instance {index} has no token"));
+            continue;
+        };
+        let state = instance.get("state").unwrap_or(&Value::Null);
+        let listed = match InstanceState::deserialize(state) {
+            Ok(InstanceState::Pending | InstanceState::Running) => Listed::Alive,
+            Ok(InstanceState::Terminating | InstanceState::Failed) => Listed::Ended,
+            Err(_) => {
+                unclear
+                    .push(format!("instance {token:?} is in state {state}, which is not known: it counts as running"));
+                Listed::Alive
+            }
+        };
+        let known = list.machines.entry(token.to_owned()).or_insert(listed);
+        if listed == Listed::Alive {
+            *known = listed;
+        }
+    }
+    let more = unclear.len().saturating_sub(TOLD);
+    list.problems = unclear.into_iter().take(TOLD).collect();
+    if more > 0 {
+        list.problems.push(format!("{more} more instances are not understood"));
+    }
+    Ok(list)
 }
 
 /// Reads the offers, and says what is wrong with those that are left out.
@@ -142,20 +199,17 @@ fn is_label_value(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
-/// What an answer that is no success means.
+/// What an answer that is no success means. A code counts with its own status only: anything else may come after a machine was made.
 fn failure(answer: &Answer) -> ProviderError {
     let url = answer.url.clone();
-    match serde_json::from_slice::<wire::ProviderError>(&answer.body) {
-        Ok(wire::ProviderError { code: ErrorCode::InsufficientCapacity, message }) => {
-            ProviderError::InsufficientCapacity { url, message }
-        }
-        Ok(wire::ProviderError { code: ErrorCode::InvalidRequest, message }) => {
-            ProviderError::InvalidRequest { url, message }
-        }
-        Ok(wire::ProviderError { code: ErrorCode::TryLater, message }) => ProviderError::TryLater { url, message },
-        // Something in front of the provider may limit rates; any other status without our body means nothing to us.
-        Err(_) if answer.status == 429 => ProviderError::TryLater { url, message: shown(answer) },
-        Err(_) => unexpected(answer, ""),
+    let coded = serde_json::from_slice::<wire::ProviderError>(&answer.body).ok();
+    match (answer.status, coded.map(|coded| (coded.code, coded.message))) {
+        (503, Some((ErrorCode::InsufficientCapacity, message))) => ProviderError::InsufficientCapacity { url, message },
+        (400, Some((ErrorCode::InvalidRequest, message))) => ProviderError::InvalidRequest { url, message },
+        (429, Some((ErrorCode::TryLater, message))) => ProviderError::TryLater { url, message },
+        // Something in front of the provider may limit rates.
+        (429, _) => ProviderError::TryLater { url, message: shown(answer) },
+        _ => unexpected(answer, ""),
     }
 }
 

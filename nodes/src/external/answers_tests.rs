@@ -1,7 +1,7 @@
 //! Tables for the meaning of answers.
 
 use super::*;
-use api::provider::{Instance, InstanceState};
+use api::provider::Instance;
 use serde_json::json;
 
 fn answer(status: u16, body: impl Into<Vec<u8>>) -> Answer {
@@ -104,6 +104,12 @@ fn failures_are_told_apart_by_their_code() {
         (400, coded("InvalidRequest"), "the node provider at http://p/offers refuses the request: none left"),
         (429, coded("TryLater"), "the node provider at http://p/offers asks to try later: none left"),
         (429, "slow down".to_owned(), "the node provider at http://p/offers asks to try later: slow down"),
+        (500, coded("TryLater"), "the node provider at http://p/offers answered with HTTP status 500: {"),
+        (
+            200,
+            "<html>".to_owned(),
+            "the node provider at http://p/offers answered with HTTP status 200: cannot be read",
+        ),
         (503, "<html>".to_owned(), "the node provider at http://p/offers answered with HTTP status 503: <html>"),
         (500, coded("Surprise"), "the node provider at http://p/offers answered with HTTP status 500: {"),
         (302, String::new(), "the node provider at http://p/offers answered with HTTP status 302: (no text)"),
@@ -112,6 +118,7 @@ fn failures_are_told_apart_by_their_code() {
         assert!(error.to_string().starts_with(expected), "{error}");
         assert_eq!(error.is_capacity(), expected.contains("capacity"));
         assert_eq!(error.is_final(), expected.contains("refuses"));
+        assert_eq!(error.is_certain(), !expected.contains("HTTP status"), "{error}");
     }
 }
 
@@ -125,16 +132,56 @@ fn a_success_that_cannot_be_read_shows_what_came() {
 }
 
 #[test]
-fn an_instance_is_read() {
-    let body = json!({"token": "t", "id": "i-1", "state": "pending", "nodeName": "t", "offer": "m5.large"}).to_string();
-    let instance: Instance = read(&answer(201, body)).unwrap();
-    assert_eq!((instance.id.as_str(), instance.state), ("i-1", InstanceState::Pending));
+fn a_launch_is_confirmed_by_an_answer_that_names_the_machine() {
+    let id = |body: Value| launched(&answer(201, body.to_string()), "t").map(|launched| launched.id);
+    let whole = json!({"token": "t", "id": "i-1", "state": "pending", "nodeName": "t", "offer": "m5.large"});
+    assert_eq!(id(whole).unwrap(), "i-1");
+    // What nobody needs may be missing or new.
+    assert_eq!(id(json!({"token": "t", "state": "Creating", "ip": 7})).unwrap(), "t");
+    for other in [json!({"token": "u", "id": "i-1"}), json!({}), json!("t"), json!(null)] {
+        let error = id(other.clone()).unwrap_err();
+        assert!(!error.is_certain() && error.to_string().contains("does not name the machine"), "{other} {error}");
+    }
 }
 
 #[test]
-fn a_termination_ends_with_not_found() {
-    assert_eq!(termination(&answer(404, "whatever")).unwrap(), Termination::Gone);
-    assert_eq!(termination(&answer(200, "{}")).unwrap(), Termination::GoingAway);
-    assert_eq!(termination(&answer(204, "")).unwrap(), Termination::GoingAway);
-    assert!(termination(&answer(500, "")).is_err());
+fn one_instance_that_is_not_understood_does_not_take_the_list_with_it() {
+    let body = json!({"instances": [
+        {"token": "runs", "id": "i", "state": "running", "nodeName": "runs", "offer": "o"},
+        {"token": "stopped", "state": "stopped"}, {"token": "cased", "state": "Running"}, {"token": "bare"},
+        {"token": "made", "state": "pending"}, {"token": "goes", "state": "terminating"}, {"token": "died", "state": "failed"},
+        {"token": "twice", "state": "failed"}, {"token": "twice", "state": "running"},
+        {"token": "again", "state": "running"}, {"token": "again", "state": "failed"},
+        {"id": "i-7", "state": "running"}, 7,
+    ]});
+    let List { machines, problems } = list(&answer(200, body.to_string())).unwrap();
+    let alive = |token: &&str| machines[*token] == Listed::Alive;
+    let tokens = ["runs", "stopped", "cased", "bare", "made", "twice", "again"];
+    assert_eq!(tokens.iter().filter(|token| !alive(token)).count(), 0, "{machines:?}");
+    assert_eq!((machines["goes"], machines["died"], machines.len()), (Listed::Ended, Listed::Ended, 9));
+    assert_eq!(problems[0], r#"instance "stopped" is in state "stopped", which is not known: it counts as running"#);
+    assert_eq!((problems.len(), problems[4].as_str()), (5, "instance 12 has no token"));
+    let many: Vec<Value> = (0..30).map(|_| json!({})).collect();
+    let problems = list(&answer(200, json!({"instances": many}).to_string())).unwrap().problems;
+    assert_eq!((problems.len(), problems[10].as_str()), (11, "20 more instances are not understood"));
+    for (status, body) in [(200, "{}"), (200, "<html>"), (404, ""), (200, "[]"), (200, r#"{"instances": null}"#)] {
+        assert!(list(&answer(status, body)).is_err(), "no list: {status} {body}");
+    }
+}
+
+#[test]
+fn a_termination_is_confirmed_by_an_answer_that_names_the_machine() {
+    let said = |status, body: &str| ended(&answer(status, body), "t");
+    for (status, body, expected) in [
+        (404, "whatever", Ended::Unknown),
+        (200, r#"{"token": "t", "id": "i", "state": "terminating", "nodeName": "t", "offer": "o"}"#, Ended::Ending),
+        (202, r#"{"token": "t", "state": "shutting-down"}"#, Ended::Ending),
+        (200, r#"{"token": "u", "state": "terminating"}"#, Ended::Unclear),
+        (200, "<html>welcome</html>", Ended::Unclear),
+        (200, "{}", Ended::Unclear),
+        (204, "", Ended::Unclear),
+    ] {
+        assert_eq!(said(status, body).unwrap(), expected, "{status} {body}");
+    }
+    assert!(said(500, "").is_err());
 }

@@ -9,6 +9,7 @@ use axum::routing::{get, put};
 use serde_json::{Value, json};
 
 use super::*;
+use planning::machine::books::Listed;
 
 async fn served(router: Router) -> External {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -35,8 +36,8 @@ async fn every_call_reaches_its_path_below_the_base_url() {
         assert_eq!(body["computeEnvironment"], "My-CE");
         axum::Json(instance(&token))
     };
-    let terminate = async |Path(token): Path<String>| {
-        if token == "gone" { StatusCode::NOT_FOUND } else { StatusCode::OK }
+    let terminate = async move |Path(token): Path<String>| {
+        if token == "gone" { Err(StatusCode::NOT_FOUND) } else { Ok(axum::Json(instance(&token))) }
     };
     let provider = served(
         Router::new()
@@ -46,10 +47,10 @@ async fn every_call_reaches_its_path_below_the_base_url() {
     )
     .await;
     assert_eq!(provider.offers().await.unwrap()[0].name, "o");
-    assert_eq!(provider.instances().await.unwrap()[0].token, "t");
-    assert_eq!(provider.launch("t-1", &request()).await.unwrap().token, "t-1");
-    assert_eq!(provider.terminate("gone").await.unwrap(), Termination::Gone);
-    assert_eq!(provider.terminate("t-1").await.unwrap(), Termination::GoingAway);
+    assert_eq!(provider.instances().await.unwrap().machines["t"], Listed::Alive);
+    assert_eq!(provider.launch("t-1", &request()).await.unwrap().id, "i-1");
+    assert_eq!(provider.terminate("gone").await.unwrap(), Ended::Unknown);
+    assert_eq!(provider.terminate("t-1").await.unwrap(), Ended::Ending);
 }
 
 #[tokio::test]
@@ -60,6 +61,21 @@ async fn an_answer_without_end_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_launch_that_was_sent_may_have_made_a_machine_whatever_became_of_the_answer() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let cut = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 16];
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut request).await.unwrap();
+    });
+    let provider = External::new(&url, http_client().unwrap()).unwrap();
+    let error = provider.launch("t", &request()).await.unwrap_err();
+    cut.await.unwrap();
+    assert!(matches!(error, ProviderError::Unreachable { .. }) && !error.is_certain(), "{error}");
+}
+
+#[tokio::test]
 async fn a_provider_that_is_not_there_is_named() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -67,6 +83,7 @@ async fn a_provider_that_is_not_there_is_named() {
     let provider = External::new(&url, http_client().unwrap()).unwrap();
     let error = provider.terminate("t").await.unwrap_err();
     assert!(matches!(error, ProviderError::Unreachable { .. }));
+    assert!(error.is_certain(), "nobody was asked");
     assert!(error.to_string().starts_with(&format!("the node provider at {url}/instances/t cannot be reached")));
 }
 

@@ -24,6 +24,7 @@ const PART: usize = 3;
 pub(super) fn cause(facts: &Facts) -> Option<&'static str> {
     let unready = match (facts.node, facts.unready) {
         (NodeState::Absent, _) => Duration::MAX,
+        (NodeState::Unreadable, _) => return None,
         (NodeState::Present { .. }, unready) => unready?,
     };
     match facts.instance {

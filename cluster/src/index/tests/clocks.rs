@@ -47,7 +47,7 @@ fn a_setback_ends_when_its_time_is_over() {
         apply::<ComputeEnvironment>(&index, &environment("ce"));
         let setback =
             model::snapshot::Setback { offer: None, until: at(30), message: "no".to_owned(), capacity: false };
-        index.add_setback("ce", setback, later(0, 0));
+        index.add_setback("ce", setback, 1, later(0, 0));
         let left = |seconds| {
             let now = later(seconds, jump);
             let scaling = index.snapshot(now).environments[0].scaling.clone().unwrap();

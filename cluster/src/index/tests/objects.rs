@@ -152,17 +152,39 @@ fn offers_and_setbacks_are_those_of_their_environment() {
         message: "no capacity".to_owned(),
         capacity: true,
     };
-    index.add_setback("ce", setback(Some("m5.large"), 5), even(at(0)));
-    index.add_setback("ce", setback(Some("m5.large"), 10), even(at(0)));
-    index.add_setback("ce", setback(None, 20), even(at(0)));
+    index.add_setback("ce", setback(Some("m5.large"), 5), 1, even(at(0)));
+    index.add_setback("ce", setback(Some("m5.large"), 10), 2, even(at(0)));
+    index.add_setback("ce", setback(None, 20), 1, even(at(0)));
     assert_eq!(scaling(9).setbacks, [setback(Some("m5.large"), 10), setback(None, 20)]);
     assert_eq!(scaling(10).setbacks, [setback(None, 20)]);
-    assert_eq!(index.setback_count("ce", Some("m5.large")), 2);
     index.clear_setbacks("ce");
-    assert_eq!((scaling(9).setbacks, index.setback_count("ce", None)), (Vec::new(), 0));
+    assert_eq!(scaling(9).setbacks, []);
     delete::<ComputeEnvironment>(&index, &environment("ce"));
     apply::<ComputeEnvironment>(&index, &environment("ce"));
     assert!(scaling(0).offers.is_err(), "another environment of that name has its own provider");
+}
+
+/// Ten launches that meet the same moment of trouble are one failure, however many of them it takes.
+#[test]
+fn launches_that_fail_together_count_once() {
+    let index = index();
+    apply::<ComputeEnvironment>(&index, &environment("ce"));
+    let fails = |offer: Option<&str>, begun: i64, second: i64| {
+        let now = even(at(second));
+        let failures = index.setback_count("ce", offer, even(at(begun)).moment);
+        let until = at(second + 5 * i64::from(failures));
+        let offer = offer.map(str::to_owned);
+        index.add_setback("ce", Setback { offer, until, message: "no".to_owned(), capacity: true }, failures, now);
+        failures
+    };
+    // A wave; one of them is slow, and one was stored a moment later than the first failed.
+    let wave = [(0, 0), (0, 1), (1, 1), (0, 4)].map(|(begun, second)| fails(Some("a"), begun, second));
+    assert_eq!(wave, [1; 4]);
+    assert_eq!(fails(None, 0, 4), 1, "of another kind");
+    assert_eq!([fails(Some("a"), 10, 10), fails(Some("a"), 10, 11)], [2, 2], "the next wave");
+    assert_eq!(fails(Some("a"), 30, 31), 3);
+    index.clear_setbacks("ce");
+    assert_eq!(fails(Some("a"), 30, 32), 1, "a node became Ready meanwhile");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use api::convert::pod::Origin;
+use kube::core::error_boundary::InvalidObject;
 use model::snapshot::JobRef;
 
 #[test]
@@ -226,4 +227,24 @@ fn a_bound_pod_without_its_labels_is_shown_until_it_has_them() {
     // What it says is of another node of that name.
     apply::<Pod>(&index, &annotated(bound, keys::NODE_UID, "older"));
     assert_eq!(index.unlabelled(), []);
+}
+
+/// Whoever takes it for deleted ends its machine, with the work on it.
+#[test]
+fn a_node_that_cannot_be_read_is_there_and_takes_no_work() {
+    let index = index();
+    apply::<ComputeEnvironment>(&index, &environment("ce"));
+    let mut raw = node("n");
+    raw["metadata"]["labels"][keys::CE_UUID] = json!(index.snapshot(even(at(0))).environments[0].uuid);
+    apply::<Node>(&index, &raw);
+    let metadata = serde_json::from_value(raw["metadata"].clone()).unwrap();
+    let unreadable = InvalidObject { error: "a field of a later version".to_owned(), metadata };
+    index.feed(Event::<DeserializeGuard<Node>>::Apply(DeserializeGuard(Err(unreadable))));
+    let known = index.node("n").unwrap();
+    assert_eq!((known.unreadable, known.node.ready, known.kubelet_ready), (true, false, false));
+    assert_eq!((known.node.uid.as_str(), known.unready_since), ("uid-n", None));
+    apply::<Node>(&index, &raw);
+    assert!(index.node("n").is_some_and(|known| known.node.ready && !known.unreadable));
+    delete::<Node>(&index, &raw);
+    assert!(index.node("n").is_none());
 }
