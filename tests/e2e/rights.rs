@@ -39,6 +39,12 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             local_only: true,
             run: |fixture| Box::pin(editor_gains_nothing(fixture)),
         },
+        Scenario {
+            name: "the controller's account writes what a release and a dispatch take, on objects with many labels too, and nothing else",
+            short: "own",
+            local_only: true,
+            run: |fixture| Box::pin(own_account(fixture)),
+        },
     ]
 }
 
@@ -115,6 +121,64 @@ async fn namespaces_go(fixture: &Fixture) -> Result<()> {
     for (namespace, id) in running {
         let job = aws.reaches(&id, "FAILED").await.with_context(|| format!("the job in {namespace}"))?;
         ensure!(job["statusReason"].is_string(), "the job in {namespace} ended as {job:#}");
+    }
+    Ok(())
+}
+
+async fn own_account(fixture: &Fixture) -> Result<()> {
+    let namespace = fixture.namespace("ns", None).await?;
+    let many = |value: &str| -> Value { (0..1_900).map(|index| (format!("k{index:04}"), json!(value))).collect() };
+    let labels = many(&"x".repeat(63));
+    let mut work: Value = serde_saphyr::from_str(&job("many", 1, "10m", "16Mi", "true"))?;
+    work["metadata"]["labels"] = labels.clone();
+    work["metadata"]["annotations"] = many("some fifteen...");
+    work["spec"]["suspend"] = json!(true);
+    let create = ["create", "-n", &namespace, "-f", "-"];
+    fixture.world.kubectl_with(&create, &work.to_string()).await?;
+    for name in ["many", "aws-batch.others"] {
+        let mut pod = pod(name);
+        pod["metadata"]["labels"] = labels.clone();
+        pod["metadata"]["annotations"] = many("some fifteen...");
+        // Nobody schedules it.
+        pod["spec"]["schedulingGates"] = json!([{"name": "example.com/never"}]);
+        fixture.world.kubectl_with(&create, &pod.to_string()).await?;
+    }
+    let as_controller = format!("--as={}", keys::CONTROLLER_USER);
+    let attempt = async |kind: &str, name: &str, patch: Value| {
+        let patch = patch.to_string();
+        let args =
+            ["patch", kind, name, "-n", &namespace, "--dry-run=server", "--type=merge", "-p", &patch, &as_controller];
+        fixture.world.kubectl(&args).await.map(drop).map_err(|error| format!("{error:#}"))
+    };
+    let labelled = |key: &str, value: Value| json!({"metadata": {"labels": {key: value}}});
+    let annotated = |key: &str, value: Value| json!({"metadata": {"annotations": {key: value}}});
+    let mut release = annotated(keys::STATUS, json!("{}"));
+    release["metadata"]["annotations"][keys::RELEASED] = json!("true");
+    release["spec"] = json!({"suspend": false});
+    let mut dispatch = annotated(keys::HOLD, json!("n"));
+    dispatch["metadata"]["labels"] = json!({keys::CE_UUID: "u", keys::NODE_UID: "u"});
+    dispatch["spec"] = json!({"nodeSelector": {keys::CE_UUID: "u"}});
+    for (kind, what, patch, lets_in) in [
+        ("job", "a release", release, true),
+        ("job", "another annotation", annotated("k0001", json!("other")), false),
+        ("job", "an annotation less", annotated("k0001", Value::Null), false),
+        ("job", "an id", labelled(keys::JOB_ID, json!("x")), false),
+        ("pod", "a dispatch", dispatch, true),
+        ("pod", "another label", labelled("k0001", json!("other")), false),
+        ("pod", "a label less", labelled("k0001", Value::Null), false),
+        ("pod", "an id", labelled(keys::JOB_ID, json!("x")), false),
+        ("pod", "what tells pods of the API", annotated(keys::PLACEMENT, json!("0")), false),
+        ("pod", "a finalizer", json!({"metadata": {"finalizers": [keys::RECORD_FINALIZER]}}), false),
+    ] {
+        let seen = attempt(kind, "many", patch).await;
+        let as_expected =
+            seen.as_ref().map_or_else(|said| !lets_in && said.contains("the controller may"), |()| lets_in);
+        ensure!(as_expected, "{what} of a {kind}: {seen:?}");
+    }
+    for name in ["many", "aws-batch.others"] {
+        let args = ["delete", "pod", name, "-n", &namespace, "--dry-run=server", &as_controller];
+        let seen = fixture.world.kubectl(&args).await.map_err(|error| format!("{error:#}"));
+        ensure!(seen.as_ref().is_err_and(|said| said.contains("no pods but those")), "{name} is deleted: {seen:?}");
     }
     Ok(())
 }

@@ -210,7 +210,7 @@ mod tests {
             assert!(matches!(conditions[..], [one] if users.iter().any(|user| user == one)), "{name}: {conditions:?}");
             for text in expressions(&spec) {
                 // Labels are gone through where there are few.
-                assert_eq!(text.contains(".all("), text.contains("<= 256"), "{name}: {text}");
+                assert_eq!(text.contains(".all("), text.contains("<= 2000"), "{name}: {text}");
             }
         }
     }
