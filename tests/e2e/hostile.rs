@@ -188,6 +188,9 @@ async fn tenant(fixture: &Fixture) -> Result<Tenant> {
     for (namespace, name) in [(&plain, "mine"), (&queued, "waits")] {
         world.kubectl_with(&["create", "-n", namespace, "-f", "-"], &bare(name).to_string()).await?;
     }
+    // It waits for itself, so that more can be made of it.
+    let gated = pod("gated", json!({}), json!({"schedulingGates": [{"name": "example.com/mine"}]}));
+    world.kubectl_with(&["create", "-n", &plain, "-f", "-"], &gated.to_string()).await?;
     Ok(Tenant { world, plain, queued, own_job })
 }
 

@@ -19,6 +19,7 @@ use Expect::{Harmless, Refused};
 
 const RESERVED: Expect = Refused("reserved for Bulkhead");
 const TOLERATION: Expect = Refused("the toleration of Bulkhead's taint is reserved");
+const EVERYTHING: Expect = Refused("the pod tolerates every taint");
 const QUEUE: Expect = Refused("you may not use job queue");
 /// What Kubernetes itself says to whoever lacks a right.
 const RIGHTS: Expect = Refused("cannot ");
@@ -121,7 +122,6 @@ fn new_pods(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
     let plain = |what: &str, metadata, spec, expect| {
         create(what, &tenant.plain, pod(&what.replace(' ', "-"), metadata, spec), expect)
     };
-    let everything = Refused("the pod tolerates every taint");
     let mut all = vec![
         plain("label job id", json!({"labels": {keys::JOB_ID: theirs.job_id}}), json!({}), RESERVED),
         plain("annotation hold", json!({"annotations": {keys::HOLD: theirs.nodes[0]}}), json!({}), RESERVED),
@@ -148,18 +148,18 @@ fn new_pods(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
             named("mirror", mirror, tolerating(ours()), Refused("denied request")),
             named("names a node", json!({}), json!({}), Harmless),
             named("names a node as an agent", daemon, json!({}), Harmless),
-            named("everything", json!({}), tolerating(json!({"operator": "Exists"})), everything),
+            named("everything", json!({}), tolerating(json!({"operator": "Exists"})), EVERYTHING),
             named(
                 "everything new",
                 json!({}),
                 tolerating(json!({"operator": "Exists", "effect": "NoSchedule"})),
-                everything,
+                EVERYTHING,
             ),
             named(
                 "everything running",
                 json!({}),
                 tolerating(json!({"operator": "Exists", "effect": "NoExecute"})),
-                everything,
+                EVERYTHING,
             ),
             create(
                 "a node's name in a queue",
@@ -191,9 +191,11 @@ fn templates(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
             attempt("annotation", json!({"annotations": {keys::ATTEMPT: "9"}}), json!({}), RESERVED);
             attempt("toleration", json!({}), tolerating(ours()), TOLERATION);
             let everywhere = json!({"nodeName": theirs.nodes[0], "tolerations": [{"operator": "Exists"}]});
-            if kind != "DaemonSet" {
-                attempt("everywhere", json!({}), everywhere, Harmless);
-            }
+            // A DaemonSet's pods cannot be told from those of agents.
+            let late = if kind == "DaemonSet" { EVERYTHING } else { Harmless };
+            attempt("everywhere", json!({}), everywhere, late);
+            let new = json!({"tolerations": [{"operator": "Exists", "effect": "NoSchedule"}]});
+            attempt("everywhere where it is new", json!({}), new, late);
         }
     }
     all
@@ -276,6 +278,9 @@ fn changes(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
         json!({"metadata": {"annotations": {keys::RELEASED: "true"}}, "spec": {"suspend": false}}),
         Harmless,
     ));
+    let everything = json!([{"op": "add", "path": "/spec/tolerations/-", "value": {"operator": "Exists"}}]).to_string();
+    let args = ["patch", "pod", "gated", "-n", &tenant.plain, "--type=json", "-p", &everything];
+    all.push(command("a toleration of everything, later", &args, EVERYTHING));
     let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "mine", "annotations": {keys::NODE_UID: "u"}},
         "target": {"apiVersion": "v1", "kind": "Node", "name": theirs.nodes[0]}});
     let path = format!("/api/v1/namespaces/{}/pods/mine/binding", tenant.plain);
