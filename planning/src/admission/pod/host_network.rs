@@ -41,6 +41,7 @@ fn objection(pod: &Value, context: &PodContext) -> Option<&'static str> {
         (choice == Some(false), "the user said no"),
         (choice.is_none() && queue == Some(false), "the queue says no"),
         (choice.is_none() && queue.is_none() && is_indexed(pod), "its host name carries its index"),
+        (choice.is_none() && queue.is_none() && is_named(spec), "it would have the node's host name, not its own"),
         (around.never, "the installation says never"),
         (around.pod_security, "the namespace has a Pod Security level that forbids it"),
         (around.network_policy, "it would slip past a network policy"),
@@ -60,6 +61,11 @@ fn objection(pod: &Value, context: &PodContext) -> Option<&'static str> {
 /// names.
 fn is_indexed(pod: &Value) -> bool {
     ["labels", "annotations"].iter().any(|place| at(pod, &["metadata", place, keys::K8S_COMPLETION_INDEX]).is_some())
+}
+
+/// Whether it says what it is called, itself or in DNS.
+fn is_named(spec: &Value) -> bool {
+    ["hostname", "subdomain"].iter().any(|name| text(spec, &[name]).is_some())
 }
 
 /// Whether a container may rewrite routes and packet filters, as the init containers of service meshes do.

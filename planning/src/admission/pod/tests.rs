@@ -182,6 +182,9 @@ fn the_host_network_is_not_injected_where_something_speaks_against_it() {
     check_host_network(&json!({"affinity": affinity}), &none, false);
     check_host_network(&json!({"runtimeClassName": "gvisor"}), &none, false);
     check_host_network(&json!({"hostnameOverride": "x"}), &none, false);
+    check_host_network(&json!({"hostname": "x"}), &none, false);
+    check_host_network(&json!({"subdomain": "x"}), &none, false);
+    check_host_network(&json!({"hostname": "", "subdomain": ""}), &none, true);
     let sysctls = |name: &str| json!({"securityContext": {"sysctls": [{"name": name, "value": "1"}]}});
     check_host_network(&sysctls("net.core.somaxconn"), &none, false);
     check_host_network(&sysctls("kernel.shm_rmid_forced"), &none, true);
@@ -223,6 +226,13 @@ fn queue_and_namespace_have_a_say_about_the_host_network() {
     };
     assert!(with_queue(&plain(), Part::Whole, &without)["spec"].get("hostNetwork").is_none());
     assert_eq!(with_queue(&annotated("true"), Part::Whole, &without)["spec"]["hostNetwork"], true);
+    // A name of one's own speaks against it where nobody says that it is wanted.
+    let wanting = QueueFacts { host_network: Some(true), ..queue() };
+    let mut named = annotated("true");
+    named["spec"]["hostname"] = json!("x");
+    assert_eq!(with_queue(&named, Part::Whole, &queue())["spec"]["hostNetwork"], true);
+    named["metadata"]["annotations"] = json!({});
+    assert_eq!(with_queue(&named, Part::Whole, &wanting)["spec"]["hostNetwork"], true);
     let (unit, queue) = (unit(Part::Whole), queue());
     let strict = PodContext {
         unit: &unit,
