@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use planning::admission::{Admit, Allowed, PatchOperation, Refusal};
-use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
@@ -95,6 +96,40 @@ pub(crate) fn decode(body: &[u8]) -> Result<Request, Undecodable> {
         old: Some(request["oldObject"].take()).filter(Value::is_object),
         object: request["object"].take(),
     })
+}
+
+/// What a review is about that is too heavy to be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outline {
+    pub(crate) uid: String,
+    /// An object that exists and is being deleted.
+    pub(crate) is_ending: bool,
+}
+
+/// Reads so much of a review and keeps nothing else of it; `None`: there is no `uid` to answer with.
+pub(crate) fn outline(body: &[u8]) -> Option<Outline> {
+    #[derive(Deserialize)]
+    struct Review {
+        request: Asked,
+    }
+    #[derive(Deserialize)]
+    struct Asked {
+        uid: String,
+        operation: Option<String>,
+        object: Option<Object>,
+    }
+    #[derive(Deserialize)]
+    struct Object {
+        metadata: Option<Metadata>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        deletion_timestamp: Option<IgnoredAny>,
+    }
+    let Asked { uid, operation, object } = serde_json::from_slice::<Review>(body).ok()?.request;
+    let ends = object.and_then(|object| object.metadata?.deletion_timestamp).is_some();
+    (!uid.is_empty()).then_some(Outline { uid, is_ending: ends && operation.as_deref() == Some("UPDATE") })
 }
 
 /// The answer, as the API server wants it.
@@ -215,6 +250,26 @@ mod tests {
         assert_eq!((request.operation, request.user.as_str(), request.dry_run), (Operation::Update, "alice", true));
         assert_eq!((request.manager.as_deref(), request.old.is_none()), (Some("kubectl-edit"), true));
         assert_eq!(request.object, body["request"]["object"]);
+    }
+
+    #[test]
+    fn of_what_is_too_heavy_only_the_outline_is_read() {
+        let check = |request: &Value, expected: Option<bool>| {
+            let found = outline(json!({"request": request}).to_string().as_bytes());
+            assert_eq!(found, expected.map(|is_ending| Outline { uid: "u".into(), is_ending }), "{request}");
+        };
+        let going =
+            json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "labels": {"a": "b"}}, "spec": [{}]});
+        check(&json!({"uid": "u", "operation": "UPDATE", "object": going}), Some(true));
+        check(&json!({"uid": "u", "operation": "CREATE", "object": going}), Some(false));
+        check(
+            &json!({"uid": "u", "operation": "UPDATE", "object": {"metadata": {"deletionTimestamp": null}}}),
+            Some(false),
+        );
+        check(&json!({"uid": "u", "object": null}), Some(false));
+        check(&json!({"uid": "", "object": going}), None);
+        check(&json!({"object": going}), None);
+        assert_eq!(outline(b"[{}]"), None);
     }
 
     #[test]

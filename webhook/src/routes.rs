@@ -17,7 +17,7 @@ use axum::{Json, Router};
 use cluster::serve::{self, Unread, weight};
 use cluster::telemetry::chain;
 use futures::FutureExt as _;
-use planning::admission::{Admit, Refusal};
+use planning::admission::{Admit, Outcome, Refusal};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::hooks::{Hook, decide};
@@ -186,8 +186,7 @@ async fn answer(
     let body = received(webhook, headers, body, &mut room).await?;
     let weight = weight::kib(&body);
     if weight > REVIEWS_LIMIT_KIB {
-        let message = format!("the review takes up to {weight} KiB of memory, more than {REVIEWS_LIMIT_KIB}");
-        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "garbage", message));
+        return too_heavy(&body, weight, subject);
     }
     let _memory = memory(webhook, weight)?;
     let (uid, admit) = match review::decode(&body) {
@@ -204,6 +203,25 @@ async fn answer(
         }
         Err(Undecodable::Garbage(message)) => return Err(Failure::new(StatusCode::BAD_REQUEST, "garbage", message)),
     };
+    answered(uid, admit)
+}
+
+/// Refuses what cannot be read, by an answer: an error would count as our absence, in which Jobs are let in. What is being deleted is
+/// let go.
+fn too_heavy(body: &[u8], weight: usize, subject: &mut Option<Subject>) -> Result<Answered, Failure> {
+    let message = format!(
+        "the review takes up to {weight} KiB of memory, more than {REVIEWS_LIMIT_KIB}: the object has too many small parts (labels, \
+         annotations, variables, or braces and brackets in their texts)"
+    );
+    let Some(outline) = review::outline(body) else {
+        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "garbage", message));
+    };
+    *subject = Some(Subject { uid: outline.uid.clone(), ..Subject::default() });
+    let admit = if outline.is_ending { Admit::unchanged(Outcome::LeftAlone) } else { Admit::refused(413, message) };
+    answered(outline.uid, admit)
+}
+
+fn answered(uid: String, admit: Admit) -> Result<Answered, Failure> {
     let (outcome, operations, refused) = match &admit {
         Admit::Allowed(allowed) => (allowed.outcome.as_str(), Some(allowed.patch.len()), None),
         Admit::Refused(refusal) => ("refused", None, Some(refusal.clone())),

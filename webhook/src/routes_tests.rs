@@ -341,6 +341,18 @@ async fn a_review_that_would_take_more_memory_than_there_is_is_refused_before_it
     assert_eq!(code, StatusCode::BAD_REQUEST, "half as many are read, and are no review");
 }
 
+#[tokio::test]
+async fn a_review_that_is_too_heavy_is_answered_so_that_it_does_not_count_as_missed() {
+    let heavy = json!({"metadata": {"name": "j", "annotations": {"a": "{".repeat(100_000)}}, "spec": {"template": {}}});
+    let (response, _) = create("/jobs", "batch", &heavy).await;
+    assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(413)), "{response}");
+    // What is being deleted is let go.
+    let mut going = heavy;
+    going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let (code, answer) = post_body("/jobs", review_of("UPDATE", "batch", &going).to_string()).await;
+    assert_eq!((code, &answer["response"]["allowed"]), (StatusCode::OK, &json!(true)), "{answer}");
+}
+
 #[test]
 fn the_time_for_an_answer_comes_from_the_caller() {
     let check = |uri: &str, expected: f64| {

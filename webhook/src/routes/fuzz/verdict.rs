@@ -13,8 +13,8 @@ use cluster::serve::weight;
 pub(super) fn verdict(sent: &Sent, code: StatusCode, answer: &[u8]) -> Result<Option<Value>, String> {
     let answer: Value =
         serde_json::from_slice(answer).map_err(|error| format!("{code} and an answer that is no JSON: {error}"))?;
-    let too_large =
-        sent.announced.is_some_and(|length| length > BODY_LIMIT) || weight::kib(&sent.body) > REVIEWS_LIMIT_KIB;
+    let too_long = sent.announced.is_some_and(|length| length > BODY_LIMIT);
+    let too_heavy = weight::kib(&sent.body) > REVIEWS_LIMIT_KIB;
     let cut_off = sent.announced.is_some_and(|length| length < sent.body.len());
     if let Some(breaks) = sent.end {
         let expected = if breaks { StatusCode::BAD_REQUEST } else { StatusCode::REQUEST_TIMEOUT };
@@ -22,8 +22,8 @@ pub(super) fn verdict(sent: &Sent, code: StatusCode, answer: &[u8]) -> Result<Op
         return status(code, &answer);
     }
     match (code, sent.review()) {
-        (StatusCode::OK, Some(review)) if !too_large && !cut_off => reviewed(review, &answer),
-        (StatusCode::PAYLOAD_TOO_LARGE, _) if too_large => status(code, &answer),
+        (StatusCode::OK, Some(review)) if !too_long && !cut_off => reviewed(review, &answer),
+        (StatusCode::PAYLOAD_TOO_LARGE, _) if too_long || too_heavy => status(code, &answer),
         (StatusCode::BAD_REQUEST, Some(_)) if cut_off => status(code, &answer),
         // Nothing to answer to; or a namespace, queue or Job that cannot be read.
         (StatusCode::BAD_REQUEST, None) | (StatusCode::SERVICE_UNAVAILABLE, Some(_)) => status(code, &answer),
