@@ -110,11 +110,7 @@ async fn row(fixture: &Fixture, fault: &dyn Fault) -> Result<()> {
         fixture.apply(&namespace, &job("new", 2, "50m", "16Mi", "true")).await?;
     }
     if fault.new_jobs() == New::Waits {
-        // One that names a queue itself waits for the hooks, wherever it is.
-        let mut named: Value = serde_json::from_str(NAMED)?;
-        named["metadata"]["labels"][keys::QUEUE] = json!(queue);
-        let made = fixture.apply(&ordinary, &named.to_string()).await;
-        ensure!(made.is_err_and(|error| format!("{error:#}").contains("late-jobs.bulkhead.dev")), "it is stored");
+        refused(fixture, &queue, [&namespace, &ordinary]).await?;
     }
     // Nodes are tainted by the controller, so where it is away nobody can have room for the Job that waits.
     let with_controller = fault.reason().is_some() || fault.new_jobs() == New::Completes;
@@ -146,14 +142,47 @@ async fn row(fixture: &Fixture, fault: &dyn Fault) -> Result<()> {
             completed(fixture, &namespace, name).await?;
         }
     }
+    if fault.new_jobs() == New::Waits {
+        fixture.completed(&namespace, "manual").await?;
+        let pods = fixture.pods(&namespace).list(&ListParams::default().labels("app=manual")).await?.items;
+        ensure!(!pods.is_empty() && pods.iter().all(in_contract), "pods of a Job with its own selector ran outside");
+    }
     // Others still do as they did.
     let strays = fixture.pods(&ordinary).list(&ListParams::default()).await?.items;
     ensure!(!strays.is_empty() && !strays.iter().any(in_contract), "pods of an ordinary namespace were touched");
     Ok(())
 }
 
+/// What may not be stored meanwhile, and what may and does not escape.
+async fn refused(fixture: &Fixture, queue: &str, [namespace, ordinary]: [&str; 2]) -> Result<()> {
+    // One that names a queue itself waits for the hooks, wherever it is.
+    let mut named: Value = serde_json::from_str(NAMED)?;
+    named["metadata"]["labels"][keys::QUEUE] = json!(queue);
+    let made = fixture.apply(ordinary, &named.to_string()).await;
+    ensure!(made.is_err_and(|error| format!("{error:#}").contains("late-jobs.bulkhead.dev")), "it is stored");
+    // So does one that looks as if the hooks had seen it.
+    let made = fixture.apply(namespace, &forged(queue)?.to_string()).await;
+    ensure!(made.is_err_and(|error| format!("{error:#}").contains("stamped-jobs.bulkhead.dev")), "it is stored");
+    // The pods of this one bear no label by which they could be known as a Job's.
+    fixture.apply(namespace, MANUAL).await.map(drop)
+}
+
 /// A Job that is to name a queue.
 const NAMED: &str = r#"{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "named"}, "spec": {"template": {"spec":
+    {"restartPolicy": "Never", "containers": [{"name": "main", "image": "docker.io/library/busybox", "command": ["true"]}]}}}}"#;
+
+/// A Job with another's id, on itself and on its pods.
+fn forged(queue: &str) -> Result<Value> {
+    let mut forged: Value = serde_json::from_str(NAMED)?;
+    forged["metadata"]["labels"] = json!({keys::QUEUE: queue, keys::JOB_ID: "another"});
+    forged["spec"]["suspend"] = json!(true);
+    forged["spec"]["template"]["metadata"] = json!({"labels": forged["metadata"]["labels"]});
+    Ok(forged)
+}
+
+/// A Job with a selector of its own.
+const MANUAL: &str = r#"{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "manual"}, "spec": {
+    "manualSelector": true, "selector": {"matchLabels": {"app": "manual"}}, "template": {"metadata": {"labels": {"app": "manual"}}, "spec":
     {"restartPolicy": "Never", "containers": [{"name": "main", "image": "docker.io/library/busybox", "command": ["true"]}]}}}}"#;
 
 /// Waits until a Job has completed, and looks whether its pods went through the queue.

@@ -6,9 +6,9 @@ use model::keys;
 use serde_json::{Value, json};
 use tests::Fixture;
 
-use crate::Scenario;
 use crate::outage::in_contract;
 use crate::rogue::{Manner, Rogue};
+use crate::{Scenario, hooks};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
@@ -19,7 +19,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     }]
 }
 
-/// Label by which a Job asks for a queue label from the webhook.
+/// Label by which a Job or pod asks for a queue label from the webhook.
 const QUEUE: &str = "late.example.com/queue";
 /// Label by which a pod asks for a port, another scheduler and a sidecar from the webhook.
 const PORT: &str = "late.example.com/port";
@@ -28,7 +28,7 @@ const PORT: &str = "late.example.com/port";
 fn patch(object: &Value) -> Value {
     let labels = &object["metadata"]["labels"];
     match (labels.get(QUEUE), labels.get(PORT)) {
-        (Some(queue), _) if object["kind"] == "Job" => {
+        (Some(queue), _) if object["kind"] == "Job" || object["kind"] == "Pod" => {
             json!([{"op": "add", "path": "/metadata/labels/bulkhead.dev~1queue", "value": queue}])
         }
         (_, Some(_)) if object["kind"] == "Pod" => json!([
@@ -81,6 +81,18 @@ async fn late(fixture: &Fixture) -> Result<()> {
     ensure!(stored.labels().contains_key(keys::JOB_ID), "stored with {:?}", stored.labels());
     through_the_queue(fixture, &plain, "between").await?;
 
+    // With an id that it brings along it would look as the first hook leaves one: it is refused before.
+    let ids = json!({keys::JOB_ID: "another", QUEUE: queue});
+    let mut forged = job("forged", &ids, &json!({keys::JOB_ID: "another", keys::QUEUE: queue}));
+    forged["spec"]["suspend"] = json!(true);
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "forged", "labels": ids},
+        "spec": {"nodeName": "ordinary", "containers": [{"name": "main", "image": "x"}]}});
+    for object in [forged, pod] {
+        let made = fixture.apply(&plain, &object.to_string()).await;
+        let refused = made.as_ref().is_err_and(|error| format!("{error:#}").contains("is reserved for Bulkhead"));
+        ensure!(refused, "{}: {made:?}", object["kind"]);
+    }
+
     // After both, it is refused, and told why.
     fixture.world.kubectl(&["delete", "mutatingwebhookconfiguration", &between]).await?;
     install(fixture, &rogue, &after, QUEUE, &both).await?;
@@ -113,7 +125,21 @@ async fn late(fixture: &Fixture) -> Result<()> {
     fixture.world.kubectl(&["label", "job", "exists", "-n", &plain, &format!("{}={queue}", keys::QUEUE)]).await?;
     let labels = fixture.jobs(&plain).get("exists").await?.labels().clone();
     ensure!(!labels.contains_key(keys::QUEUE), "stored with {labels:?}");
-    Ok(())
+    half_a_stamp(fixture, &plain, &queue).await
+}
+
+/// Without any hook a Job may not say of its pods alone that they are a queue's, whoever makes it: the policies see to that.
+async fn half_a_stamp(fixture: &Fixture, namespace: &str, queue: &str) -> Result<()> {
+    hooks::save(fixture).await?;
+    hooks::delete(fixture).await?;
+    let id = json!({keys::JOB_ID: "another"});
+    let half = job("half", &id, &json!({keys::JOB_ID: "another", keys::QUEUE: queue})).to_string();
+    tests::eventually("a Job with half a stamp is refused by a policy", || async {
+        let made = fixture.world.kubectl_with(&["create", "--dry-run=server", "-n", namespace, "-f", "-"], &half).await;
+        let refused = made.as_ref().is_err_and(|error| format!("{error:#}").contains("'bulkhead-jobs' denied request"));
+        Ok(if refused { Ok(()) } else { Err(format!("{made:?}")) })
+    })
+    .await
 }
 
 /// Waits until the API server calls the webhook.

@@ -16,6 +16,7 @@ mod crashes;
 mod endings;
 mod extender;
 mod faults;
+mod forgeries;
 mod hook_faults;
 mod hooks;
 mod host_network;
@@ -141,6 +142,7 @@ fn scenarios() -> Vec<(Scenario, Company)> {
         additions::scenarios(),
         owners::scenarios(),
         policies::scenarios(),
+        forgeries::scenarios(),
         walkthrough::scenarios(),
         rights::scenarios(),
         boto::scenarios(),

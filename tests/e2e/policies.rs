@@ -11,7 +11,7 @@ use tests::{Fixture, eventually, job, job_with};
 use crate::Scenario;
 
 /// An ordinary user; may edit the namespaces that a test gives them.
-const ALICE: &str = "alice@example.com";
+pub(crate) const ALICE: &str = "alice@example.com";
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -43,7 +43,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 }
 
 /// A namespace that Alice may edit.
-async fn edited_by_alice(fixture: &Fixture, what: &str, queue: Option<&str>) -> Result<String> {
+pub(crate) async fn edited_by_alice(fixture: &Fixture, what: &str, queue: Option<&str>) -> Result<String> {
     let namespace = fixture.namespace(what, queue).await?;
     let user = format!("--user={ALICE}");
     fixture.world.kubectl(&["create", "rolebinding", "alice", "-n", &namespace, "--clusterrole=edit", &user]).await?;
@@ -57,14 +57,14 @@ async fn edited_by_alice(fixture: &Fixture, what: &str, queue: Option<&str>) -> 
 }
 
 /// What the API server says when this user creates this object; `Ok` if it would be stored.
-async fn attempt(fixture: &Fixture, namespace: &str, user: &[&str], object: &Value) -> Result<(), String> {
+pub(crate) async fn attempt(fixture: &Fixture, namespace: &str, user: &[&str], object: &Value) -> Result<(), String> {
     let args = [&["create", "--dry-run=server", "-n", namespace, "-f", "-"], user].concat();
     fixture.world.kubectl_with(&args, &object.to_string()).await.map(drop).map_err(|error| format!("{error:#}"))
 }
 
 /// One attempt and what is expected of it: `Ok`, or words of the refusal.
 #[track_caller]
-fn expect(what: &str, seen: Result<(), String>, expected: Result<(), &str>) -> Result<()> {
+pub(crate) fn expect(what: &str, seen: Result<(), String>, expected: Result<(), &str>) -> Result<()> {
     match (seen, expected) {
         (Ok(()), Ok(())) => Ok(()),
         (Err(said), Err(words)) if said.contains(words) => Ok(()),
@@ -73,7 +73,7 @@ fn expect(what: &str, seen: Result<(), String>, expected: Result<(), &str>) -> R
 }
 
 /// A pod with these members on top of the least that a pod needs.
-fn pod(metadata: Value, spec: Value) -> Value {
+pub(crate) fn pod(metadata: Value, spec: Value) -> Value {
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "p-"},
         "spec": {"terminationGracePeriodSeconds": 1,
@@ -88,7 +88,7 @@ fn pod(metadata: Value, spec: Value) -> Value {
     pod
 }
 
-fn tolerating(toleration: &Value) -> Value {
+pub(crate) fn tolerating(toleration: &Value) -> Value {
     json!({"tolerations": [toleration]})
 }
 

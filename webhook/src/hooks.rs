@@ -47,6 +47,10 @@ impl Hook {
     }
 }
 
+/// What is said to whoever makes a pod with an id and without a queue.
+const CLAIMS: &str = "label batch.amazonaws.com/job-id is reserved for Bulkhead; remove it. To send a pod through a queue, label it \
+    bulkhead.dev/queue=QUEUE";
+
 /// Decides about one request, of which nothing is needed afterwards but its uid.
 pub(crate) async fn decide(hook: Hook, request: &mut Request, look_up: &LookUp) -> Result<Admit, LookUpError> {
     match (hook, request.operation) {
@@ -110,7 +114,7 @@ async fn create_pod(request: &mut Request, look_up: &LookUp, pass: Pass) -> Resu
         missed = Some(job).filter(|job| job["metadata"]["labels"][keys::JOB_ID].is_null());
     }
     let measured =
-        pass == Pass::First && (missed.is_some() || !keys::JOB_CONTROLLER_USERS.contains(&request.user.as_str()));
+        given.is_none() && (missed.is_some() || !keys::JOB_CONTROLLER_USERS.contains(&request.user.as_str()));
     if measured
         && matches!(route, PodRoute::Queue(_))
         && let Some(refusal) = size::of_pod(&request.object, missed.as_ref(), look_up.most_template())
@@ -120,6 +124,7 @@ async fn create_pod(request: &mut Request, look_up: &LookUp, pass: Pass) -> Resu
     Ok(match route {
         PodRoute::Leave(outcome) => Admit::unchanged(outcome),
         PodRoute::Outside(reason) => pod::leave_outside(request.object.take(), reason),
+        PodRoute::Claims => Admit::refused(403, CLAIMS),
         PodRoute::Queue(queued) => queue_pod(request, &queued, &namespace, look_up, pass).await?,
         // The second route is made from the Job; it never asks for one.
         PodRoute::LookUpJob { name, .. } => Admit::refused(500, format!("Job {name:?} was looked up in vain")),

@@ -91,7 +91,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use k8s_openapi::api::admissionregistration::v1::{
-        MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+        MutatingWebhookConfiguration, RuleWithOperations, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
         ValidatingAdmissionPolicySpec,
     };
     use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -382,6 +382,49 @@ mod tests {
             assert_eq!(hook.timeout_seconds, Some(3), "{name}");
             assert_eq!(hook.side_effects, "None", "{name}");
         }
+    }
+
+    /// An empty label is legal, and names no queue: to the hooks it is as good as absent.
+    #[test]
+    fn an_empty_queue_label_counts_as_none_everywhere() {
+        let hooks = of_kind::<MutatingWebhookConfiguration>("MutatingWebhookConfiguration").into_iter();
+        let hooks = hooks.flat_map(|it| it.webhooks.unwrap_or_default());
+        let of_hooks = hooks.flat_map(|hook| [hook.namespace_selector, hook.object_selector]);
+        let of_policies =
+            policies().into_iter().map(|(_, spec)| spec.match_constraints.and_then(|it| it.object_selector));
+        for selector in of_hooks.chain(of_policies).flatten() {
+            for it in selector.match_expressions.iter().flatten().filter(|it| it.key == keys::QUEUE) {
+                let both = it.values == Some(vec![keys::QUEUE_NONE.to_owned(), String::new()]);
+                assert!(both || ["Exists", "DoesNotExist"].contains(&it.operator.as_str()), "{it:?}");
+            }
+        }
+        for (name, spec) in policies() {
+            for text in expressions(&spec) {
+                assert!(!text.contains("= \"none\""), "{name}: {text}");
+            }
+        }
+    }
+
+    /// What brings an id along is seen by a hook that does not fail open, before one that does.
+    #[test]
+    fn forged_ids_wait_for_the_hook() {
+        let first = of_kind::<MutatingWebhookConfiguration>("MutatingWebhookConfiguration").swap_remove(0);
+        let hooks = first.webhooks.unwrap_or_default();
+        let about = |kind: &str| {
+            let rules = |rule: &RuleWithOperations| rule.resources.iter().flatten().any(|one| one == kind);
+            hooks.iter().find(|hook| hook.rules.iter().flatten().any(rules)).unwrap()
+        };
+        for kind in ["jobs", "pods"] {
+            let hook = about(kind);
+            let selects = hook.object_selector.clone().and_then(|it| it.match_expressions).unwrap_or_default();
+            assert!(
+                matches!(&selects[..], [it] if it.key == keys::JOB_ID && it.operator == "Exists"),
+                "{kind}: {selects:?}"
+            );
+            assert_eq!(hook.failure_policy.as_deref(), Some("Fail"), "{kind}");
+        }
+        let exempt = about("pods").match_conditions.iter().flatten().any(|it| it.expression.contains(keys::BATCH_USER));
+        assert!(exempt, "pods of the API have ids, and no hook is called for them");
     }
 
     #[test]

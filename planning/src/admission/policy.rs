@@ -95,6 +95,8 @@ pub enum PodRoute {
     Leave(Outcome),
     /// It was labelled for a queue but cannot go through it; the sentence says why.
     Outside(String),
+    /// It brings an id along and goes through no queue: if somebody gave it one later, the id would look as if it were ours.
+    Claims,
     /// It goes through a queue.
     Queue(QueuedPod),
     /// It depends on its Job: look that up and call [`route_pod_of_job`].
@@ -136,14 +138,14 @@ pub fn route_pod(pod: &Value, namespace: &NamespaceFacts, requester: &str, fresh
         return PodRoute::Leave(Outcome::LeftAlone);
     }
     let owner = owning_job(pod).map(|(name, uid)| PodRoute::LookUpJob { name: name.to_owned(), uid: uid.to_owned() });
-    let Some(queue) = queue_label(pod) else {
-        let leave = PodRoute::Leave(Outcome::LeftAlone);
-        return if namespace.queue.is_some() { owner.unwrap_or(leave) } else { leave };
-    };
-    if queue == keys::QUEUE_NONE {
-        return PodRoute::Leave(Outcome::OptedOut);
-    }
     let labelled = text(pod, &["metadata", "labels", keys::JOB_ID]).map(job_of_label);
+    let leave = |outcome| if labelled.is_some() { PodRoute::Claims } else { PodRoute::Leave(outcome) };
+    let queue = match queue_label(pod) {
+        None if namespace.queue.is_some() => return owner.unwrap_or_else(|| leave(Outcome::LeftAlone)),
+        None => return leave(Outcome::LeftAlone),
+        Some(keys::QUEUE_NONE) => return leave(Outcome::OptedOut),
+        Some(queue) => queue,
+    };
     let taken = pass == Pass::Late && labelled.is_some();
     if !taken && let Some(reason) = at(pod, &["spec"]).and_then(|spec| spec_outside(spec, "spec")) {
         return PodRoute::Outside(format!("this pod does not go through queue {queue:?}: {reason}"));

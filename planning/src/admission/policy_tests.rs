@@ -111,6 +111,7 @@ fn check_pass(
     let found = match route {
         PodRoute::Leave(outcome) => format!("leave {}", outcome.as_str()),
         PodRoute::Outside(_) => "outside".to_owned(),
+        PodRoute::Claims => "claims".to_owned(),
         PodRoute::Queue(pod) => format!("{} {}", pod.queue, pod.unit.raw()),
         PodRoute::LookUpJob { name, uid } => format!("look up {name} {uid}"),
     };
@@ -130,6 +131,34 @@ fn a_pod_with_queue_and_id_needs_no_look_up() {
 fn a_bare_pod_gets_a_fresh_id_whatever_it_claims() {
     check_pod(&pod(&json!({keys::QUEUE: "q"}), false), None, &namespace(None), "q fresh");
     check_pod(&pod(&json!({keys::QUEUE: "q", keys::JOB_ID: "forged"}), false), None, &namespace(None), "q fresh");
+}
+
+#[test]
+fn an_empty_label_names_no_queue() {
+    check_pod(&pod(&json!({keys::QUEUE: ""}), true), None, &namespace(Some("q")), "look up work job-uid");
+    check_pod(&pod(&json!({keys::QUEUE: ""}), false), None, &namespace(Some("q")), "leave left_alone");
+    check_pod(&pod(&json!({keys::QUEUE: ""}), true), None, &namespace(None), "leave left_alone");
+    let labelled = NamespaceFacts::read(&json!({"metadata": {"labels": {keys::QUEUE: ""}}}));
+    assert_eq!(labelled, NamespaceFacts::default());
+}
+
+#[test]
+fn an_id_without_a_queue_is_nobodys_to_bring_along() {
+    for queue in [json!({}), json!({keys::QUEUE: ""}), json!({keys::QUEUE: "none"})] {
+        let mut labels = queue;
+        labels[keys::JOB_ID] = json!("forged");
+        check_pod_of("alice", &pod(&labels, false), None, &namespace(None), "claims");
+        check_pod_of("alice", &pod(&labels, false), None, &namespace(Some("q")), "claims");
+    }
+    // Of a Job that is there, it has that one's.
+    let owned = pod(&json!({keys::JOB_ID: "forged"}), true);
+    check_pod_of(
+        "alice",
+        &owned,
+        Some(&plain(None)),
+        &namespace(Some("q")),
+        &format!("q {}", derived_job_id("job-uid")),
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a key under our prefixes is reserved unless it is listed in [`keys`] as the user's.
 
-use super::edit::{Editor, at};
+use super::edit::{Editor, at, text};
 use model::keys;
 use serde_json::Value;
 
@@ -20,6 +20,12 @@ pub(crate) fn strip(editor: &mut Editor, path: &[&str], keep: &[&str]) {
             editor.unset(&[path, &[key.as_str()]].concat());
         }
     }
+}
+
+/// Removes the tolerations of our taints from the list at `path`. Those that name no taint are the user's.
+pub(crate) fn close(editor: &mut Editor, path: &[&str]) {
+    let ours = [keys::BATCH_TAINT, keys::RETIRING_TAINT];
+    editor.drop_items(path, |one| text(one, &["key"]).is_some_and(|key| ours.contains(&key)));
 }
 
 /// Gives every reserved key in the map at `path`, except those in `skip`, the value it has in `old`: set, or absent.

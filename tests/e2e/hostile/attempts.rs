@@ -19,6 +19,7 @@ use Expect::{Harmless, Refused};
 
 const RESERVED: Expect = Refused("reserved for Bulkhead");
 const TOLERATION: Expect = Refused("the toleration of Bulkhead's taint is reserved");
+const HEAVY: Expect = Refused("more than 114688");
 const EVERYTHING: Expect = Refused("the pod tolerates every taint");
 const QUEUE: Expect = Refused("you may not use job queue");
 /// What Kubernetes itself says to whoever lacks a right.
@@ -89,10 +90,12 @@ fn templated(api: &str, kind: &str, metadata: &Value, spec: &Value) -> Value {
 pub(super) fn attempts(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
     [
         new_pods(theirs, tenant),
+        unnamed(theirs, tenant),
         templates(theirs, tenant),
         queues(theirs, tenant),
         changes(theirs, tenant),
         forged(theirs, tenant),
+        heavy(theirs, tenant),
         large(theirs, tenant),
     ]
     .into_iter()
@@ -172,6 +175,21 @@ fn new_pods(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
     all
 }
 
+/// Pods whose label names no queue, on others' node.
+fn unnamed(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
+    let named = |what: &str, metadata, toleration: Value, expect| {
+        let spec = json!({"nodeName": theirs.nodes[0], "tolerations": [toleration]});
+        create(what, &tenant.plain, pod(&what.replace(' ', "-"), metadata, spec), expect)
+    };
+    let unnamed = || json!({"labels": {keys::QUEUE: ""}});
+    let with_id = json!({"labels": {keys::QUEUE: "", keys::JOB_ID: theirs.job_id}});
+    vec![
+        named("unnamed queue and id", with_id, ours(), RESERVED),
+        named("unnamed queue and toleration", unnamed(), ours(), TOLERATION),
+        named("unnamed queue and everything", unnamed(), json!({"operator": "Exists"}), EVERYTHING),
+    ]
+}
+
 fn templates(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
     let mut all = Vec::new();
     for namespace in [&tenant.plain, &tenant.queued] {
@@ -190,12 +208,17 @@ fn templates(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
             attempt("label", json!({"labels": {keys::JOB_ID: theirs.job_id}}), json!({}), RESERVED);
             attempt("annotation", json!({"annotations": {keys::ATTEMPT: "9"}}), json!({}), RESERVED);
             attempt("toleration", json!({}), tolerating(ours()), TOLERATION);
+            let unnamed = json!({"labels": {keys::QUEUE: ""}});
+            attempt("toleration and no queue's name", unnamed.clone(), tolerating(ours()), TOLERATION);
             let everywhere = json!({"nodeName": theirs.nodes[0], "tolerations": [{"operator": "Exists"}]});
             // A DaemonSet's pods cannot be told from those of agents.
             let late = if kind == "DaemonSet" { EVERYTHING } else { Harmless };
-            attempt("everywhere", json!({}), everywhere, late);
+            attempt("everywhere", json!({}), everywhere.clone(), late);
+            attempt("everywhere and no queue's name", unnamed, everywhere, late);
             let new = json!({"tolerations": [{"operator": "Exists", "effect": "NoSchedule"}]});
             attempt("everywhere where it is new", json!({}), new, late);
+            let mirror = json!({"annotations": {keys::K8S_MIRROR: "x"}});
+            attempt("mirror", mirror, json!({"nodeName": theirs.nodes[0]}), Harmless);
         }
     }
     all
@@ -332,9 +355,43 @@ fn forged(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
     ]
 }
 
+fn many_labels() -> serde_json::Map<String, Value> {
+    (0..65_000).map(|index| (format!("l{index:05}"), json!(""))).collect()
+}
+
+/// Jobs with another's id that are too much for the hook to read.
+fn heavy(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
+    // As the hook leaves one, if it did not see it.
+    let stamped = |metadata: Value| {
+        let stamps = json!({keys::QUEUE: tenant.queued.replace("queued", "mine"), keys::JOB_ID: theirs.job_id});
+        let mut job = templated("batch/v1", "Job", &json!({"labels": stamps.clone()}), &json!({}));
+        job["spec"]["suspend"] = json!(true);
+        job["metadata"]["annotations"] = metadata["annotations"].clone();
+        job["metadata"]["labels"] = metadata["labels"].clone();
+        for key in [keys::QUEUE, keys::JOB_ID] {
+            job["metadata"]["labels"][key] = stamps[key].clone();
+        }
+        job
+    };
+    vec![
+        create(
+            "a Job with another's id and 65,000 labels",
+            &tenant.queued,
+            stamped(json!({"labels": many_labels()})),
+            HEAVY,
+        ),
+        create(
+            "a Job with another's id and what looks like 100,000 parts",
+            &tenant.queued,
+            stamped(json!({"annotations": {"a": "{".repeat(100_000)}})),
+            HEAVY,
+        ),
+    ]
+}
+
 /// Objects at the API server's limits.
 fn large(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
-    let labels: serde_json::Map<String, Value> = (0..65_000).map(|index| (format!("l{index:05}"), json!(""))).collect();
+    let labels = many_labels();
     let many = |count: usize, last: Value| {
         let all = (0..count).map(|index| json!({"key": format!("k{index}"), "operator": "Exists"})).chain([last]);
         json!({"tolerations": all.collect::<Vec<_>>()})
@@ -354,7 +411,8 @@ fn large(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
     let plain =
         |what: &str, name: &str, metadata, spec, expect| create(what, &tenant.plain, pod(name, metadata, spec), expect);
     vec![
-        plain("65,000 labels and one of ours", "reserved", json!({"labels": reserved}), json!({}), RESERVED),
+        // It is too much for the hook even to read.
+        plain("65,000 labels and one of ours", "reserved", json!({"labels": reserved}), json!({}), HEAVY),
         plain("65,000 labels", "labels", json!({"labels": labels}), json!({}), Harmless),
         patch("one more label", "another", Harmless),
         patch("ours among 65,000 labels", keys::JOB_ID, RESERVED),

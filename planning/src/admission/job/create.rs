@@ -12,6 +12,8 @@ use serde_json::Value;
 
 pub(super) fn create(job: &Value, context: &JobContext) -> Admit {
     match route_job(job, context.namespace) {
+        // It may not even be stored, but somebody could still give it a queue, and it would look as we leave one.
+        JobRoute::Unqueued | JobRoute::OptedOut if brings_id(job) => Admit::refused(403, RESERVED),
         JobRoute::Unqueued => Admit::unchanged(Outcome::LeftAlone),
         JobRoute::OptedOut => opt_out(job),
         JobRoute::Outside(reason) => leave_outside(job, reason),
@@ -22,6 +24,10 @@ pub(super) fn create(job: &Value, context: &JobContext) -> Admit {
     }
 }
 
+/// What is said to whoever brings an id along and names no queue.
+const RESERVED: &str =
+    "label batch.amazonaws.com/job-id of a Job is reserved for Bulkhead; leave it out of a new Job, or name a queue";
+
 /// A Job that says `none` passes that on to its pods, so that no hook is called for them.
 fn opt_out(job: &Value) -> Admit {
     let mut editor = Editor::new(job.clone());
@@ -29,10 +35,12 @@ fn opt_out(job: &Value) -> Admit {
     Admit::edited(Outcome::OptedOut, editor, Vec::new())
 }
 
-/// A Job that stays outside names no queue: what is stored counts. Nor does it send its pods in, as a copied template would.
+/// A Job that stays outside names no queue: what is stored counts. Nor does it send its pods in, as a copied template would, or
+/// onto batch nodes.
 fn leave_outside(job: &Value, reason: String) -> Admit {
     let mut editor = Editor::new(job.clone());
-    strip(&mut editor, &[]);
+    strip(&mut editor, &[], &[]);
+    reserved::close(&mut editor, &["spec", "template", "spec", "tolerations"]);
     editor.unset(&["metadata", "labels", keys::QUEUE]);
     editor.unset(&template_label(keys::QUEUE));
     Admit::edited(Outcome::LeftOutside, editor, vec![reason])
@@ -41,7 +49,7 @@ fn leave_outside(job: &Value, reason: String) -> Admit {
 fn enqueue(job: &Value, queue: &str, context: &JobContext) -> Admit {
     let mut editor = Editor::new(job.clone());
     let held = asks_for_suspension(job);
-    strip(&mut editor, &[keys::JOB_ID, keys::ARRAY_SIZE]);
+    strip(&mut editor, &[keys::JOB_ID], &[keys::ARRAY_SIZE]);
     editor.set(&["metadata", "labels", keys::JOB_ID], context.fresh_id);
     editor.set(&["metadata", "labels", keys::QUEUE], queue);
     editor.set(&template_label(keys::JOB_ID), context.fresh_id);
@@ -63,17 +71,22 @@ fn enqueue(job: &Value, queue: &str, context: &JobContext) -> Admit {
     Admit::edited(Outcome::Queued, editor, warn::warnings(job, queue, context.queue_exists))
 }
 
-/// Removes what a copied manifest brought along, except the keys that get their value next.
-fn strip(editor: &mut Editor, keep: &[&str]) {
-    for path in [&["metadata", "labels"][..], &["metadata", "annotations"], &TEMPLATE_LABELS, &TEMPLATE_ANNOTATIONS] {
-        reserved::strip(editor, path, keep);
-    }
+/// Removes what a copied manifest brought along, except what gets its value next: these labels, and these annotations of the template.
+fn strip(editor: &mut Editor, labels: &[&str], annotations: &[&str]) {
+    reserved::strip(editor, &["metadata", "labels"], labels);
+    reserved::strip(editor, &["metadata", "annotations"], &[]);
+    reserved::strip(editor, &TEMPLATE_LABELS, labels);
+    reserved::strip(editor, &TEMPLATE_ANNOTATIONS, annotations);
 }
 
 /// Whether the user asked for suspension. In a copy of a queued Job it was Bulkhead that had suspended it; the user's own
 /// suspension shows in the annotation there.
 fn asks_for_suspension(job: &Value) -> bool {
-    is_true(job, &["spec", "suspend"]) && text(job, &["metadata", "labels", keys::JOB_ID]).is_none()
+    is_true(job, &["spec", "suspend"]) && !brings_id(job)
+}
+
+fn brings_id(job: &Value) -> bool {
+    text(job, &["metadata", "labels", keys::JOB_ID]).is_some()
 }
 
 /// Why a Job that belongs to a queue is not let in, if so.

@@ -119,16 +119,56 @@ fn the_users_own_suspension_becomes_a_hold() {
 
 #[test]
 fn a_copied_manifest_brings_no_identity_no_state_and_no_hold() {
-    let copied =
-        with(queued(), "metadata annotations", json!({keys::RELEASED: "true", keys::STATUS: "{}", "mine": "x"}));
-    let copied = with(copied, "metadata labels batch.amazonaws.com/job-id", json!("old"));
+    let annotations = json!({keys::RELEASED: "true", keys::STATUS: "{}", keys::ARRAY_SIZE: "9", "mine": "x"});
+    let copied = with(queued(), "metadata annotations", annotations);
+    let copied = with(copied, "metadata labels", json!({keys::JOB_ID: "old", keys::QUEUE: "q", keys::ARRAY_SIZE: "9"}));
     let copied = with(copied, "spec template metadata labels batch.amazonaws.com/job-id", json!("old"));
     let copied = with(copied, "spec template metadata annotations bulkhead.dev/attempt", json!("7"));
     let seen = create(&copied).job;
-    assert_eq!(seen["metadata"]["labels"][keys::JOB_ID], "fresh");
+    assert_eq!(seen["metadata"]["labels"], json!({keys::JOB_ID: "fresh", keys::QUEUE: "q"}));
     assert_eq!(seen["spec"]["template"]["metadata"]["labels"][keys::JOB_ID], "fresh");
     assert_eq!(seen["metadata"]["annotations"], json!({"mine": "x"}));
     assert_eq!(seen["spec"]["template"]["metadata"]["annotations"], json!({keys::ARRAY_SIZE: "5"}));
+}
+
+/// What the hook says to a Job in a namespace without a queue, if it refuses it.
+fn refused_without_queue(job: &Value) -> Option<String> {
+    let namespace = NamespaceFacts::default();
+    let context = JobContext {
+        fresh_id: "fresh",
+        namespace: &namespace,
+        requester: "alice",
+        manager: None,
+        queue_exists: true,
+        most_template: MOST_TEMPLATE_BYTES,
+    };
+    match mutate(job, None, &context) {
+        Admit::Refused(refusal) => Some(refusal.message),
+        Admit::Allowed(_) => None,
+    }
+}
+
+#[test]
+fn an_id_without_a_queue_is_refused() {
+    assert_eq!(refused_without_queue(&indexed()), None);
+    for mut labels in [json!({}), json!({keys::QUEUE: ""}), json!({keys::QUEUE: "none"})] {
+        assert_eq!(refused_without_queue(&with(indexed(), "metadata labels", labels.clone())), None);
+        labels[keys::JOB_ID] = json!("forged");
+        let said = refused_without_queue(&with(indexed(), "metadata labels", labels)).unwrap();
+        assert!(said.contains(keys::JOB_ID) && said.contains("reserved for Bulkhead"), "{said}");
+    }
+    let copy = with(indexed(), "metadata labels", json!({keys::JOB_ID: "forged", keys::QUEUE: "q"}));
+    assert_eq!(refused_without_queue(&copy), None, "a copy gets an id of its own");
+}
+
+#[test]
+fn a_job_left_outside_takes_no_toleration_of_ours_along() {
+    let theirs = json!({"operator": "Exists", "effect": "NoExecute"});
+    let ours = json!({"key": keys::BATCH_TAINT, "operator": "Exists"});
+    let named = with(indexed(), "spec template spec nodeName", json!("n1"));
+    let seen = create(&with(named, "spec template spec tolerations", json!([ours, theirs])));
+    assert_eq!(seen.outcome, Outcome::LeftOutside);
+    assert_eq!(seen.job["spec"]["template"]["spec"]["tolerations"], json!([theirs]));
 }
 
 #[test]

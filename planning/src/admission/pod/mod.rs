@@ -88,6 +88,7 @@ pub fn leave_outside(pod: Value, reason: String) -> Admit {
     editor.unset(&["metadata", "labels", keys::QUEUE]);
     reserved::strip(&mut editor, &["metadata", "labels"], &[]);
     reserved::strip(&mut editor, &["metadata", "annotations"], &[]);
+    reserved::close(&mut editor, &["spec", "tolerations"]);
     Admit::edited(Outcome::LeftOutside, editor, vec![reason])
 }
 

@@ -403,9 +403,13 @@ fn reserved_keys_that_a_pod_brings_along_do_not_survive() {
 fn a_pod_left_outside_does_not_look_like_ours() {
     let mut pod = plain();
     pod["metadata"]["labels"] = json!({keys::QUEUE: "q", keys::JOB_ID: "x", "app": "x"});
+    let theirs = json!([{"key": "gpu", "operator": "Exists"}, {"operator": "Exists", "effect": "NoExecute"}]);
+    pod["spec"]["tolerations"] = json!([{"key": keys::BATCH_TAINT, "operator": "Exists"}, theirs[0], theirs[1],
+        {"key": keys::RETIRING_TAINT, "effect": "NoSchedule"}]);
     let Admit::Allowed(seen) = leave_outside(pod.clone(), "because".into()) else { panic!() };
     json_patch::patch(&mut pod, &seen.patch).unwrap();
     assert_eq!(pod["metadata"]["labels"], json!({"app": "x"}));
+    assert_eq!(pod["spec"]["tolerations"], theirs, "nor may it go where ours go");
     assert_eq!(seen.warnings, ["because"]);
 }
 
