@@ -21,7 +21,7 @@ pub(super) enum Quirk {
     StartTaint,
     /// They have a taint that nobody promised.
     Taint,
-    /// Each has a label of its own, and the first ones another that nobody wants near.
+    /// Each has a label of its own, and the first one another that some Jobs do not want.
     Labels,
 }
 
@@ -48,7 +48,7 @@ pub(super) enum Special {
     Gpu,
     /// To run in spite of taints.
     Tolerates,
-    /// Away from what the first nodes of an offer may have.
+    /// Away from what the first node of an offer may have.
     Avoids,
     /// Some room on the node's disk, which no offer speaks of.
     Disk,

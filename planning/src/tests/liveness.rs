@@ -43,6 +43,8 @@ struct Cluster {
     learned: Learned,
     /// At which step nodes joined.
     joined: BTreeMap<String, usize>,
+    /// The first node of each offer that has a quirk.
+    first: BTreeMap<String, String>,
     launched: usize,
 }
 
@@ -89,6 +91,7 @@ impl Cluster {
             cordons: given.cordons.clone(),
             learned: Learned::default(),
             joined: BTreeMap::new(),
+            first: BTreeMap::new(),
             launched: 0,
         };
         for kind in &given.there {
@@ -194,7 +197,7 @@ impl Cluster {
                 Quirk::Taint => node.taints = vec![taint("kept")],
                 Quirk::Labels => {
                     node.labels.insert("own".into(), node.name.clone());
-                    if self.joined[&node.name] < DELIVERS {
+                    if *self.first.entry(machine.offer.clone()).or_insert_with(|| node.name.clone()) == node.name {
                         node.labels.insert("first".into(), String::new());
                     }
                 }
