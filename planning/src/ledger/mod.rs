@@ -71,23 +71,24 @@ impl Ledger {
             return;
         }
         for child in (0..spec.array_size.unwrap_or(0)).map(|index| id.with_child(index)) {
-            self.insert(JobRecord::submitted(child, record.created), spec, shape);
+            self.insert(JobRecord::submitted(child, record.created), spec, shape, record.created);
         }
-        self.insert(record, spec, shape);
+        let now = record.created;
+        self.insert(record, spec, shape, now);
     }
 
     /// Takes in a job as it is stored; the children of an array job come by themselves, and some may have ended.
-    pub fn take_in(&mut self, record: JobRecord, spec: &Arc<Spec>, shape: &Arc<Shape>) {
+    pub fn take_in(&mut self, record: JobRecord, spec: &Arc<Spec>, shape: &Arc<Shape>, now: Timestamp) {
         if !record.state.is_terminal() && !self.jobs.contains_key(&record.id) {
-            self.insert(record, spec, shape);
+            self.insert(record, spec, shape, now);
         }
     }
 
-    fn insert(&mut self, record: JobRecord, spec: &Arc<Spec>, shape: &Arc<Shape>) {
+    fn insert(&mut self, record: JobRecord, spec: &Arc<Spec>, shape: &Arc<Shape>, now: Timestamp) {
         if record.id.child.is_some() {
             *self.arrays.entry(record.id.job).or_default().entry(record.state).or_default() += 1;
         }
-        self.index(&record, spec);
+        self.index(&record, spec, now);
         if record.state <= JobState::Pending {
             self.fresh.insert(record.id);
         }
@@ -311,17 +312,17 @@ impl Ledger {
         };
         // A timer knows better than a clock that was set.
         let due = matches!(event, Event::Tick).then(|| lifecycle::wake_at(&live.record, &live.spec)).flatten();
-        let judged = due.map_or(now, |due| due.max(now));
+        let judged = due.map_or(now, |wake| wake.due.max(now));
         let Some(mut transition) = lifecycle::next(&live.record, &live.spec, &event, judged) else { return Vec::new() };
         transition.record.version = live.record.version + 1;
         let before = std::mem::replace(&mut live.record, transition.record.clone());
         let spec = live.spec.clone();
         self.changes.push(Change { record: transition.record, at: now, attempt: transition.attempt });
-        self.follow(&before, &spec)
+        self.follow(&before, &spec, now)
     }
 
     /// Brings everything up to date after a change of a job. Returns what it means for others.
-    fn follow<'a>(&mut self, before: &JobRecord, spec: &Arc<Spec>) -> Vec<(JobId, Happened<'a>)> {
+    fn follow<'a>(&mut self, before: &JobRecord, spec: &Arc<Spec>, now: Timestamp) -> Vec<(JobId, Happened<'a>)> {
         let id = before.id;
         let Some(record) = self.jobs.get(&id).map(|live| live.record.clone()) else { return Vec::new() };
         self.unindex(before, spec);
@@ -335,11 +336,11 @@ impl Ledger {
             }
         }
         if !record.state.is_terminal() {
-            self.index(&record, spec);
+            self.index(&record, spec, now);
             return Vec::new();
         }
         self.jobs.remove(&id);
-        self.timers.set(id, None);
+        self.timers.set(id, None, now);
         let mut others = self.waiting_for(id, record.state.into());
         match id.parent() {
             Some(parent) => others.push((parent, Happened::ChildrenEnded)),
@@ -355,13 +356,13 @@ impl Ledger {
         all.map(|dependent| (dependent, Happened::DependencyEnded(outcome))).collect()
     }
 
-    fn index(&mut self, record: &JobRecord, spec: &Spec) {
+    fn index(&mut self, record: &JobRecord, spec: &Spec, now: Timestamp) {
         match record.state {
             JobState::Runnable => self.waiting.insert(&spec.queue, record),
             JobState::Starting | JobState::Running => drop(self.placed.insert(record.id)),
             _ => {}
         }
-        self.timers.set(record.id, lifecycle::wake_at(record, spec));
+        self.timers.set(record.id, lifecycle::wake_at(record, spec), now);
     }
 
     fn unindex(&mut self, record: &JobRecord, spec: &Spec) {

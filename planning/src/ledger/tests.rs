@@ -321,7 +321,7 @@ fn a_ledger_that_starts_in_the_middle_goes_on_from_there() {
     let mut story = Story { stored: before.stored.clone(), ..Story::default() };
     for record in before.stored.values().cloned() {
         let spec = if record.id.job == after.job { spec(None, vec![on(array)]) } else { spec(Some(3), vec![]) };
-        story.ledger.take_in(record, &Arc::new(spec), &Arc::new(Shape::default()));
+        story.ledger.take_in(record, &Arc::new(spec), &Arc::new(Shape::default()), now());
     }
     story.ledger.ended_children(array.job, &BTreeMap::from([(Succeeded, 1), (Failed, 1)]));
     story.ledger.consider(&HashMap::new(), now());
@@ -430,7 +430,7 @@ fn a_child_that_has_ended_stays_ended_when_a_ledger_starts_anew() {
     let child = |index, state| JobRecord { state, ..JobRecord::submitted(array.with_child(index), now()) };
     let terms = Arc::new(spec(Some(2), vec![]));
     for record in [JobRecord::submitted(array, now()), child(0, JobState::Submitted), child(1, JobState::Failed)] {
-        ledger.take_in(record, &terms, &Arc::new(Shape::default()));
+        ledger.take_in(record, &terms, &Arc::new(Shape::default()), now());
     }
     assert!(ledger.get(array.with_child(0)).is_some() && ledger.get(array.with_child(1)).is_none());
 }
@@ -440,7 +440,7 @@ fn a_pending_job_whose_dependency_has_no_record_any_more_goes_on() {
     let mut story = Story::default();
     let record = JobRecord { state: JobState::Pending, ..JobRecord::submitted(id(2), now()) };
     story.stored.insert(id(2), record.clone());
-    story.ledger.take_in(record, &Arc::new(spec(None, vec![on(id(1))])), &Arc::new(Shape::default()));
+    story.ledger.take_in(record, &Arc::new(spec(None, vec![on(id(1))])), &Arc::new(Shape::default()), now());
     story.ledger.consider(&HashMap::new(), now());
     story.store();
     story.check(&[(id(2), JobState::Runnable)]);
@@ -457,4 +457,27 @@ fn jobs_that_back_off_do_not_block_those_behind_them() {
     story.store();
     let heads: Vec<JobId> = story.ledger.waiting(1, now()).map(|live| live.record.id).collect();
     assert_eq!(heads, [id(2)]);
+}
+
+#[test]
+fn what_a_leader_stored_whose_clock_was_ahead_holds_up_nothing_for_long() {
+    let after = |seconds: i64| now() + SignedDuration::from_secs(seconds);
+    let (terms, shape) = (Spec { timeout_seconds: Some(60), ..spec(None, vec![]) }, Arc::new(Shape::default()));
+    for ahead in [3600, 300_000_000] {
+        let (state, mut ledger) = (JobState::Runnable, Ledger::default());
+        let rests = JobRecord { state, not_before: Some(after(ahead)), ..JobRecord::submitted(id(1), now()) };
+        let (state, started) = (JobState::Running, Some(after(ahead)));
+        let place = Some(Placed { pod_uid: Some("u".into()), ..placed(id(2), 1, 0) });
+        let runs = JobRecord { state, started, placed: place, ..JobRecord::submitted(id(2), now()) };
+        for record in [rests, runs] {
+            ledger.take_in(record, &Arc::new(terms.clone()), &shape, now());
+        }
+        ledger.tick(after(59));
+        assert_eq!((ledger.changes().len(), ledger.wake_at()), (0, Some(after(60))), "{ahead}");
+        ledger.tick(after(60));
+        let stop = ledger.get(id(2)).unwrap().record.stop.as_ref().map(|stop| stop.kind);
+        assert_eq!((stop, ledger.wake_at()), (Some(StopKind::Timeout), Some(after(320))), "{ahead}");
+        ledger.tick(after(320));
+        assert_eq!(ledger.waiting(1, after(320)).count(), 1, "{ahead}");
+    }
 }

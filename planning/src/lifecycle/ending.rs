@@ -17,6 +17,8 @@ const MOST_PLACEMENTS: u32 = 5;
 const BACK_OFF: u32 = 10;
 /// Then it stays at about five minutes.
 const MOST_DOUBLED: u32 = 5;
+/// Seconds that a job backs off at most.
+pub(super) const LONGEST_BACK_OFF: u32 = BACK_OFF << MOST_DOUBLED;
 /// Seconds before something that passes, such as a full quota, is tried again.
 const PAUSE: u32 = 30;
 /// Most characters of a container's reason.

@@ -97,13 +97,23 @@ pub fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestamp) -> O
     (after.attempt.is_some() || after.record != *record).then_some(after)
 }
 
+/// Something that time alone brings about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// When, as stored.
+    pub due: Timestamp,
+    /// How long it takes at most: what is due later than so long after now was stored by a clock that was ahead.
+    pub within: SignedDuration,
+}
+
 /// When [`Event::Tick`] matters next, if nothing else happens before.
-pub fn wake_at(record: &JobRecord, spec: &Spec) -> Option<Timestamp> {
-    match record.state {
-        JobState::Runnable => record.not_before,
-        JobState::Running if record.stop.is_none() => placed::deadline(record, spec),
-        _ => None,
-    }
+pub fn wake_at(record: &JobRecord, spec: &Spec) -> Option<Wake> {
+    let (due, seconds) = match record.state {
+        JobState::Runnable => (record.not_before?, ending::LONGEST_BACK_OFF),
+        JobState::Running if record.stop.is_none() => (placed::deadline(record, spec)?, spec.timeout_seconds?),
+        _ => return None,
+    };
+    Some(Wake { due, within: SignedDuration::from_secs(i64::from(seconds)) })
 }
 
 /// Whether it is an array job itself, which has children in place of attempts.

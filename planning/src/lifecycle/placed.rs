@@ -118,9 +118,10 @@ pub(super) fn began(facts: &PodFacts) -> Option<Timestamp> {
     facts.containers.iter().filter_map(|container| began(&container.state)).min()
 }
 
-/// A time that a node tells of a pod: after it was placed and before it was seen, whatever the node's clock says.
+/// A time that a node tells of a pod: after it was placed and before it was seen, whatever the node's clock says, and whatever that of the
+/// leader said that placed it.
 pub(super) fn within(record: &JobRecord, placed: &Placed, told: Timestamp, now: Timestamp) -> Timestamp {
-    told.min(now).max(placed.since.unwrap_or(record.created)).max(record.created)
+    told.max(placed.since.unwrap_or(record.created)).min(now).max(record.created)
 }
 
 /// A pod that was never seen is one that was not made yet.

@@ -49,7 +49,7 @@ pub(super) async fn open(
                 arrays.push(record.id);
             }
             let (spec, shape) = terms.of(&index, &spec);
-            ledger.take_in(record, &spec, &shape);
+            ledger.take_in(record, &spec, &shape, now);
         }
         if is_last {
             break;

@@ -121,7 +121,7 @@ fn a_refused_pod_uses_no_attempt_until_there_are_too_many() {
         let seen = refused(&record);
         let expected = format!("RUNNABLE 1/{placement} ({text}){wait}");
         let back = check(&record, &spec(1), &Event::PodSeen(&seen), &expected);
-        assert_eq!((wake_at(&back, &spec(1)), &back.placed), (back.not_before, &None));
+        assert_eq!((wake_at(&back, &spec(1)).map(|wake| wake.due), &back.placed), (back.not_before, &None));
         let again = JobRecord { not_before: None, ..back };
         record = check(&again, &spec(1), &Event::Dispatched(&placed(&again)), &format!("STARTING 1/{placement}"));
     }
@@ -260,4 +260,19 @@ fn no_job_has_more_attempts_than_it_asked_for() {
     assert_eq!((last.record.state, last.record.attempt), (JobState::Failed, 3));
     // The node's clock is behind: it says that this attempt ran before it was placed.
     assert_eq!((last.record.started, last.record.stopped), (Some(at(50)), Some(at(50))));
+}
+
+#[test]
+fn nothing_is_stored_as_begun_later_than_it_was_seen() {
+    // The leader that placed it had a clock so many seconds ahead, or behind.
+    for (since, expect) in [(-50, 10), (15, 15), (3600, 40), (300_000_000, 40)] {
+        let starting = record(JobState::Starting);
+        let place = starting.placed.clone().map(|place| Placed { since: Some(at(since)), ..place });
+        let starting = JobRecord { placed: place, ..starting };
+        let seen = PodFacts { containers: vec![runs("main")], phase: PodPhase::Running, ..pod(&starting) };
+        let after = next(&starting, &spec(1), &Event::PodSeen(&seen), at(40)).unwrap().record;
+        assert_eq!((after.state, after.started), (JobState::Running, Some(at(expect))), "{since}");
+        let over = next(&starting, &spec(1), &Event::PodSeen(&ended(&starting, 0)), at(40)).unwrap().attempt.unwrap();
+        assert_eq!((over.started, over.stopped), (Some(at(expect)), at(expect.max(30))), "{since}");
+    }
 }
