@@ -9,6 +9,16 @@ use k8s_openapi::api::core::v1::Event;
 /// Reason of the Events in question, as the Job controller writes it.
 pub const REASON: &str = "FailedCreate";
 
+/// How client-go begins an Event that stands for others that differ in their text, from the tenth of them on (`EventAggregatorByReasonMessageFunc`
+/// in <https://github.com/kubernetes/client-go/blob/master/tools/record/events_cache.go>).
+const COMBINED: &str = "(combined from similar events): ";
+/// How the Job controller begins.
+const CREATING: &str = "Error creating: ";
+/// What the random end of a pod's name is made of, and how long it is
+/// (<https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apimachinery/pkg/util/rand/rand.go>).
+const RANDOM: &str = "bcdfghjklmnpqrstvwxz2456789";
+const RANDOM_LENGTH: usize = 5;
+
 /// A refusal to make pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -32,25 +42,58 @@ pub fn refusal(event: &Event) -> Option<Refusal> {
     let last = event.last_timestamp.as_ref().map(|time| time.0);
     let first = event.event_time.as_ref().map(|time| time.0);
     let made = event.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let (message, job) = (event.message.as_deref().unwrap_or_default(), about.name.as_deref().unwrap_or_default());
     Some(Refusal {
         namespace: event.metadata.namespace.clone()?,
         job: about.uid.clone()?,
-        message: super::clip(&normal(event.message.as_deref().unwrap_or_default())),
+        message: super::clip(&normal(message, job)),
         at: [series, last, first, made].into_iter().flatten().max()?,
     })
 }
 
-/// The text without the Job controller's introduction and without the pod's name, part of which is random.
-fn normal(message: &str) -> String {
+/// The text without what client-go and the Job controller say first, and without what is random of the pod's name.
+fn normal(message: &str, job: &str) -> String {
     let message = message.trim();
-    let message = message.strip_prefix("Error creating: ").unwrap_or(message);
+    let message = message.strip_prefix(COMBINED).unwrap_or(message);
+    let message = nameless(message.strip_prefix(CREATING).unwrap_or(message), job);
     for kind in ["pods", "Pod"] {
         let named = message.strip_prefix(kind).and_then(|rest| rest.strip_prefix(" \""));
         if let Some((_, rest)) = named.and_then(|rest| rest.split_once('"')) {
             return format!("{kind}{rest}");
         }
     }
-    message.to_owned()
+    message
+}
+
+/// The text with one name for all pods of a Job: somebody's webhook names them wherever it likes.
+fn nameless(message: &str, job: &str) -> String {
+    if job.is_empty() {
+        return message.to_owned();
+    }
+    let start = format!("{job}-");
+    let mut parts = message.split(start.as_str());
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = if text.ends_with(is_of_name) { None } else { behind_name(part) };
+        text.push_str(&start);
+        match rest {
+            Some(rest) => text.extend(["…", rest]),
+            None => text.push_str(part),
+        }
+    }
+    text
+}
+
+/// What comes after the end of a pod's name: its index, if it has one, and what is random.
+fn behind_name(text: &str) -> Option<&str> {
+    let (end, rest) = text.split_at(text.find(|one| !is_of_name(one)).unwrap_or(text.len()));
+    let (index, random) = end.rsplit_once('-').unwrap_or(("", end));
+    let is_random = random.len() == RANDOM_LENGTH && random.chars().all(|one| RANDOM.contains(one));
+    (is_random && index.chars().all(|one| one.is_ascii_digit())).then_some(rest)
+}
+
+fn is_of_name(one: char) -> bool {
+    one.is_ascii_alphanumeric() || one == '-'
 }
 
 #[cfg(test)]
@@ -85,6 +128,20 @@ mod tests {
             "admission webhook \"a.b\" denied the request: no",
         );
         check("Error creating: Pod \"j-0-abcde\" is invalid: spec: x", "Pod is invalid: spec: x");
+        check(
+            "(combined from similar events): Error creating: pods \"j-x7f2k\" is forbidden: exceeded quota: q",
+            "pods is forbidden: exceeded quota: q",
+        );
+        // A policy engine that says of which pod it speaks.
+        let denied =
+            |pod: &str| format!("admission webhook \"a.b\" denied the request: \n\nresource Pod/n/{pod} was blocked");
+        for pod in ["j-x7f2k", "j-7-bcdfg", "j-12-zzzzz"] {
+            check(&format!("Error creating: {}", denied(pod)), &denied("j-…"));
+        }
+        // What only looks alike stays.
+        for other in ["j-abcde", "j-x7f2", "j-x-x7f2k", "of-j-x7f2k", "j-x7f2kk", "j"] {
+            check(&denied(other), &denied(other));
+        }
         check("", "");
     }
 

@@ -1,28 +1,19 @@
 //! The Jobs whose pods the cluster refuses.
 //!
-//! Invariant: a refusal counts only while it can be of the present: not once a pod has been made after it, and not when it has
-//! not been repeated for longer than the Job controller ever pauses. Does not decide what is done about it.
+//! Invariant: a refusal counts until a pod has been made after it, the Job was started anew, or its Event is gone. That it is not repeated says
+//! nothing: of an object with many Events client-go sends one in five minutes. Does not decide what is done about it.
 
 use std::collections::HashMap;
 
 use api::convert::refusal::Refusal;
-use jiff::SignedDuration;
-use model::clock::Now;
 use model::snapshot::{Job, Unit};
 
-use super::ages::Ages;
 use super::table::Table;
 
-/// The Job controller tries again at least once a minute; Events are written a little later, and their times are whole seconds.
-const REPEATED_WITHIN: SignedDuration = SignedDuration::from_secs(150);
-
-/// Notes on each Job why the cluster refuses its pods, if it does at `now`.
-pub(super) fn note(jobs: &mut [Job], refusals: &Table<Refusal>, ages: &mut Ages, units: &[Unit], now: Now) {
+/// Notes on each Job why the cluster refuses its pods, if it does. When Jobs were started is as the cluster says it.
+pub(super) fn note(jobs: &mut [Job], refusals: &Table<Refusal>, units: &[Unit]) {
     let mut latest: HashMap<(&str, &str), &Refusal> = HashMap::new();
-    for (event, refusal) in refusals.iter() {
-        if now.wall.duration_since(ages.of(event, refusal.at, now)) >= REPEATED_WITHIN {
-            continue;
-        }
+    for refusal in refusals.values() {
         let known = latest.entry((refusal.namespace.as_str(), refusal.job.as_str())).or_insert(refusal);
         // Of the same second the same one, whatever the order of events.
         if (known.at, &known.message) < (refusal.at, &refusal.message) {
@@ -40,7 +31,8 @@ pub(super) fn note(jobs: &mut [Job], refusals: &Table<Refusal>, ages: &mut Ages,
         }
     }
     for job in jobs {
-        job.refusal =
-            latest.get(&(job.key.namespace.as_str(), job.uid.as_str())).map(|refusal| refusal.message.clone());
+        let said = latest.get(&(job.key.namespace.as_str(), job.uid.as_str()));
+        let said = said.filter(|refusal| job.started.is_none_or(|started| refusal.at >= started));
+        job.refusal = said.map(|refusal| refusal.message.clone());
     }
 }

@@ -36,10 +36,10 @@ impl State {
         let created = |name: &str| self.nodes.get(name).map_or(Timestamp::UNIX_EPOCH, |record| record.created);
         self.learned.update(&mut environments, &machines, &nodes, created, now);
         let mut jobs = self.open_jobs();
+        refusals::note(&mut jobs, &self.refusals, &units);
         for job in &mut jobs {
             job.started = job.started.map(|started| self.ages.of(&job.uid, started, now));
         }
-        refusals::note(&mut jobs, &self.refusals, &mut self.ages, &units, now);
         self.ages.settle();
         Snapshot {
             hooks_missing: self.hooks_missing(),

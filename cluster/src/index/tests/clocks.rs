@@ -75,21 +75,3 @@ fn a_stored_time_counts_once_and_one_that_lies_ahead_counts_from_now() {
         assert_eq!((ago(10, 0), ago(14, jump)), (0, 4), "{jump}");
     }
 }
-
-#[test]
-fn a_refusal_of_pods_is_old_after_its_time() {
-    use k8s_openapi::api::core::v1::Event as CoreEvent;
-    for jump in JUMPS {
-        let index = index();
-        apply::<Job>(&index, &job("j"));
-        let event = json!({
-            "metadata": {"namespace": "n", "name": "e", "uid": "uid-e"},
-            "involvedObject": {"kind": "Job", "name": "j", "uid": "uid-j"},
-            "reason": "FailedCreate", "message": "quota", "lastTimestamp": at(0).to_string(),
-        });
-        apply::<CoreEvent>(&index, &event);
-        let refused = |seconds, jump| index.snapshot(later(seconds, jump)).jobs[0].refusal.is_some();
-        assert!(refused(1, 0));
-        assert_eq!((refused(140, jump), refused(151, jump)), (true, false), "{jump}");
-    }
-}
