@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use cluster::gone;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -116,19 +117,17 @@ async fn disable(client: &Client, namespace: &str) -> anyhow::Result<()> {
     // The binding first: what is left of the two gives nothing.
     let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
     let binding = bindings.delete(BATCH_ROLE_BINDING, &DeleteParams::default()).await.map(drop);
-    println!("RoleBinding {namespace}/{BATCH_ROLE_BINDING} {}", gone(binding)?);
+    let binding = gone::unless_gone(&bindings, BATCH_ROLE_BINDING, None, binding).await?;
+    println!("RoleBinding {namespace}/{BATCH_ROLE_BINDING} {}", what_came(binding));
     let roles: Api<Role> = Api::namespaced(client.clone(), namespace);
     let role = roles.delete(BATCH_ROLE, &DeleteParams::default()).await.map(drop);
-    println!("Role {namespace}/{BATCH_ROLE} {}: no pod of the AWS Batch API is made there any more", gone(role)?);
+    let role = what_came(gone::unless_gone(&roles, BATCH_ROLE, None, role).await?);
+    println!("Role {namespace}/{BATCH_ROLE} {role}: no pod of the AWS Batch API is made there any more");
     Ok(())
 }
 
-fn gone(deleted: kube::Result<()>) -> kube::Result<&'static str> {
-    match deleted {
-        Ok(()) => Ok("deleted"),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok("is not there"),
-        Err(error) => Err(error),
-    }
+fn what_came(deleted: Option<()>) -> &'static str {
+    if deleted.is_some() { "deleted" } else { "is not there" }
 }
 
 /// What is there and what is missing; `None`: nothing is.

@@ -7,6 +7,7 @@ pub mod client;
 pub mod clock;
 pub mod events;
 pub mod fault;
+pub mod gone;
 pub mod index;
 pub mod lean;
 pub mod lease;

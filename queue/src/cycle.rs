@@ -20,6 +20,7 @@ use tokio::time;
 use crate::door::{ApiDoor, Decided, LeadersStore, Limits};
 use crate::labels::Labels;
 use crate::metrics::Metrics;
+use crate::orders::Orders;
 use crate::rights::{DENIED_FOR, Rights};
 use crate::{jobs, pods, report, status};
 
@@ -124,6 +125,7 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
                 _ = version.changed() => {}
                 () = door.changed() => {}
                 () = context.rights.changed() => {}
+                () = shown.orders.done() => {}
                 () = time::sleep(pause) => {}
             }
             time::sleep_until((started + apart(context.config.min_interval, thought)).into()).await;
@@ -137,11 +139,12 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
     Err(records::Error::Late)
 }
 
-/// What the loop remembers of what it has written.
+/// What the loop remembers of what it has written and ordered.
 #[derive(Default)]
 struct Shown {
     status: status::Shown,
     labels: Labels,
+    orders: Orders,
 }
 
 /// What came of a cycle.
@@ -175,6 +178,10 @@ async fn cycle(
     if door.is_blind() {
         plan.retire.clear();
     }
+    if shown.orders.are_under_way() {
+        plan.launch.clear();
+        plan.retire.clear();
+    }
     metrics.planned(began.elapsed(), &plan);
     let thought = looked.elapsed();
     log(&plan);
@@ -199,7 +206,7 @@ async fn cycle(
     let decided = Decided { snapshot: &snapshot, dispatch: &attempts, hold: &choices, explain: &explain };
     // What the cluster refuses of these is planned again when its time has come.
     let (nodes_ok, bound, (), (), (), recorded) = tokio::join!(
-        nodes(launch, retire),
+        shown.orders.give(nodes, launch, retire),
         pods::bind_all(context, &dispatch),
         pods::hold_all(context, &given),
         jobs::release_all(context, &release),

@@ -141,11 +141,7 @@ async fn patch(context: &Context, change: &StatusChange, what: What) -> Outcome 
     {
         disown(&jobs, job).await;
     }
-    match answer {
-        // Another Job has taken the name.
-        Err(kube::Error::Api(answer)) if answer.code == 409 => Outcome::Gone,
-        answer => write::outcome(answer),
-    }
+    write::outcome(&jobs, &change.job.name, Some(&change.uid), answer).await
 }
 
 /// Nobody owns `suspend`: the next apply of the user's manifest would be a conflict with the release. The webhook has seen to that

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use cluster::gone;
 use cluster::index::Unlabelled;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams};
@@ -55,13 +56,9 @@ impl Labels {
 async fn label(client: Client, pod: Unlabelled) {
     let pods: Api<Pod> = Api::namespaced(client, &pod.key.namespace);
     let patch = json!({"metadata": {"uid": pod.uid, "labels": labels(&pod.node_uid, &pod.environment_uuid)}});
-    match pods.patch_metadata(&pod.key.name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => {}
-        // It is gone, or another one has its name.
-        Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => {}
-        Err(error) => {
-            tracing::warn!(pod = %pod.key, error = cluster::telemetry::chain(&error), "cannot label a bound pod");
-        }
+    let answer = pods.patch_metadata(&pod.key.name, &PatchParams::default(), &Patch::Merge(patch)).await;
+    if let Err(error) = gone::unless_gone(&pods, &pod.key.name, Some(&pod.uid), answer).await {
+        tracing::warn!(pod = %pod.key, error = cluster::telemetry::chain(&error), "cannot label a bound pod");
     }
 }
 

@@ -8,6 +8,7 @@ mod door;
 mod jobs;
 mod labels;
 mod metrics;
+mod orders;
 mod pods;
 mod report;
 mod rights;

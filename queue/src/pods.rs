@@ -60,7 +60,7 @@ async fn send_binding(context: Context, dispatch: Dispatch) -> Option<Answer> {
     let body = binding(&dispatch);
     let answer =
         pods.create_subresource::<Value, Value>("binding", &dispatch.unit.name, &PostParams::default(), &body).await;
-    match write::outcome(answer) {
+    match write::outcome(&pods, &dispatch.unit.name, Some(&dispatch.uid), answer).await {
         Outcome::Written => context.index.accepted(&dispatch.uid, Write::Bind),
         Outcome::Gone => {
             context.index.forget(&dispatch.uid);
@@ -126,7 +126,8 @@ async fn hold(context: &Context, hold: &Hold, clogged: &Clogged) {
 async fn send_hold(context: Context, hold: Hold) -> Option<Answer> {
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &hold.unit.namespace);
     let patch = Patch::Strategic(holding(&hold));
-    match write::outcome(pods.patch(&hold.unit.name, &PatchParams::default(), &patch).await) {
+    let answer = pods.patch(&hold.unit.name, &PatchParams::default(), &patch).await;
+    match write::outcome(&pods, &hold.unit.name, Some(&hold.uid), answer).await {
         Outcome::Written => context.index.accepted(&hold.uid, Write::Hold),
         Outcome::Gone => context.index.forget(&hold.uid),
         Outcome::Not(answer) => {

@@ -123,7 +123,10 @@ where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
 {
     let name = name.to_owned();
-    let send = async move { outcome(api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await) };
+    let send = async move {
+        let answer = api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        outcome(&api, &name, None, answer).await
+    };
     match patient(send).await {
         Some(Outcome::Written | Outcome::Gone) => None,
         Some(Outcome::Not(answer)) => Some(answer),

@@ -4,18 +4,21 @@
 //! however many objects are in it. Does not know what is written.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use cluster::clock;
 use cluster::index::Answer;
+use cluster::{clock, gone};
+use kube::Api;
 use model::snapshot::Write;
+use serde::de::DeserializeOwned;
 
 use crate::cycle::Context;
 use crate::report;
 
 /// Far above what an API server takes that is well, far below the ten to thirty seconds for which it waits for somebody's webhook.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// Most characters of an answer that are remembered.
 const LONGEST: usize = 512;
 
@@ -30,16 +33,26 @@ pub(crate) enum Outcome {
     Not(Answer),
 }
 
-/// What the API server's answer means.
-pub(crate) fn outcome<T>(result: kube::Result<T>) -> Outcome {
-    match result {
-        Ok(_) => Outcome::Written,
-        Err(kube::Error::Api(answer)) if answer.code == 404 => Outcome::Gone,
+/// What came of a write to the object of this name and UID, as the API server's answer and, where that can mean several things, a look say.
+pub(crate) async fn outcome<K, T>(api: &Api<K>, name: &str, uid: Option<&str>, answer: kube::Result<T>) -> Outcome
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    match gone::unless_gone(api, name, uid, answer).await {
+        Ok(Some(_)) => Outcome::Written,
+        Ok(None) => Outcome::Gone,
+        Err(error) => Outcome::Not(meaning(&error)),
+    }
+}
+
+/// What an error means of an object that is there.
+pub(crate) fn meaning(error: &kube::Error) -> Answer {
+    match error {
         // 429 and what is the server's own fault may be over in a moment; 401 is about us, not about the object.
-        Err(kube::Error::Api(answer)) if matches!(answer.code, 400 | 403 | 405 | 409 | 413 | 422) => {
-            Outcome::Not(Answer::Refused(clip(&answer.message)))
+        kube::Error::Api(answer) if matches!(answer.code, 400 | 403 | 404 | 405 | 409 | 413 | 422) => {
+            Answer::Refused(clip(&answer.message))
         }
-        Err(error) => Outcome::Not(Answer::Unclear(clip(&cluster::telemetry::chain(&error)))),
+        error => Answer::Unclear(clip(&cluster::telemetry::chain(error))),
     }
 }
 
@@ -93,15 +106,13 @@ mod tests {
 
     #[test]
     fn an_answer_is_a_refusal_if_it_will_be_the_same_again() {
-        let of = |code: u16| outcome::<()>(Err(kube::Error::Api(Status::failure("no", "x").with_code(code).boxed())));
-        for code in [400, 403, 409, 413, 422] {
-            assert_eq!(of(code), Outcome::Not(Answer::Refused("no".to_owned())), "{code}");
+        let of = |code: u16| meaning(&kube::Error::Api(Status::failure("no", "x").with_code(code).boxed()));
+        for code in [400, 403, 404, 409, 413, 422] {
+            assert_eq!(of(code), Answer::Refused("no".to_owned()), "{code}");
         }
         for code in [401, 429, 500, 503, 504] {
-            assert!(matches!(of(code), Outcome::Not(Answer::Unclear(_))), "{code}");
+            assert!(matches!(of(code), Answer::Unclear(_)), "{code}");
         }
-        assert_eq!(of(404), Outcome::Gone);
-        assert_eq!(outcome(Ok(())), Outcome::Written);
     }
 
     #[test]

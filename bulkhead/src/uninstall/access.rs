@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use cluster::gone;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Client, Resource};
 use serde_json::Value;
@@ -115,12 +116,10 @@ impl Access {
     pub(super) async fn delete(&self, target: &Target, uid: Option<&str>) -> anyhow::Result<bool> {
         let preconditions = uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None });
         let params = DeleteParams { preconditions, ..DeleteParams::background() };
-        match self.api(&target.kind, target.namespace.as_deref()).delete(&target.name, &params).await {
-            Ok(_) => Ok(true),
-            // Another object of this name has taken its place; ours is gone.
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 && uid.is_some() => Ok(false),
-            Err(error) => Err(error).with_context(|| format!("cannot delete {target}")),
-        }
+        let api = self.api(&target.kind, target.namespace.as_deref());
+        let answer = api.delete(&target.name, &params).await;
+        let done = gone::unless_gone(&api, &target.name, uid, answer).await;
+        Ok(done.with_context(|| format!("cannot delete {target}"))?.is_some())
     }
 
     /// Sends a merge patch.

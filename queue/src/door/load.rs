@@ -13,9 +13,10 @@ use model::job::{Door, JobId, JobRecord, Spec};
 use planning::ledger::Ledger;
 use records::{Error, Leading, Store, Term};
 
+use super::deeds::Deeds;
 use super::mirror::Mirror;
 use super::terms::{self, Terms};
-use super::{Open, pods, retention};
+use super::{Open, retention};
 
 /// Jobs that are read at a time: what each asks for is in memory only meanwhile, and may be large.
 const PAGE: u32 = 100;
@@ -66,7 +67,7 @@ pub(super) async fn open(
     };
     ledger.consider(&outcomes, now);
     tracing::info!(jobs = count, "the record store is read");
-    let deeds = pods::Deeds::default();
+    let deeds = Deeds::default();
     let retention = retention::start(store.clone(), retention);
     Ok(Open {
         store,

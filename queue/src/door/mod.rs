@@ -5,6 +5,7 @@
 //! what was decided is kept until it is. Does not decide: `planning::ledger` and `planning::lifecycle` do.
 
 mod allowed;
+mod deeds;
 mod load;
 mod logs;
 mod mirror;
@@ -136,7 +137,7 @@ struct Open {
     _retention: AbortOnDrop,
     /// The store is left alone until then.
     rests_until: Option<Instant>,
-    deeds: pods::Deeds,
+    deeds: deeds::Deeds,
     mirror: mirror::Mirror,
 }
 

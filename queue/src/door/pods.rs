@@ -1,5 +1,5 @@
-//! What is done to the pods of the API's jobs: made on their node or for kube-scheduler to place, deleted when their job is to end, let go when their outcome is stored,
-//! deleted for good some time after their end.
+//! What is due of the pods of the API's jobs: made on their node or for kube-scheduler to place, deleted when their job is to end, let go when
+//! their outcome is stored, deleted for good some time after their end.
 //!
 //! Invariant: every deed follows from what is stored and what is seen, so that it may be done twice, or again after a restart: a pod's name
 //! is that of its attempt and placement, and it stays until its outcome is stored, because of its finalizer.
@@ -13,11 +13,10 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace as RawNamespace, Pod};
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DynamicObject, PostParams};
 use kube::core::{ApiResource, Status};
 use model::clock::{Moment, Now};
-use model::job::{ContainerState, JobId, JobRecord, Placed, PodFacts, Spec};
-use model::keys;
+use model::job::{ContainerState, JobId, JobRecord, PodFacts, Spec};
 use planning::admission::pod::Surroundings;
 use planning::admission::policy::NamespaceFacts;
 use planning::api_pod::{self, Made};
@@ -25,36 +24,16 @@ use planning::lifecycle::{self, Duty};
 use serde_json::json;
 
 use super::allowed::allowed;
+use super::deeds::{self, Deed, What};
 use super::{Open, bounded, units};
 use crate::cycle::Context;
 use crate::pods::together;
 use crate::write::{self, Clogged, patient};
 
-/// A deed is not repeated before this time: the watch needs a moment to show it.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Pods deleted or let go at most in one cycle; the next follows at once.
 const MOST: usize = 500;
 /// Pods made at most in one cycle: somebody else's webhook may take seconds for each, and Jobs wait meanwhile.
 const MOST_MADE: usize = 128;
-
-/// What was done a moment ago, by name or UID of the pod, and what is due later.
-#[derive(Debug, Default)]
-pub(super) struct Deeds {
-    done: HashMap<(String, What), Moment>,
-    next: Option<Moment>,
-    /// When pods that have ended did, by UID: what their containers say counts once.
-    ended: HashMap<String, Moment>,
-    /// The last job whose pod was tried to be made.
-    tried: Option<JobId>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum What {
-    Made,
-    Held,
-    Deleted,
-    LetGo,
-}
 
 /// A pod that is to be made.
 #[derive(Clone)]
@@ -91,91 +70,47 @@ enum Namespace {
 /// By name.
 type Namespaces<'a> = HashMap<&'a str, Namespace>;
 
-impl Deeds {
-    pub(super) fn wake_at(&self) -> Option<Moment> {
-        self.next
-    }
-
-    /// Whether this may be done now; notes that it is.
-    fn begin(&mut self, pod: &str, what: What, now: Moment) -> bool {
-        let key = (pod.to_owned(), what);
-        if self.done.get(&key).is_some_and(|last| now.since(*last) < PATIENCE) {
-            return false;
-        }
-        self.done.insert(key, now);
-        true
-    }
-
-    /// Whether kube-scheduler was given other nodes for a pod a moment ago: longer than it takes to try them
-    /// (`podMaxBackoffSeconds` in its configuration).
-    pub(super) fn held_lately(&self, pod: &str, now: Moment) -> bool {
-        let last = self.done.get(&(pod.to_owned(), What::Held));
-        last.is_some_and(|last| now.since(*last) < PATIENCE)
-    }
-
-    fn forget(&mut self, pod: &str, what: What) {
-        self.done.remove(&(pod.to_owned(), what));
-    }
-
-    fn clean(&mut self, pods: &[Arc<PodFacts>], now: Moment) {
-        self.done.retain(|_, last| now.since(*last) < PATIENCE);
-        if !self.ended.is_empty() {
-            let here: HashSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
-            self.ended.retain(|uid, _| here.contains(uid.as_str()));
-        }
-        self.next = None;
-    }
-
-    /// When a pod ended.
-    fn ended(&mut self, pod: &PodFacts, now: Now) -> Moment {
-        *self.ended.entry(pod.uid.clone()).or_insert_with(|| now.began(ended_at(pod)))
-    }
-
-    fn due(&mut self, at: Moment) {
-        self.next = Some(self.next.map_or(at, |next| next.min(at)));
-    }
-}
-
 impl Open {
-    /// Brings the cluster's pods to what is stored. False: something failed.
+    /// Brings the cluster's pods to what is stored. False: pods were not made that may be made at once.
     pub(super) async fn act(&mut self, context: &Context, ttl: Duration, now: Now) -> bool {
         self.deeds.clean(&self.pods, now.moment);
         let Some(strangers) = self.strangers().await else { return false };
         let pods = std::mem::take(&mut self.pods);
-        let (mut unwanted, mut lets_go, mut old, mut held) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut due = HashMap::<What, Vec<Deed>>::new();
         for pod in pods.iter().filter(|pod| !strangers.contains(&pod.job)) {
-            match self.duty_of(pod) {
-                Duty::Delete if unwanted.len() < MOST && self.deeds.begin(&pod.uid, What::Deleted, now.moment) => {
-                    unwanted.push(pod);
-                }
-                Duty::Hold if self.deeds.begin(&pod.name, What::Held, now.moment) => held.push(pod),
-                Duty::Release if lets_go.len() < MOST && self.deeds.begin(&pod.uid, What::LetGo, now.moment) => {
-                    lets_go.push(pod);
-                }
-                Duty::Nothing if pod.ended() && !pod.kept && pod.deleting.is_none() => {
-                    let due = self.deeds.ended(pod, now).plus(ttl);
-                    if due > now.moment {
-                        self.deeds.due(due);
-                    } else if old.len() < MOST && self.deeds.begin(&pod.uid, What::Deleted, now.moment) {
-                        old.push(pod);
-                    }
-                }
-                _ => {}
+            let Some(what) = self.due(pod, ttl, now) else { continue };
+            let placed = self.ledger.get(pod.job).and_then(|live| live.record.placed.as_ref());
+            let hold = placed.filter(|_| what == What::Held).map_or_else(Vec::new, |placed| placed.hold.clone());
+            let (deed, all) = (Deed { what, pod: pod.clone(), hold }, due.entry(what).or_default());
+            if all.len() < MOST && self.deeds.begin(&deed.key(), what, now.moment) {
+                all.push(deed);
             }
         }
         let here: HashSet<JobId> = super::placed::current(&self.ledger, &pods).into_keys().collect();
         let missing = self.missing(&here, now.moment);
-        let held = held
-            .into_iter()
-            .filter_map(|pod| Some((pod, self.ledger.get(pod.job)?.record.placed.clone()?)))
-            .collect::<Vec<_>>();
-        let (deleted, gone, widened, made) = tokio::join!(
-            together(unwanted.into_iter().chain(old).map(|pod| delete(context, pod).boxed()).collect()),
-            together(lets_go.into_iter().map(|pod| let_go(context, pod).boxed()).collect()),
-            together(held.iter().map(|(pod, placed)| hold(context, pod, placed).boxed()).collect()),
-            self.make(context, missing, now.wall),
-        );
-        made && deleted.into_iter().chain(gone).chain(widened).all(|done| done)
+        let due = due.into_values().flatten().collect();
+        let (made, done) = tokio::join!(self.make(context, missing, now.wall), deeds::carry_out(context, due));
+        for (deed, answer) in done {
+            self.deeds.judge(&deed, answer.as_ref());
+        }
+        made
+    }
+
+    /// What is due of a pod that is there.
+    fn due(&mut self, pod: &PodFacts, ttl: Duration, now: Now) -> Option<What> {
+        match self.duty_of(pod) {
+            Duty::Delete => Some(What::Deleted),
+            Duty::Hold => Some(What::Held),
+            Duty::Release => Some(What::LetGo),
+            Duty::Nothing if pod.ended() && !pod.kept && pod.deleting.is_none() => {
+                let due = self.deeds.ended(pod, now).plus(ttl);
+                if due > now.moment {
+                    self.deeds.due(due);
+                }
+                (due <= now.moment).then_some(What::Deleted)
+            }
+            _ => None,
+        }
     }
 
     /// Jobs of running pods that the store knows nothing of: it is the wrong one, or an old copy. They are left alone. `None`: it cannot
@@ -394,46 +329,6 @@ async fn namespace(context: &Context, name: &str) -> Namespace {
         Err(error) => {
             tracing::warn!(namespace = name, error = cluster::telemetry::chain(&error), "cannot read a namespace");
             Namespace::Unclear
-        }
-    }
-}
-
-async fn delete(context: &Context, pod: &PodFacts) -> bool {
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &pod.namespace);
-    let only_this = Preconditions { uid: Some(pod.uid.clone()), resource_version: None };
-    let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
-    settled("delete", pod, pods.delete(&pod.name, &params).await.map(drop))
-}
-
-/// Says among which nodes kube-scheduler may choose now.
-async fn hold(context: &Context, pod: &PodFacts, placed: &Placed) -> bool {
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &pod.namespace);
-    let patch = json!({"metadata": {"uid": pod.uid, "annotations": {keys::HOLD: placed.hold.join(",")}}});
-    settled(
-        "widen the choice for",
-        pod,
-        pods.patch(&pod.name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop),
-    )
-}
-
-async fn let_go(context: &Context, pod: &PodFacts) -> bool {
-    fault::reach(Point::OutcomeStored);
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &pod.namespace);
-    let patch = json!({
-        "metadata": {"uid": pod.uid, "$deleteFromPrimitiveList/finalizers": [keys::RECORD_FINALIZER]},
-    });
-    let answer = pods.patch(&pod.name, &PatchParams::default(), &Patch::Strategic(patch)).await;
-    settled("let go of", pod, answer.map(drop))
-}
-
-/// Whether nothing is left to do: it is done, or the pod is not there any more.
-fn settled(what: &str, pod: &PodFacts, answer: Result<(), kube::Error>) -> bool {
-    match answer {
-        Ok(()) => true,
-        Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => true,
-        Err(error) => {
-            tracing::warn!(pod = pod.name, error = cluster::telemetry::chain(&error), "cannot {what} a pod");
-            false
         }
     }
 }
