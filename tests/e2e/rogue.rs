@@ -1,5 +1,5 @@
-//! A webhook that is not Bulkhead's: it accepts the API server's connections by TLS and then hangs, answers garbage, or changes what
-//! it is asked about.
+//! A webhook that is not Bulkhead's: it accepts the API server's connections by TLS and then hangs, answers garbage, or changes or
+//! denies what it is asked about.
 //!
 //! Invariant: it listens on the cluster's own bridge and ends when it is dropped. Certificates for tests are made here, too.
 
@@ -20,6 +20,9 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+/// The controller, as policies and webhooks see it.
+pub(crate) const CONTROLLER: &str = "system:serviceaccount:bulkhead-system:bulkhead-controller";
+
 /// How it misbehaves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Manner {
@@ -29,6 +32,8 @@ pub(crate) enum Manner {
     Garbage,
     /// It answers with the JSON patch that this makes of the object.
     Patches(fn(&Value) -> Value),
+    /// It denies what it is asked about, with this status code.
+    Denies(u16),
 }
 
 /// A certificate authority of the test's own.
@@ -90,6 +95,21 @@ impl Rogue {
         Ok(Self { address, authority, serving })
     }
 
+    /// Has it asked about what the controller does in one namespace, until the configuration of the returned name is deleted.
+    pub(crate) async fn is_asked(&self, fixture: &Fixture, namespace: &str, rule: Value) -> Result<String> {
+        let name = fixture.named("rogue");
+        fixture.on_clean(&["delete", "validatingwebhookconfiguration", &name, "--ignore-not-found"], "");
+        let controller = format!("request.userInfo.username == '{CONTROLLER}'");
+        let hook = json!({"name": "somebody.example.com", "clientConfig": self.client(), "rules": [rule], "failurePolicy": "Fail",
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}, "timeoutSeconds": 30,
+            "matchConditions": [{"name": "controller", "expression": controller}],
+            "sideEffects": "None", "admissionReviewVersions": ["v1"]});
+        let all = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": name}, "webhooks": [hook]});
+        fixture.world.apply(&all.to_string()).await?;
+        Ok(name)
+    }
+
     /// Where the API server finds it, for a hook's `clientConfig`.
     pub(crate) fn client(&self) -> Value {
         let bundle = k8s_openapi::ByteString(self.authority.certificate.clone().into_bytes());
@@ -124,16 +144,29 @@ async fn answer(stream: TcpStream, tls: TlsAcceptor, manner: Manner) -> Result<(
         Manner::Patches(patch) => {
             let review: Value = serde_json::from_slice(&request)?;
             let patch = k8s_openapi::ByteString(patch(&review["request"]["object"]).to_string().into_bytes());
-            let answer = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {
-                "uid": review["request"]["uid"], "allowed": true, "patchType": "JSONPatch", "patch": patch}})
-            .to_string();
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
-            let answer = format!("{head}content-length: {}\r\n\r\n{answer}", answer.len());
-            stream.write_all(answer.as_bytes()).await?;
-            stream.shutdown().await?;
+            let allowed = json!({"allowed": true, "patchType": "JSONPatch", "patch": patch});
+            respond(&mut stream, &review, allowed).await?;
+        }
+        Manner::Denies(code) => {
+            let review: Value = serde_json::from_slice(&request)?;
+            let denied = json!({"allowed": false, "status": {"code": code, "message": DENIAL}});
+            respond(&mut stream, &review, denied).await?;
         }
     }
     Ok(())
+}
+
+/// What is said of a denial.
+pub(crate) const DENIAL: &str = "nobody touches it";
+
+async fn respond(stream: &mut TlsStream<TcpStream>, review: &Value, mut response: Value) -> Result<()> {
+    response["uid"] = review["request"]["uid"].clone();
+    let answer =
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}).to_string();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let answer = format!("{head}content-length: {}\r\n\r\n{answer}", answer.len());
+    stream.write_all(answer.as_bytes()).await?;
+    Ok(stream.shutdown().await?)
 }
 
 /// The body of a request, as far as it comes.
