@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use api::ComputeEnvironment;
 use api::crd::{Phase, Validity};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use tests::{Fixture, eventually, job, ready, steadily};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Scenario;
 
@@ -15,12 +18,26 @@ use crate::Scenario;
 const LONG: Duration = Duration::from_secs(75);
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "a provider that has lost its books ends no node and no job, and the environment says that its machines seem lost",
-        short: "books",
-        local_only: true,
-        run: |fixture| Box::pin(empty_books(fixture)),
-    }]
+    vec![
+        Scenario {
+            name: "a provider that has lost its books ends no node and no job, and the environment says that its machines seem lost",
+            short: "books",
+            local_only: true,
+            run: |fixture| Box::pin(empty_books(fixture)),
+        },
+        Scenario {
+            name: "a launch that its provider carries out late, or forgets while it boots, leaks no machine",
+            short: "leak",
+            local_only: true,
+            run: |fixture| Box::pin(no_leak(fixture)),
+        },
+        Scenario {
+            name: "an environment whose provider moves takes its machines with it",
+            short: "moves",
+            local_only: true,
+            run: |fixture| Box::pin(moves(fixture)),
+        },
+    ]
 }
 
 async fn empty_books(fixture: &Fixture) -> Result<()> {
@@ -63,8 +80,129 @@ async fn empty_books(fixture: &Fixture) -> Result<()> {
     })
     .await?;
 
+    // The environment is deleted: nobody is asked any more whether they may go, and none is forgotten.
+    fixture.world.kubectl(&["delete", "computeenvironment", &environment, "--wait=false"]).await?;
+    eventually("all are being taken down, and say why that does not end", || async {
+        let machines = fixture.machines(&environment).await?;
+        let said = machines.iter().map(|one| (one.phase(), message(one))).collect::<Vec<_>>();
+        let doubted =
+            |(phase, said): &(Phase, String)| *phase == Phase::Terminating && said.contains("its node is Ready");
+        Ok(if said.len() == 4 && said.iter().all(doubted) { Ok(()) } else { Err(format!("{said:?}")) })
+    })
+    .await?;
+
     // The books are found again.
     fixture.world.provider_faults(&json!({})).await?;
+    eventually("no machine is left", || async {
+        let machines = fixture.machines(&environment).await?.len();
+        let instances = fixture.world.instances().await?;
+        let instances = instances.iter().filter(|one| one.compute_environment == environment).count();
+        Ok(if machines + instances == 0 { Ok(()) } else { Err(format!("{machines} objects, {instances} instances")) })
+    })
+    .await
+}
+
+fn message(machine: &api::BatchNode) -> String {
+    machine.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default()
+}
+
+/// Waits for a machine that is being taken down and says this.
+async fn doubted(fixture: &Fixture, environment: &str, why: &str) -> Result<String> {
+    eventually(&format!("a machine is being taken down and says: {why}"), || async {
+        let machines = fixture.machines(environment).await?;
+        let found = machines.iter().find(|one| one.phase() == Phase::Terminating && message(one).contains(why));
+        Ok(found
+            .map(kube::ResourceExt::name_any)
+            .ok_or_else(|| format!("{:?}", machines.iter().map(|one| (one.phase(), message(one))).collect::<Vec<_>>())))
+    })
+    .await
+}
+
+async fn no_leak(fixture: &Fixture) -> Result<()> {
+    let environment = fixture.managed("ce", 2, "instanceTypes: [local.small]").await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    let namespace = fixture.namespace("ns", Some(&queue)).await?;
+    fixture.environment_valid(&environment).await?;
+
+    // Longer than a provider is given: nobody waits any more when the machine is made.
+    fixture.world.provider_faults(&json!({"launchDelayMs": 9_000})).await?;
+    fixture.apply(&namespace, &job("late", 1, "400m", "64Mi", "true")).await?;
+    let late = doubted(fixture, &environment, "may still be asked to make it").await?;
+    fixture.world.provider_faults(&json!({})).await?;
+    eventually("the machine is made all the same", || async {
+        let tokens: Vec<String> = fixture.world.instances().await?.into_iter().map(|one| one.token).collect();
+        Ok(if tokens.contains(&late) { Ok(()) } else { Err(format!("{tokens:?} and not {late}")) })
+    })
+    .await?;
+    fixture.completed(&namespace, "late").await?;
+    fixture.no_machines(&environment).await?;
+
+    // It boots for longer than its lists may be without it.
+    fixture.world.provider_faults(&json!({"bootDelayMs": 300_000, "emptyBooks": true})).await?;
+    fixture.apply(&namespace, &job("forgotten", 1, "400m", "64Mi", "true")).await?;
+    let forgotten = doubted(fixture, &environment, "said that it makes it").await?;
+    steadily(Duration::from_secs(10), "it is not forgotten", || async {
+        let there = fixture.machines(&environment).await?.iter().any(|one| one.name_any() == forgotten);
+        Ok(if there { Ok(()) } else { Err(format!("there is no BatchNode {forgotten}")) })
+    })
+    .await?;
+    fixture.world.provider_faults(&json!({})).await?;
+    fixture.completed(&namespace, "forgotten").await?;
+    fixture.no_machines(&environment).await
+}
+
+/// Another address of the provider, until it is dropped.
+struct Door(JoinHandle<()>);
+
+impl Door {
+    /// Opens one beside the provider; also its URL.
+    async fn open(fixture: &Fixture) -> Result<(Self, String)> {
+        let url = reqwest::Url::parse(&fixture.world.local()?.provider_url())?;
+        let host = url.host_str().context("the provider's URL has no host")?.to_owned();
+        let provider = format!("{host}:{}", url.port().unwrap_or(80));
+        let listener = TcpListener::bind((host.as_str(), 0)).await?;
+        let own = format!("http://{}", listener.local_addr()?);
+        let serve = async move {
+            // What was accepted ends with the task.
+            let mut all = JoinSet::new();
+            while let Ok((mut here, _)) = listener.accept().await {
+                let provider = provider.clone();
+                all.spawn(async move {
+                    let mut there = TcpStream::connect(provider).await?;
+                    copy_bidirectional(&mut here, &mut there).await
+                });
+            }
+        };
+        Ok((Self(tokio::spawn(serve)), own))
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn moves(fixture: &Fixture) -> Result<()> {
+    let (door, old) = Door::open(fixture).await?;
+    let environment = fixture.managed("ce", 1, "instanceTypes: [local.small], scaleDownDelay: 1h").await?;
+    let at = async |url: &str| {
+        let patch = json!({"spec": {"provider": {"external": {"url": url}}}}).to_string();
+        fixture.world.kubectl(&["patch", "computeenvironment", &environment, "--type=merge", "-p", &patch]).await
+    };
+    at(&old).await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    let namespace = fixture.namespace("ns", Some(&queue)).await?;
+    fixture.apply(&namespace, &job("one", 1, "400m", "64Mi", "true")).await?;
+    fixture.completed(&namespace, "one").await?;
+    let machines = fixture.machines(&environment).await?;
+    let launched = machines.first().context("there is no machine")?;
+    let asked = launched.spec.provider.external.as_ref().map(|external| external.url.clone());
+    ensure!(asked.as_deref() == Some(old.as_str()), "launched at {asked:?}, not at {old}");
+
+    at(&fixture.world.local()?.provider_url()).await?;
+    drop(door);
+    fixture.world.kubectl(&["delete", "batchnode", &launched.name_any(), "--wait=false"]).await?;
     fixture.no_machines(&environment).await
 }
 

@@ -126,7 +126,8 @@ async fn too_large(fixture: &Fixture) -> Result<()> {
 }
 
 async fn broken_provider(fixture: &Fixture) -> Result<()> {
-    let environment = fixture.managed("ce", 1, "instanceTypes: [local.small]").await?;
+    // Room for more than one machine: of a launch without an answer it is not known for two minutes whether it makes one.
+    let environment = fixture.managed("ce", 4, "instanceTypes: [local.small]").await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     let namespace = fixture.namespace("ns", Some(&queue)).await?;
     // Offers are known by then, so it is the launch that fails first.
@@ -151,8 +152,8 @@ async fn broken_provider(fixture: &Fixture) -> Result<()> {
 }
 
 async fn lost_machine(fixture: &Fixture) -> Result<()> {
-    // Long enough for the machine to be killed first.
-    fixture.world.provider_faults(&json!({"bootDelayMs": 60_000})).await?;
+    // Long enough for the machine to be killed first, which the list shows beside what nobody understands in it.
+    fixture.world.provider_faults(&json!({"bootDelayMs": 60_000, "oddEntries": true})).await?;
     let environment = fixture.managed("ce", 1, "instanceTypes: [local.small]").await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     let namespace = fixture.namespace("ns", Some(&queue)).await?;

@@ -12,6 +12,10 @@ pub struct Faults {
     pub fail: Option<Fail>,
     /// A launched machine stays `pending` this long before it is switched on.
     pub boot_delay_ms: u64,
+    /// A launch gets into the books only after so long, whether or not whoever asked for it still waits.
+    pub launch_delay_ms: u64,
+    /// The list has entries that nobody understands, too.
+    pub odd_entries: bool,
     /// Requests are accepted and not answered as long as this is set.
     pub hang: bool,
     /// As if its books were lost: no instance is listed, and none is known that is to be ended. The machines run on.
@@ -34,10 +38,11 @@ mod tests {
 
     #[test]
     fn faults_are_read_as_documented_and_misspelled_ones_are_refused() {
-        let text = r#"{"insufficientCapacity": ["m5.large"], "fail": {"status": 500, "message": "x"}, "bootDelayMs": 5, "hang": true, "emptyBooks": true}"#;
+        let text = r#"{"insufficientCapacity": ["m5.large"], "fail": {"status": 500, "message": "x"}, "bootDelayMs": 5, "launchDelayMs": 6, "oddEntries": true, "hang": true, "emptyBooks": true}"#;
         let faults: Faults = serde_json::from_str(text).unwrap();
         assert_eq!(faults.insufficient_capacity, ["m5.large"]);
-        assert_eq!((faults.boot_delay_ms, faults.hang, faults.empty_books), (5, true, true));
+        assert_eq!((faults.boot_delay_ms, faults.launch_delay_ms), (5, 6));
+        assert_eq!((faults.odd_entries, faults.hang, faults.empty_books), (true, true, true));
         assert_eq!(serde_json::from_str::<Faults>("{}").unwrap(), Faults::default());
         assert_eq!(serde_json::from_str::<Faults>(r#"{"fail": null}"#).unwrap(), Faults::default());
         assert!(serde_json::from_str::<Faults>(r#"{"bootDelay": 5}"#).is_err());

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::faults::Faults;
@@ -124,13 +125,27 @@ async fn offers(State(store): State<Shared>) -> Json<OfferList> {
 }
 
 async fn list(State(store): State<Shared>) -> Result<Response, Refusal> {
-    let instances = if store.faults().empty_books { Vec::new() } else { blocking(move || Ok(store.list())).await? };
-    Ok(Json(InstanceList { instances }).into_response())
+    let Faults { empty_books, odd_entries, .. } = store.faults();
+    let instances = if empty_books { Vec::new() } else { blocking(move || Ok(store.list())).await? };
+    if !odd_entries {
+        return Ok(Json(InstanceList { instances }).into_response());
+    }
+    let read = instances.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
+    let mut all = read.map_err(|error| internal(&error.into()))?;
+    all.extend([json!({"token": "another", "state": "Stopped"}), json!({"state": "running"}), json!(null)]);
+    Ok(Json(json!({"instances": all})).into_response())
 }
 
 async fn launch(State(store): State<Shared>, Path(token): Path<String>, body: Bytes) -> Result<Response, Refusal> {
     let request: LaunchRequest = read(&body)?;
-    Ok(Json(blocking(move || store.launch(&token, request)).await??).into_response())
+    let delay = Duration::from_millis(store.faults().launch_delay_ms);
+    // Goes on when whoever asked has hung up.
+    let launched = tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        blocking(move || store.launch(&token, request)).await
+    });
+    let instance = launched.await.map_err(|error| internal(&error.into()))???;
+    Ok(Json(instance).into_response())
 }
 
 async fn terminate(State(store): State<Shared>, Path(token): Path<String>) -> Result<Response, Refusal> {
