@@ -75,7 +75,7 @@ impl ApiArgs {
         queue::Limits {
             finished_pod_ttl: signed(self.finished_pod_ttl),
             retention: signed(self.retention),
-            mount_patience: signed(self.mount_patience),
+            mount_patience: self.mount_patience,
             ..queue::Limits::default()
         }
     }

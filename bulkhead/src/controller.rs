@@ -176,7 +176,7 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     let version = clients.retrying.apiserver_version().await.context("the API server's version cannot be read")?;
     let reporter = Reporter { controller: "bulkhead.dev/controller".to_owned(), instance: arguments.identity.clone() };
     let (events, writer) = events::channel(clients.retrying.clone(), reporter);
-    let manager = nodes::Manager::new(clients.clone(), index.clone(), leader.tenure(), nodes)?;
+    let manager = nodes::Manager::new(clients.clone(), index.clone(), events.clone(), leader.tenure(), nodes)?;
     let orders: queue::NodeOrders = {
         let manager = manager.clone();
         Box::new(move |launches, retires| {

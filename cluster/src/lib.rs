@@ -3,6 +3,7 @@
 //! Invariant: decisions are made elsewhere; here they are fed and carried out.
 
 pub mod admin;
+pub mod answer;
 pub mod client;
 pub mod clock;
 pub mod events;

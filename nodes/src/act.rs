@@ -9,29 +9,36 @@ use api::convert::pod::{Origin, dispatched};
 use api::crd::Phase;
 use api::provider::{LaunchRequest, Taint};
 use cluster::fault::{self, Point};
+use cluster::gone;
+use futures::{FutureExt as _, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{EvictParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use model::clock::Moment;
 use model::keys;
 use model::snapshot::Setback;
-use planning::machine::{Facts, Step, back_off};
+use planning::machine::drain::{Kind, Life, Next, Occupant};
+use planning::machine::setback::{self, Reach};
+use planning::machine::{Facts, Step};
 use serde_json::json;
 
-use crate::marks;
 use crate::phases::enter;
 use crate::provider::Provider;
-use crate::shared::{ActError, Done, Shared};
+use crate::shared::{ActError, Progress, Shared, answered};
 use crate::terminate::terminate;
+use crate::{facts, marks};
 
 /// Between two looks at a machine whose node is not there yet.
 const GOING: Duration = Duration::from_millis(500);
-/// Between two looks at a node whose foreign pods are being evicted; refusals by a `PodDisruptionBudget` are asked again as often.
+/// Between two looks at a node whose foreign pods are being evicted; a `PodDisruptionBudget` is asked again as often.
 const EVICTING: Duration = Duration::from_secs(2);
+/// Evictions under way at the same time.
+const TOGETHER: usize = 16;
 /// A machine's number of units is not written before it has been in its phase for so long.
 const UNITS_AFTER: Duration = Duration::from_secs(1);
+
 /// Carries out a step.
-pub(crate) async fn act(shared: &Shared, machine: &BatchNode, facts: &Facts, step: Step) -> Result<Done, ActError> {
+pub(crate) async fn act(shared: &Shared, machine: &BatchNode, facts: &Facts, step: Step) -> Result<Progress, ActError> {
     shared.tenure.check()?;
     match step {
         Step::Launch => launch(shared, machine, facts).await,
@@ -42,11 +49,11 @@ pub(crate) async fn act(shared: &Shared, machine: &BatchNode, facts: &Facts, ste
             enter(shared, machine, Phase::Ready, None, None).await?;
             shared.index.clear_setbacks(&machine.spec.compute_environment);
             tracing::info!(machine = machine.name_any(), "ready");
-            Ok(Done::Done)
+            Ok(Progress::Done)
         }
         Step::Retire => {
             enter(shared, machine, Phase::Retiring, Some("its BatchNode was deleted"), None).await?;
-            Ok(Done::Done)
+            Ok(Progress::Done)
         }
         Step::Taint => taint(shared, machine).await,
         Step::Drain => drain(shared, machine).await,
@@ -55,27 +62,21 @@ pub(crate) async fn act(shared: &Shared, machine: &BatchNode, facts: &Facts, ste
                 shared.metrics.given_up.inc();
                 tracing::warn!(machine = machine.name_any(), why, "given up");
             }
-            // One after the other would be launched in vain otherwise, as fast as they are lost.
-            if matches!(machine.phase(), Phase::Pending | Phase::Launching)
-                && machine.metadata.deletion_timestamp.is_none()
+            if let Some(reach) = setback::of_loss(facts::phase(machine), machine.metadata.deletion_timestamp.is_some())
             {
                 let message = format!("a machine ({}) was given up: {why}", machine.spec.offer);
-                set_back(
-                    shared,
-                    &machine.spec.compute_environment,
-                    begun(facts),
-                    Failure { offer: None, message, capacity: false },
-                );
+                let failure = Failure { offer: offer(machine, reach), message, capacity: false };
+                set_back(shared, &machine.spec.compute_environment, begun(facts), failure);
             }
             enter(shared, machine, Phase::Terminating, Some(why), None).await?;
-            Ok(Done::Done)
+            Ok(Progress::Done)
         }
         Step::Terminate => terminate(shared, machine, facts).await,
         Step::Wait => count_units(shared, machine).await,
     }
 }
 
-async fn launch(shared: &Shared, machine: &BatchNode, facts: &Facts) -> Result<Done, ActError> {
+async fn launch(shared: &Shared, machine: &BatchNode, facts: &Facts) -> Result<Progress, ActError> {
     let spec = &machine.spec;
     let taints = marks::MANAGED.map(|effect| Taint {
         key: keys::BATCH_TAINT.to_owned(),
@@ -106,7 +107,7 @@ async fn launch(shared: &Shared, machine: &BatchNode, facts: &Facts) -> Result<D
             shared.metrics.launch_failures.inc();
             let text = cluster::telemetry::chain(&error);
             tracing::warn!(machine = machine.name_any(), offer = spec.offer, error = text, "the launch failed");
-            let offer = (error.is_capacity() || error.is_final()).then(|| machine.spec.offer.clone());
+            let offer = offer(machine, setback::of_launch(error.is_capacity(), error.is_final()));
             let failure = Failure { offer, message: text.clone(), capacity: error.is_capacity() };
             set_back(shared, &machine.spec.compute_environment, begun(facts), failure);
             let mut machine = machine.clone();
@@ -116,7 +117,7 @@ async fn launch(shared: &Shared, machine: &BatchNode, facts: &Facts) -> Result<D
             enter(shared, &machine, Phase::Terminating, Some(&text), None).await?;
         }
     }
-    Ok(Done::Done)
+    Ok(Progress::Done)
 }
 
 /// A launch that failed.
@@ -129,6 +130,11 @@ pub(crate) struct Failure {
     pub(crate) capacity: bool,
 }
 
+/// The offer that a failure reaches; `None`: all of its environment.
+fn offer(machine: &BatchNode, reach: Reach) -> Option<String> {
+    (reach == Reach::Offer).then(|| machine.spec.offer.clone())
+}
+
 /// When a machine's launch began.
 fn begun(facts: &Facts) -> Moment {
     cluster::clock::moment().before(facts.known)
@@ -139,13 +145,13 @@ pub(crate) fn set_back(shared: &Shared, environment: &str, begun: Moment, failur
     let Failure { offer, message, capacity } = failure;
     let failures = shared.index.setback_count(environment, offer.as_deref(), begun);
     let now = cluster::clock::now();
-    let until = now.wall.checked_add(back_off(failures)).unwrap_or(now.wall);
+    let until = now.wall.checked_add(setback::back_off(failures)).unwrap_or(now.wall);
     shared.index.add_setback(environment, Setback { offer, until, message, capacity }, failures, now);
 }
 
-async fn mark(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+async fn mark(shared: &Shared, machine: &BatchNode) -> Result<Progress, ActError> {
     let api: Api<Node> = Api::all(shared.clients.once.clone());
-    let Some(node) = api.get_opt(&machine.name_any()).await? else { return Ok(Done::Again(GOING)) };
+    let Some(node) = answered(api.get_opt(&machine.name_any())).await? else { return Ok(Progress::Again(GOING)) };
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
     let patch = json!({
         "metadata": {
@@ -154,64 +160,89 @@ async fn mark(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
         },
         "spec": {"taints": marks::with_batch(&taints, &marks::MANAGED)},
     });
-    api.patch(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
-    Ok(Done::Again(GOING))
+    answered(api.patch(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await?;
+    Ok(Progress::Again(GOING))
 }
 
-async fn taint(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+async fn taint(shared: &Shared, machine: &BatchNode) -> Result<Progress, ActError> {
     let api: Api<Node> = Api::all(shared.clients.once.clone());
-    let Some(node) = api.get_opt(&machine.name_any()).await? else { return Ok(Done::Again(GOING)) };
+    let Some(node) = answered(api.get_opt(&machine.name_any())).await? else { return Ok(Progress::Again(GOING)) };
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
     let patch = json!({
         "metadata": {"resourceVersion": node.metadata.resource_version},
         "spec": {"taints": marks::with_retiring(&taints)},
     });
-    api.patch(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    answered(api.patch(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await?;
     // The watch shows the taint within moments.
-    Ok(Done::Again(Duration::from_millis(100)))
+    Ok(Progress::Again(Duration::from_millis(100)))
 }
 
 /// Looks at the node's pods once more, past all caches; evicts what is foreign.
-async fn drain(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+async fn drain(shared: &Shared, machine: &BatchNode) -> Result<Progress, ActError> {
     let api: Api<Pod> = Api::all(shared.clients.once.clone());
     let here = ListParams::default().fields(&format!("spec.nodeName={}", machine.name_any()));
-    let pods = api.list(&here).await?.items;
-    let alive: Vec<&Pod> = pods.iter().filter(|pod| !has_ended(pod)).collect();
+    let pods = answered(api.list(&here)).await?.items;
     let uid = shared.index.node(&machine.name_any()).map(|node| node.node.uid);
-    let is_unit = |pod: &&Pod| dispatched(pod).is_some_and(|to| uid.as_ref().is_none_or(|uid| *uid == to));
-    if alive.iter().any(is_unit) {
-        return Ok(Done::Again(EVICTING));
-    }
-    let foreign: Vec<&Pod> = alive.into_iter().filter(|pod| !stays(pod)).collect();
-    let uids: Vec<String> = foreign.iter().filter_map(|pod| pod.uid()).collect();
-    let waits = shared.waits_for(&machine.name_any(), &uids);
-    let foreign: Vec<&Pod> = foreign.into_iter().zip(waits).filter_map(|(pod, waits)| waits.then_some(pod)).collect();
-    if foreign.is_empty() {
-        fault::reach(Point::Drained);
-        let why = machine.status.as_ref().and_then(|status| status.message.clone());
-        enter(shared, machine, Phase::Terminating, why.as_deref(), None).await?;
-        return Ok(Done::Done);
-    }
-    for pod in foreign {
-        let api: Api<Pod> = Api::namespaced(shared.clients.once.clone(), &pod.namespace().unwrap_or_default());
-        let evicted = api.evict(&pod.name_any(), &EvictParams::default()).await;
-        // 429: a PodDisruptionBudget says not now. 404: gone already.
-        if let Err(error) = evicted {
-            tracing::info!(pod = pod.name_any(), error = cluster::telemetry::chain(&error), "not evicted yet");
+    let occupants: Vec<Occupant> = pods.iter().map(|pod| occupant(pod, uid.as_deref())).collect();
+    let evicted = match shared.drain(&machine.name_any(), &occupants) {
+        Next::Wait => return Ok(Progress::Again(EVICTING)),
+        Next::Evict(places) => places,
+        Next::Empty => {
+            fault::reach(Point::Drained);
+            let why = machine.status.as_ref().and_then(|status| status.message.clone());
+            enter(shared, machine, Phase::Terminating, why.as_deref(), None).await?;
+            return Ok(Progress::Done);
         }
+    };
+    let evictions: Vec<_> = evicted.into_iter().map(|place| evict(shared, &pods[place]).boxed()).collect();
+    let ends: Vec<Result<Option<String>, ActError>> = stream::iter(evictions).buffered(TOGETHER).collect().await;
+    // What is refused matters more than what only takes its time.
+    let waits: Vec<Option<String>> = ends.into_iter().collect::<Result<_, _>>()?;
+    Ok(match waits.into_iter().flatten().next() {
+        Some(why) => Progress::Waiting(EVICTING, why),
+        None => Progress::Again(EVICTING),
+    })
+}
+
+/// Asks for the eviction of a pod. A `PodDisruptionBudget` may say not now: then its words.
+async fn evict(shared: &Shared, pod: &Pod) -> Result<Option<String>, ActError> {
+    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    let api: Api<Pod> = Api::namespaced(shared.clients.once.clone(), &namespace);
+    let uid = pod.metadata.uid.as_deref();
+    let params = EvictParams::default();
+    let evict = async || gone::unless_gone(&api, &name, uid, api.evict(&name, &params).await).await;
+    match answered(evict()).await {
+        Ok(_) => Ok(None),
+        Err(ActError::Kube(kube::Error::Api(answer))) if answer.code == 429 => {
+            Ok(Some(format!("pod {namespace}/{name} is not evicted yet: {}", answer.message)))
+        }
+        Err(error) => Err(ActError::Evict { pod: format!("{namespace}/{name}"), source: Box::new(error) }),
     }
-    Ok(Done::Again(EVICTING))
 }
 
-fn has_ended(pod: &Pod) -> bool {
+/// What counts of a pod for a node of this UID.
+fn occupant(pod: &Pod, node: Option<&str>) -> Occupant {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
+    let is_unit = dispatched(pod).is_some_and(|to| node.is_none_or(|uid| uid == to));
+    Occupant {
+        uid: pod.uid().unwrap_or_default(),
+        kind: match pod {
+            _ if is_unit => Kind::Unit,
+            pod if ends_with_its_node(pod) => Kind::OfNode,
+            _ => Kind::Foreign,
+        },
+        life: match phase {
+            Some("Succeeded" | "Failed") => Life::Ended,
+            _ if pod.metadata.deletion_timestamp.is_some() => Life::Going,
+            _ => Life::There,
+        },
+    }
 }
 
-/// Pods that end with their node: those of DaemonSets, and static ones.
-fn stays(pod: &Pod) -> bool {
+/// Pods of DaemonSets, and static ones.
+fn ends_with_its_node(pod: &Pod) -> bool {
     pod.owner_references().iter().any(|owner| owner.kind == "DaemonSet")
-        || pod.annotations().contains_key("kubernetes.io/config.mirror")
+        || pod.annotations().contains_key(keys::K8S_MIRROR)
 }
 
 /// Whether the stored number of units is wrong, and the machine has been in its phase, for `age`, long enough to write it.
@@ -225,10 +256,11 @@ fn units(shared: &Shared, machine: &BatchNode) -> u32 {
     u32::try_from(pods.iter().filter(|pod| pod.origin == Origin::Unit).count()).unwrap_or(u32::MAX)
 }
 
-async fn count_units(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+async fn count_units(shared: &Shared, machine: &BatchNode) -> Result<Progress, ActError> {
     let patch = json!({"metadata": {"uid": machine.metadata.uid}, "status": {"units": units(shared, machine)}});
     let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
-    let stored = api.patch_status(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    let (name, params) = (machine.name_any(), PatchParams::default());
+    let stored = answered(api.patch_status(&name, &params, &Patch::Merge(patch))).await?;
     shared.index.apply_batch_node(stored);
-    Ok(Done::Again(Duration::from_secs(1)))
+    Ok(Progress::Again(Duration::from_secs(1)))
 }

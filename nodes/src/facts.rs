@@ -67,7 +67,8 @@ fn facts(shared: &Shared, ages: &mut Ages, providers: &[Provider], machine: &Bat
     }
 }
 
-fn phase(machine: &BatchNode) -> Phase {
+/// Where a machine is in its life, as stored.
+pub(crate) fn phase(machine: &BatchNode) -> Phase {
     match machine.phase() {
         Stored::Pending => Phase::Pending,
         Stored::Launching => Phase::Launching,

@@ -7,6 +7,7 @@ mod act;
 mod ages;
 pub mod external;
 mod facts;
+mod hindered;
 mod losses;
 mod manager;
 mod marks;
@@ -17,6 +18,7 @@ mod poll;
 pub mod provider;
 mod shared;
 mod terminate;
+mod turns;
 mod unmanaged;
 mod whose;
 

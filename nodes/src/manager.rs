@@ -4,23 +4,27 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api::BatchNode;
 use cluster::client::Clients;
+use cluster::clock;
+use cluster::events::Events;
 use cluster::fault::{self, Point};
-use cluster::index::Index;
+use cluster::index::{Index, NotesOf};
 use cluster::lease::Tenure;
 use cluster::shutdown::Shutdown;
-use kube::ResourceExt as _;
+use kube::{Resource as _, ResourceExt as _};
 use planning::machine::{self, Facts, NodeState, Phase, Step};
+use planning::refusal::Answer;
 use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::ages::Ages;
 use crate::losses::Losses;
 use crate::provider::ProviderError;
-use crate::shared::{ActError, Done, Metrics, Shared};
+use crate::shared::{Metrics, Progress, Shared};
+use crate::turns::{Told, Turns};
 use crate::{act, facts, poll, unmanaged};
 
 /// Nothing is overlooked for longer than this, whatever wake-up was missed.
@@ -30,17 +34,16 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Manager(pub(crate) Arc<Shared>);
 
-/// Failures of one machine's steps in a row, and when it is tried again.
-#[derive(Clone, Copy, Debug)]
-struct Pause {
-    failures: u32,
-    until: Instant,
-}
-
 impl Manager {
     /// A manager that has not begun. Nothing is asked of a provider when `tenure` is over; the clients see to the rest.
-    pub fn new(clients: Clients, index: Index, tenure: Tenure, metrics: Metrics) -> Result<Self, ProviderError> {
-        Ok(Self(Arc::new(Shared::new(clients, index, tenure, metrics)?)))
+    pub fn new(
+        clients: Clients,
+        index: Index,
+        events: Events,
+        tenure: Tenure,
+        metrics: Metrics,
+    ) -> Result<Self, ProviderError> {
+        Ok(Self(Arc::new(Shared::new(clients, index, events, tenure, metrics)?)))
     }
 
     /// Asks the providers, and marks nodes of UNMANAGED environments, until `shutdown` stops.
@@ -57,38 +60,65 @@ impl Manager {
 
     async fn machines(self) {
         let mut version = self.0.index.version();
-        let mut steps: JoinSet<(String, Result<Done, ActError>)> = JoinSet::new();
+        let mut steps: JoinSet<(BatchNode, Result<Progress, Answer>)> = JoinSet::new();
         let mut busy: HashSet<String> = HashSet::new();
-        let mut pauses: HashMap<String, Pause> = HashMap::new();
+        let mut turns = Turns::default();
         let (mut ages, mut losses) = (Ages::default(), Losses::default());
         loop {
             version.borrow_and_update();
             let mut machines = facts::collect(&self.0, &mut ages);
             losses.judge(&self.0, &mut machines);
-            pauses.retain(|name, _| machines.iter().any(|(machine, _)| machine.name_any() == *name));
+            let environment = |machine: &BatchNode| machine.spec.compute_environment_uuid.clone();
+            let environments: HashMap<String, String> =
+                machines.iter().map(|(machine, _)| (machine.name_any(), environment(machine))).collect();
+            turns.keep(|name| environments.contains_key(name));
+            self.0.index.set_node_notes(NotesOf::Machines, turns.notices(&environments));
             for (machine, facts) in machines {
                 let name = machine.name_any();
-                let rests = pauses.get(&name).is_some_and(|pause| pause.until > Instant::now());
-                if !busy.contains(&name) && !rests && self.start(&mut steps, machine, &facts) {
+                if busy.contains(&name) || turns.rests(&name, clock::moment()) {
+                    continue;
+                }
+                if self.start(&mut steps, machine, &facts) {
                     busy.insert(name);
+                } else {
+                    turns.idle(&name);
                 }
             }
-            let wake = pauses.values().map(|pause| pause.until).filter(|until| *until > Instant::now()).min();
-            let wake = wake.unwrap_or_else(|| Instant::now() + TICK).min(Instant::now() + TICK);
+            let now = clock::moment();
+            let wake = turns.next(now).map_or(TICK, |next| next.since(now).min(TICK));
             tokio::select! {
                 _ = version.changed() => {}
-                () = time::sleep_until(wake.into()) => {}
+                () = time::sleep(wake) => {}
                 Some(ended) = steps.join_next() => {
-                    let Ok((name, result)) = ended else { continue };
-                    busy.remove(&name);
-                    settle(&mut pauses, name, &result);
+                    let Ok((machine, result)) = ended else { continue };
+                    busy.remove(&machine.name_any());
+                    self.settle(&mut turns, &machine, result);
                 }
             }
         }
     }
 
+    /// Remembers when a machine is looked at again, and tells what hinders it.
+    fn settle(&self, turns: &mut Turns, machine: &BatchNode, result: Result<Progress, Answer>) {
+        let name = machine.name_any();
+        if let Err(answer) = &result {
+            tracing::warn!(machine = name, answer = answer.message(), "a step failed; trying again");
+        }
+        let about = machine.object_ref(&());
+        match turns.settle(&name, result, clock::moment()) {
+            Some(Told::Refused(why)) => self.0.events.warning(&about, "Refused", why),
+            Some(Told::Waiting(why)) => self.0.events.normal(&about, "Waiting", why),
+            None => {}
+        }
+    }
+
     /// Starts the next step of a machine; false if there is none now.
-    fn start(&self, steps: &mut JoinSet<(String, Result<Done, ActError>)>, machine: BatchNode, facts: &Facts) -> bool {
+    fn start(
+        &self,
+        steps: &mut JoinSet<(BatchNode, Result<Progress, Answer>)>,
+        machine: BatchNode,
+        facts: &Facts,
+    ) -> bool {
         if facts.phase == Phase::Launching && facts.node != NodeState::Absent {
             fault::reach(Point::NodeJoined);
         }
@@ -98,29 +128,10 @@ impl Manager {
         }
         let (manager, facts) = (self.clone(), *facts);
         steps.spawn(async move {
-            let name = machine.name_any();
+            let words = step.words();
             let result = act::act(&manager.0, &machine, &facts, step).await;
-            (name, result)
+            (machine, result.or_else(|error| error.outcome(&format!("cannot {words}"))))
         });
         true
-    }
-}
-
-/// Remembers when a machine is looked at again.
-fn settle(pauses: &mut HashMap<String, Pause>, name: String, result: &Result<Done, ActError>) {
-    match result {
-        Ok(Done::Done) => drop(pauses.remove(&name)),
-        Ok(Done::Again(pause)) => drop(pauses.insert(name, Pause { failures: 0, until: Instant::now() + *pause })),
-        Err(error) => {
-            let failures = pauses.get(&name).map_or(0, |pause| pause.failures) + 1;
-            let pause = Duration::try_from(machine::back_off(failures)).unwrap_or(TICK) / 5;
-            tracing::warn!(
-                machine = name,
-                failures,
-                error = cluster::telemetry::chain(error),
-                "a step failed; trying again"
-            );
-            pauses.insert(name, Pause { failures, until: Instant::now() + pause });
-        }
     }
 }

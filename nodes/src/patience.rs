@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use model::clock::Moment;
-use planning::machine::back_off;
+use planning::machine::setback::back_off;
 
 /// Somebody else's webhook may hold a write for 30 s.
 const PATIENCE: Duration = Duration::from_secs(2);

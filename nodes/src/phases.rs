@@ -9,7 +9,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use crate::shared::{ActError, Shared};
+use crate::shared::{ActError, Shared, answered};
 
 /// Stores which phase a machine is in, since when, and why.
 pub(crate) async fn enter(
@@ -35,7 +35,8 @@ pub(crate) async fn enter(
         patch["status"]["message"] = serde_json::Value::Null;
     }
     let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
-    let stored = api.patch_status(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    let (name, params) = (machine.name_any(), PatchParams::default());
+    let stored = answered(api.patch_status(&name, &params, &Patch::Merge(patch))).await?;
     shared.index.apply_batch_node(stored);
     Ok(())
 }
@@ -54,7 +55,8 @@ pub(crate) async fn explain(shared: &Shared, machine: &BatchNode, why: &str) -> 
 pub(crate) async fn ending(shared: &Shared, machine: &BatchNode) -> Result<(), ActError> {
     let patch = json!({"metadata": {"uid": machine.metadata.uid}, "status": {"ending": true}});
     let api: Api<BatchNode> = Api::all(shared.clients.once.clone());
-    let stored = api.patch_status(&machine.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    let (name, params) = (machine.name_any(), PatchParams::default());
+    let stored = answered(api.patch_status(&name, &params, &Patch::Merge(patch))).await?;
     shared.index.apply_batch_node(stored);
     Ok(())
 }

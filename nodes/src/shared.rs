@@ -7,14 +7,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cluster::client::Clients;
+use cluster::events::Events;
 use cluster::index::Index;
 use cluster::lease::{Over, Tenure};
 use model::clock::Moment;
 use planning::machine::books::Books;
-use planning::machine::drain::Drain;
+use planning::machine::drain::{Drain, Next, Occupant};
 use planning::machine::ending::Answer;
+use planning::refusal;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
+use tokio::time;
 
 use crate::patience::Writes;
 use crate::provider::ProviderError;
@@ -23,6 +26,7 @@ use crate::provider::ProviderError;
 pub(crate) struct Shared {
     pub(crate) clients: Clients,
     pub(crate) index: Index,
+    pub(crate) events: Events,
     pub(crate) tenure: Tenure,
     pub(crate) http: reqwest::Client,
     pub(crate) metrics: Metrics,
@@ -40,11 +44,18 @@ struct Memory {
 }
 
 impl Shared {
-    pub(crate) fn new(clients: Clients, index: Index, tenure: Tenure, metrics: Metrics) -> Result<Self, ProviderError> {
+    pub(crate) fn new(
+        clients: Clients,
+        index: Index,
+        events: Events,
+        tenure: Tenure,
+        metrics: Metrics,
+    ) -> Result<Self, ProviderError> {
         let http = crate::external::http_client()?;
         Ok(Self {
             clients,
             index,
+            events,
             tenure,
             http,
             metrics,
@@ -73,11 +84,11 @@ impl Shared {
         memory.unknown.map_or(Duration::ZERO, |(first, last)| last.since(first))
     }
 
-    /// Which of the foreign pods on a machine that retires are to be evicted and waited for.
-    pub(crate) fn waits_for(&self, machine: &str, foreign: &[String]) -> Vec<bool> {
+    /// What to do about the pods on a machine that retires.
+    pub(crate) fn drain(&self, machine: &str, pods: &[Occupant]) -> Next {
         let now = cluster::clock::moment();
         let mut all = self.memory();
-        all.entry(machine.to_owned()).or_default().drain.get_or_insert_with(|| Drain::new(now)).waits_for(foreign, now)
+        all.entry(machine.to_owned()).or_default().drain.get_or_insert_with(|| Drain::new(now)).next(pods, now)
     }
 
     /// Forgets the other machines.
@@ -97,24 +108,73 @@ impl Shared {
     }
 }
 
+/// Far above what an API server takes that is well; somebody's webhook may keep it for thirty seconds, and nobody is to wait that long
+/// without a word.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Whoever wrote in between wins, and it is looked at again.
+const CONFLICT: Duration = Duration::from_millis(500);
+
+/// The answer to a write, if it comes in time. One that is given up may have been carried out: every step may be repeated.
+pub(crate) async fn answered<T>(write: impl Future<Output = kube::Result<T>>) -> Result<T, ActError> {
+    match time::timeout(PATIENCE, write).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(ActError::Silent),
+    }
+}
+
 /// Why a step was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ActError {
     #[error("the Kubernetes API refused")]
     Kube(#[from] kube::Error),
+    #[error("the API server has not answered for {} s", PATIENCE.as_secs())]
+    Silent,
+    #[error("pod {pod} cannot be evicted")]
+    Evict {
+        /// Namespace and name.
+        pod: String,
+        source: Box<ActError>,
+    },
     #[error("the node provider failed")]
     Provider(#[from] ProviderError),
     #[error(transparent)]
     Over(#[from] Over),
 }
 
+impl ActError {
+    /// What came of a step that failed like this; `what` could not be done.
+    pub(crate) fn outcome(&self, what: &str) -> Result<Progress, refusal::Answer> {
+        match self {
+            error if error.is_conflict() => Ok(Progress::Again(CONFLICT)),
+            error => Err(error.answer().to(what)),
+        }
+    }
+
+    /// Whether somebody has written in between.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Kube(kube::Error::Api(answer)) if answer.code == 409)
+    }
+
+    /// What it means.
+    pub(crate) fn answer(&self) -> refusal::Answer {
+        match self {
+            Self::Kube(error) => cluster::answer::of(error),
+            Self::Evict { pod, source } => source.answer().to(pod),
+            // It was given up: nothing of it is under way for long.
+            error => refusal::Answer::Unclear(cluster::telemetry::chain(error)),
+        }
+    }
+}
+
 /// What came of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Done {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
     /// It is done; look at the machine again at once.
     Done,
     /// It is under way; look at the machine again after a pause.
     Again(Duration),
+    /// The same, and what it waits for.
+    Waiting(Duration, String),
 }
 
 /// What the node manager counts. Cheap to clone.

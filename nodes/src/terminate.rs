@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use api::BatchNode;
 use cluster::fault::{self, Point};
+use cluster::gone;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, ResourceExt as _};
 use model::keys;
 use planning::machine::ending::{Answer, Ending, Verdict, judge};
@@ -17,7 +18,7 @@ use serde_json::json;
 
 use crate::phases::{ending, explain};
 use crate::provider::{Provider, ProviderError};
-use crate::shared::{ActError, Done, Shared};
+use crate::shared::{ActError, Progress, Shared, answered};
 use crate::whose::Whose;
 
 /// Between two looks at a machine that is going away.
@@ -26,7 +27,7 @@ const GOING: Duration = Duration::from_millis(500);
 const DOUBTED: Duration = Duration::from_secs(5);
 
 /// Takes a machine down, or finds out why it is not gone yet.
-pub(crate) async fn terminate(shared: &Shared, machine: &BatchNode, facts: &Facts) -> Result<Done, ActError> {
+pub(crate) async fn terminate(shared: &Shared, machine: &BatchNode, facts: &Facts) -> Result<Progress, ActError> {
     let name = machine.name_any();
     let status = machine.status.clone().unwrap_or_default();
     let (answers, failure) = ask(shared, machine).await;
@@ -43,14 +44,14 @@ pub(crate) async fn terminate(shared: &Shared, machine: &BatchNode, facts: &Fact
             if !known.expected {
                 ending(shared, machine).await?;
             }
-            Ok(Done::Again(GOING))
+            Ok(Progress::Again(GOING))
         }
         Verdict::Doubted(why) => {
             explain(shared, machine, why).await?;
-            Ok(Done::Again(DOUBTED))
+            Ok(Progress::Again(DOUBTED))
         }
         Verdict::Unanswered => {
-            let Some(failure) = failure else { return Ok(Done::Again(DOUBTED)) };
+            let Some(failure) = failure else { return Ok(Progress::Again(DOUBTED)) };
             explain(shared, machine, &format!("it cannot be taken down: {}", cluster::telemetry::chain(&failure)))
                 .await?;
             Err(failure.into())
@@ -75,29 +76,32 @@ async fn ask(shared: &Shared, machine: &BatchNode) -> (Vec<Answer>, Option<Provi
 }
 
 /// Removes what Kubernetes has of a machine that is gone.
-async fn forget(shared: &Shared, machine: &BatchNode) -> Result<Done, ActError> {
+async fn forget(shared: &Shared, machine: &BatchNode) -> Result<Progress, ActError> {
     let name = machine.name_any();
     fault::reach(Point::Terminated);
     let nodes: Api<Node> = Api::all(shared.clients.once.clone());
-    ignore_missing(nodes.delete(&name, &DeleteParams::default()).await)?;
+    let delete =
+        async || gone::unless_gone(&nodes, &name, None, nodes.delete(&name, &DeleteParams::default()).await).await;
+    answered(delete()).await?;
     fault::reach(Point::NodeDeleted);
     let machines: Api<BatchNode> = Api::all(shared.clients.once.clone());
+    let uid = machine.metadata.uid.as_deref();
     if machine.metadata.deletion_timestamp.is_none() {
-        ignore_missing(machines.delete(&name, &DeleteParams::default()).await)?;
+        let only_this = Preconditions { uid: uid.map(ToOwned::to_owned), resource_version: None };
+        let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
+        let delete = async || gone::unless_gone(&machines, &name, uid, machines.delete(&name, &params).await).await;
+        answered(delete()).await?;
     }
     let finalizers: Vec<&String> = machine.finalizers().iter().filter(|one| *one != keys::MACHINE_FINALIZER).collect();
     let patch = json!({"metadata": {"uid": machine.metadata.uid, "finalizers": finalizers}});
-    ignore_missing(machines.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await)?;
+    let patch = Patch::Merge(patch);
+    let let_go = async || {
+        let answer = machines.patch(&name, &PatchParams::default(), &patch).await;
+        gone::unless_gone(&machines, &name, uid, answer).await
+    };
+    answered(let_go()).await?;
     shared.index.remove_batch_node(&name);
     shared.metrics.terminated.inc();
     tracing::info!(machine = name, "gone");
-    Ok(Done::Done)
-}
-
-fn ignore_missing<T>(result: kube::Result<T>) -> Result<(), ActError> {
-    match result {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    Ok(Progress::Done)
 }

@@ -3,29 +3,30 @@
 //! Invariant: only a taint that we put there is taken away (annotation `bulkhead.dev/tainted`). Nothing that ran on the node before is
 //! disturbed: the effect is `NoSchedule` at first, and `NoExecute` follows when that harms nothing.
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api::convert::node::NodeRecord;
 use api::convert::resident::{daemon, resident};
+use cluster::index::NotesOf;
+use futures::{FutureExt as _, StreamExt as _, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use model::keys;
 use planning::no_execute::obstacle;
+use planning::refusal::Answer;
 use serde_json::{Value, json};
 use tokio::time;
 
+use crate::hindered::{Came, Hindered};
 use crate::marks;
-use crate::shared::{ActError, Shared};
+use crate::shared::{ActError, Shared, answered};
 
-/// Failed writes are tried again after this time.
-const RETRY: Duration = Duration::from_secs(2);
-/// A node that cannot be closed yet is looked at again after this time.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(30);
+/// Nodes written at the same time.
+const TOGETHER: usize = 16;
 
 /// What is to be done to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,18 +41,10 @@ enum Change {
     Untaint,
 }
 
-/// Nodes that pods which name them can still use.
-#[derive(Default)]
-struct Open {
-    looked: HashMap<String, Instant>,
-    /// Why, by environment's UUID and node.
-    why: BTreeMap<(String, String), String>,
-}
-
 /// Keeps the taint where the label is, and nowhere else.
 pub(crate) async fn run(shared: &Shared) {
     let mut version = shared.index.version();
-    let mut open = Open::default();
+    let mut hindered = Hindered::default();
     loop {
         version.borrow_and_update();
         let uuids: Vec<String> = shared
@@ -62,70 +55,58 @@ pub(crate) async fn run(shared: &Shared) {
             .filter(|environment| environment.scaling.is_none())
             .map(|environment| environment.uuid)
             .collect();
-        let mut failed = false;
         let changes: Vec<_> =
             shared.index.node_facts().into_iter().filter_map(|node| Some((change(&node, &uuids)?, node))).collect();
-        open.keep(&changes);
-        for (change, node) in &changes {
-            if let Err(error) = open.carry_out(shared, *change, node).await {
-                failed = true;
-                let error = cluster::telemetry::chain(&error);
-                tracing::warn!(node = node.node.name, error, "cannot change taints");
+        hindered.keep(
+            |name| changes.iter().any(|(_, node)| node.node.name == name),
+            |name| {
+                let closes = |change: &Change| matches!(change, Change::Close { .. });
+                changes.iter().any(|(change, node)| node.node.name == name && closes(change))
+            },
+        );
+        let now = cluster::clock::moment();
+        let rests = |node: &NodeRecord| hindered.rests(&node.node.environment_uuid, &node.node.name, now);
+        let due = changes.into_iter().filter(|(_, node)| !rests(node));
+        let write =
+            |(change, node): (Change, NodeRecord)| async move { (carry_out(shared, change, &node).await, node) };
+        let writing: Vec<_> = due.map(|one| write(one).boxed()).collect();
+        let ends: Vec<_> = stream::iter(writing).buffer_unordered(TOGETHER).collect().await;
+        let now = cluster::clock::moment();
+        for (end, node) in ends {
+            if let Some(why) = hindered.settle(&node.node.environment_uuid, &node.node.name, end, now) {
+                tracing::warn!(node = node.node.name, why, "cannot change taints");
+                shared.events.warning(&reference(&node.node), "Refused", why);
             }
         }
-        shared.index.set_open_nodes(open.texts());
-        let pause = match (failed, open.why.is_empty()) {
-            (true, _) => RETRY,
-            (false, false) => LOOK_AGAIN,
-            (false, true) => IDLE,
-        };
+        shared.index.set_node_notes(NotesOf::Labelled, hindered.notices());
+        let pause = hindered.next(now).map_or(IDLE, |next| next.since(now).min(IDLE));
         tokio::select! {
-            _ = version.changed(), if !failed => {}
+            _ = version.changed() => {}
             () = time::sleep(pause) => {}
         }
     }
 }
 
-impl Open {
-    /// Forgets the nodes of which nothing is to be done any more.
-    fn keep(&mut self, changes: &[(Change, NodeRecord)]) {
-        let closes = |name: &String| {
-            changes.iter().any(|(change, node)| node.node.name == *name && matches!(change, Change::Close { .. }))
-        };
-        self.looked.retain(|name, _| closes(name));
-        self.why.retain(|(_, name), _| closes(name));
+fn reference(node: &model::snapshot::Node) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Node".to_owned()),
+        name: Some(node.name.clone()),
+        uid: Some(node.uid.clone()),
+        ..ObjectReference::default()
     }
+}
 
-    async fn carry_out(&mut self, shared: &Shared, change: Change, node: &NodeRecord) -> Result<(), ActError> {
-        let name = &node.node.name;
-        if let Change::Close { since } = change {
-            if self.looked.get(name).is_some_and(|last| last.elapsed() < LOOK_AGAIN) {
-                return Ok(());
-            }
-            self.looked.insert(name.clone(), Instant::now());
-            let key = (node.node.environment_uuid.clone(), name.clone());
-            if let Some(why) = in_the_way(shared, node, since).await? {
-                self.why.insert(key, why);
-                return Ok(());
-            }
-            self.why.remove(&key);
+async fn carry_out(shared: &Shared, change: Change, node: &NodeRecord) -> Result<Came, Answer> {
+    let done = async {
+        if let Change::Close { since } = change
+            && let Some(why) = in_the_way(shared, node, since).await?
+        {
+            return Ok(Came::Harms(why));
         }
-        apply(shared, name, change).await
-    }
-
-    /// A sentence for each environment that has such nodes, by UUID.
-    fn texts(&self) -> BTreeMap<String, String> {
-        let mut all = BTreeMap::<String, Vec<String>>::new();
-        for ((uuid, node), why) in &self.why {
-            all.entry(uuid.clone()).or_default().push(format!("{node}: {why}"));
-        }
-        let text = |nodes: Vec<String>| {
-            let others = if nodes.len() > 1 { format!(", and {} more", nodes.len() - 1) } else { String::new() };
-            let first = nodes.into_iter().next().unwrap_or_default();
-            format!("pods that name a node are not evicted everywhere yet ({first}{others})")
-        };
-        all.into_iter().map(|(uuid, nodes)| (uuid, text(nodes))).collect()
-    }
+        apply(shared, &node.node.name, change).await.map(|()| Came::Written)
+    };
+    done.await.or_else(|error: ActError| if error.is_conflict() { Ok(Came::Conflict) } else { Err(error.answer()) })
 }
 
 /// What `NoExecute` would harm, looked at past all caches.
@@ -133,10 +114,13 @@ async fn in_the_way(shared: &Shared, node: &NodeRecord, since: Timestamp) -> Res
     let name = &node.node.name;
     let pods: Api<Pod> = Api::all(shared.clients.once.clone());
     let here = ListParams::default().fields(&format!("spec.nodeName={name}"));
-    let residents: Vec<_> = pods.list(&here).await?.iter().filter_map(resident).collect();
+    let residents: Vec<_> = answered(pods.list(&here)).await?.iter().filter_map(resident).collect();
     let sets: Api<DaemonSet> = Api::all(shared.clients.once.clone());
-    let daemons: Vec<_> =
-        sets.list(&ListParams::default()).await?.iter().map(|set| daemon(set, name, &node.node.labels)).collect();
+    let daemons: Vec<_> = answered(sets.list(&ListParams::default()))
+        .await?
+        .iter()
+        .map(|set| daemon(set, name, &node.node.labels))
+        .collect();
     Ok(obstacle(since, &residents, &daemons))
 }
 
@@ -160,7 +144,7 @@ fn change(node: &NodeRecord, unmanaged: &[String]) -> Option<Change> {
 
 async fn apply(shared: &Shared, name: &str, change: Change) -> Result<(), ActError> {
     let api: Api<Node> = Api::all(shared.clients.once.clone());
-    let Some(node) = api.get_opt(name).await? else { return Ok(()) };
+    let Some(node) = answered(api.get_opt(name)).await? else { return Ok(()) };
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
     let (taints, mark) = match change {
         Change::Taint => (marks::with_batch(&taints, &marks::UNMANAGED), json!(Timestamp::now().to_string())),
@@ -171,7 +155,7 @@ async fn apply(shared: &Shared, name: &str, change: Change) -> Result<(), ActErr
         "metadata": {"resourceVersion": node.metadata.resource_version, "annotations": {keys::TAINTED: mark}},
         "spec": {"taints": taints},
     });
-    api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    answered(api.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await?;
     tracing::info!(node = name, ?change, "taints changed");
     Ok(())
 }

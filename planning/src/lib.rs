@@ -6,6 +6,7 @@ pub mod api_pod;
 mod aside;
 mod dispatch;
 mod explain;
+pub mod health;
 pub mod labels;
 pub mod learned;
 pub mod ledger;
@@ -18,10 +19,13 @@ mod order;
 pub mod plan;
 pub mod pod_security;
 mod promise;
+pub mod refusal;
 pub mod removal;
+pub mod retention;
 pub mod rights;
 mod room;
 mod scale;
+pub mod stuck;
 mod together;
 
 #[cfg(test)]

@@ -8,10 +8,9 @@ pub mod books;
 pub mod drain;
 pub mod ending;
 pub mod loss;
+pub mod setback;
 
 use std::time::Duration;
-
-use jiff::SignedDuration;
 
 /// A launch that the provider has not confirmed by then is given up.
 const CONFIRM: Duration = Duration::from_mins(5);
@@ -127,6 +126,20 @@ pub enum Step {
     Wait,
 }
 
+impl Step {
+    /// What carrying it out is, for a sentence that says that it cannot be done.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::Launch => "launch the machine",
+            Self::Mark => "put label and taints on its node",
+            Self::Taint => "put the retiring taint on its node",
+            Self::Drain => "take the pods off its node",
+            Self::Terminate => "take the machine down",
+            Self::Serve | Self::Retire | Self::GiveUp(_) | Self::Wait => "write its status",
+        }
+    }
+}
+
 /// The next step of a machine.
 pub fn next(facts: &Facts) -> Step {
     match facts.phase {
@@ -185,12 +198,6 @@ fn retiring(facts: &Facts) -> Step {
 /// Why it is to be given up. Whoever deletes its object says that it may go, however many others seem lost.
 fn lost(facts: &Facts) -> Option<&'static str> {
     loss::cause(facts).filter(|_| !facts.held || facts.deleted)
-}
-
-/// How long to wait after the `failures`-th failure in a row of the same kind: 5 s, doubled up to 5 minutes.
-pub fn back_off(failures: u32) -> SignedDuration {
-    let seconds = 5_i64 << failures.saturating_sub(1).min(6);
-    SignedDuration::from_secs(seconds.min(300))
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! not touched, because every patch names the UID. What is refused is remembered, so that the plan passes it.
 
 use cluster::clock;
-use cluster::index::Answer;
 use futures::FutureExt as _;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams};
@@ -13,6 +12,7 @@ use model::keys;
 use model::plan::StatusChange;
 use model::snapshot::Write;
 use model::status::Status;
+use planning::refusal::Answer;
 use serde_json::{Value, json};
 
 use crate::cycle::Context;

@@ -4,7 +4,6 @@
 //! together with the node's name (`pods/binding` merges annotations, and from Kubernetes 1.35 labels, KEP-4742).
 
 use cluster::clock;
-use cluster::index::Answer;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
@@ -13,6 +12,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use model::keys;
 use model::plan::{Dispatch, Hold};
 use model::snapshot::Write;
+use planning::refusal::Answer;
 use serde_json::{Value, json};
 
 use crate::cycle::Context;

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use cluster::index::Answer;
 use model::plan::{Dispatch, Launch, StatusChange};
 use model::snapshot::Write;
 use model::status::{Code, JobState};
+use planning::refusal::Answer;
 
 use crate::cycle::Context;
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use api::crd::{ComputeEnvironmentStatus, JobQueueStatus, NodeCounts, Validity};
 use api::{ComputeEnvironment, JobQueue};
-use cluster::index::Answer;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
@@ -16,6 +15,8 @@ use model::clock::{Moment, Now};
 use model::plan::QueueCounts;
 use model::quantity::format_milli;
 use model::snapshot::{Environment, Snapshot, Stage};
+use planning::health::{self, Health, Hindrances};
+use planning::refusal::Answer;
 use serde_json::json;
 
 use crate::cycle::Context;
@@ -68,15 +69,13 @@ impl Shown {
         for stored in context.index.compute_environments() {
             let name = stored.name_any();
             let Some(environment) = snapshot.environments.iter().find(|one| one.name == name) else { continue };
-            let losses = context.index.losses(&name);
-            let mut wanted = environment_status(environment, snapshot, losses.as_ref());
-            let open = context.index.open_nodes(&environment.uuid);
-            if let Some(note) = open.filter(|_| wanted.status == Some(Validity::Valid)) {
-                wanted.status_reason = Some(format!("ComputeEnvironment Healthy; {note}"));
-            }
+            let (losses, nodes) = (context.index.losses(&name), context.index.node_notes(&environment.uuid));
+            let hindrances = Hindrances { losses: losses.as_deref(), nodes: nodes.as_deref() };
+            let wanted =
+                environment_status(environment, snapshot, health::of_environment(environment, snapshot, hindrances));
             if stored.status.as_ref() != Some(&wanted) && self.is_due(&format!("ce/{name}"), now.moment, &mut later) {
                 let said = stored.status.as_ref().and_then(|status| status.status_reason.as_ref());
-                if let Some(losses) = losses.filter(|losses| said != Some(losses)) {
+                if let Some(losses) = losses.filter(|losses| !said.is_some_and(|said| said.starts_with(losses))) {
                     context.events.warning(&stored.object_ref(&()), "MachinesLost", losses);
                 }
                 let api: Api<ComputeEnvironment> = Api::all(context.client.clone());
@@ -135,26 +134,20 @@ where
 }
 
 fn queue_status(counts: &QueueCounts) -> JobQueueStatus {
-    let status = if counts.problem.is_some() { Validity::Invalid } else { Validity::Valid };
-    let reason = match (&counts.problem, &counts.refused) {
-        (Some(problem), _) => problem.clone(),
-        (None, Some(refused)) => format!("JobQueue Healthy, but {refused}"),
-        (None, None) => "JobQueue Healthy".to_owned(),
-    };
+    let Health { valid, reason } = health::of_queue(counts);
     JobQueueStatus {
-        status: Some(status),
+        status: Some(validity(valid)),
         status_reason: Some(reason),
         waiting: counts.waiting,
         dispatched: counts.dispatched,
     }
 }
 
-/// `losses`: so many of its machines seem lost that none is given up; it can be used all the same.
-fn environment_status(
-    environment: &Environment,
-    snapshot: &Snapshot,
-    losses: Option<&String>,
-) -> ComputeEnvironmentStatus {
+fn validity(valid: bool) -> Validity {
+    if valid { Validity::Valid } else { Validity::Invalid }
+}
+
+fn environment_status(environment: &Environment, snapshot: &Snapshot, health: Health) -> ComputeEnvironmentStatus {
     let machines: Vec<_> = snapshot.machines.iter().filter(|machine| machine.environment == environment.name).collect();
     let count = |stage: Stage| u32::try_from(machines.iter().filter(|machine| machine.stage == stage).count());
     let ready = snapshot.nodes.iter().filter(|node| node.environment_uuid == environment.uuid && node.ready);
@@ -165,19 +158,11 @@ fn environment_status(
         retiring: count(Stage::Going).unwrap_or(u32::MAX).max(u32::try_from(retiring.len()).unwrap_or(u32::MAX)),
     };
     let milli: i64 = machines.iter().map(|machine| machine.milli_vcpus).sum();
-    let offers = environment.scaling.as_ref().and_then(|scaling| scaling.offers.as_ref().err());
-    let problem = planning::rights::problem(environment, snapshot).or_else(|| offers.cloned());
-    let setbacks = environment.scaling.iter().flat_map(|scaling| &scaling.setbacks);
-    let refused = setbacks.filter(|setback| setback.offer.is_none()).map(|setback| setback.message.as_str()).next();
-    let healthy = refused.map_or_else(
-        || "ComputeEnvironment Healthy".to_owned(),
-        |refused| format!("ComputeEnvironment Healthy, but nothing is launched for now: {refused}"),
-    );
     let unmanaged = environment.scaling.is_none();
     ComputeEnvironmentStatus {
         uuid: Some(environment.uuid.clone()),
-        status: Some(if problem.is_some() { Validity::Invalid } else { Validity::Valid }),
-        status_reason: Some(problem.or(losses.cloned()).unwrap_or(healthy)),
+        status: Some(validity(health.valid)),
+        status_reason: Some(health.reason),
         desiredv_cpus: (!unmanaged).then(|| u32::try_from((milli + 999) / 1000).unwrap_or(u32::MAX)),
         vcpus: environment
             .scaling
@@ -189,8 +174,6 @@ fn environment_status(
 
 #[cfg(test)]
 mod tests {
-    use model::snapshot::Closed;
-
     use super::*;
 
     #[test]
@@ -211,59 +194,5 @@ mod tests {
         for (failures, due) in [(0, 1), (1, 2), (3, 8), (6, 60), (99, 60)] {
             assert_eq!(Last { at: at(0), failures }.due(), at(due), "{failures}");
         }
-    }
-
-    #[test]
-    fn a_queue_says_what_the_cluster_does_not_let_happen() {
-        let counts = |problem: Option<&str>| QueueCounts {
-            queue: "q".into(),
-            waiting: 1,
-            dispatched: 2,
-            problem: problem.map(str::to_owned),
-            refused: Some("no".into()),
-        };
-        let said = |problem| queue_status(&counts(problem)).status_reason.unwrap_or_default();
-        assert_eq!((said(None).as_str(), said(Some("x")).as_str()), ("JobQueue Healthy, but no", "x"));
-    }
-
-    #[test]
-    fn an_environment_is_invalid_while_its_namespace_takes_no_pods_and_lost_machines_are_told() {
-        let environment = Environment {
-            name: "ce".into(),
-            aws_name: "CE".into(),
-            uuid: "u".into(),
-            enabled: true,
-            namespace: Some("work".into()),
-            scaling: None,
-        };
-        let status = |closed: &[(&str, Closed)], losses: Option<&String>| {
-            let closed = closed.iter().map(|(name, why)| ((*name).to_owned(), why.clone())).collect();
-            let status = environment_status(&environment, &Snapshot { closed, ..Snapshot::default() }, losses);
-            (status.status, status.status_reason.unwrap_or_default())
-        };
-        let healthy = (Some(Validity::Valid), "ComputeEnvironment Healthy".to_owned());
-        assert_eq!(status(&[], None), healthy);
-        assert_eq!(status(&[("other", Closed::Forbidden)], None), healthy);
-        let lost = "5 of its 6 machines seem lost".to_owned();
-        assert_eq!(status(&[], Some(&lost)), (Some(Validity::Valid), lost.clone()));
-        for why in [Closed::Forbidden, Closed::NotThere] {
-            let (validity, reason) = status(&[("work", why)], Some(&lost));
-            assert_eq!(validity, Some(Validity::Invalid));
-            assert!(reason.starts_with("CLIENT_ERROR - Unable to validate Kubernetes Namespace: "), "{reason}");
-        }
-    }
-
-    #[test]
-    fn a_queue_without_an_environment_says_so() {
-        let counts = QueueCounts {
-            queue: "q".into(),
-            waiting: 1,
-            dispatched: 2,
-            problem: Some("ce x is missing".into()),
-            refused: None,
-        };
-        let status = queue_status(&counts);
-        assert_eq!(status.status, Some(Validity::Invalid));
-        assert_eq!(status.status_reason.as_deref(), Some("ce x is missing"));
     }
 }

@@ -8,10 +8,10 @@ use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use cluster::index::Answer;
 use cluster::{clock, gone};
 use kube::Api;
 use model::snapshot::Write;
+use planning::refusal::Answer;
 use serde::de::DeserializeOwned;
 
 use crate::cycle::Context;
@@ -19,8 +19,6 @@ use crate::report;
 
 /// Far above what an API server takes that is well, far below the ten to thirty seconds for which it waits for somebody's webhook.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
-/// Most characters of an answer that are remembered.
-const LONGEST: usize = 512;
 
 /// What came of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,23 +39,8 @@ where
     match gone::unless_gone(api, name, uid, answer).await {
         Ok(Some(_)) => Outcome::Written,
         Ok(None) => Outcome::Gone,
-        Err(error) => Outcome::Not(meaning(&error)),
+        Err(error) => Outcome::Not(cluster::answer::of(&error)),
     }
-}
-
-/// What an error means of an object that is there.
-pub(crate) fn meaning(error: &kube::Error) -> Answer {
-    match error {
-        // 429 and what is the server's own fault may be over in a moment; 401 is about us, not about the object.
-        kube::Error::Api(answer) if matches!(answer.code, 400 | 403 | 404 | 405 | 409 | 413 | 422) => {
-            Answer::Refused(clip(&answer.message))
-        }
-        error => Answer::Unclear(clip(&cluster::telemetry::chain(error))),
-    }
-}
-
-fn clip(text: &str) -> String {
-    text.chars().take(LONGEST).collect()
 }
 
 /// Runs a write. One that takes long goes on by itself: `None`.
@@ -100,20 +83,7 @@ impl Clogged {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::Status;
-
     use super::*;
-
-    #[test]
-    fn an_answer_is_a_refusal_if_it_will_be_the_same_again() {
-        let of = |code: u16| meaning(&kube::Error::Api(Status::failure("no", "x").with_code(code).boxed()));
-        for code in [400, 403, 404, 409, 413, 422] {
-            assert_eq!(of(code), Answer::Refused("no".to_owned()), "{code}");
-        }
-        for code in [401, 429, 500, 503, 504] {
-            assert!(matches!(of(code), Answer::Unclear(_)), "{code}");
-        }
-    }
 
     #[test]
     fn a_namespace_that_hangs_is_tried_no_more_and_one_that_refuses_is() {

@@ -38,8 +38,10 @@ mod rogue;
 mod rotation;
 mod scaling;
 mod stop;
+mod vanished_jobs;
 mod volumes;
 mod walkthrough;
+mod withheld;
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -162,7 +164,9 @@ fn scenarios() -> Vec<(Scenario, Company)> {
         losses::scenarios(),
         extender::scenarios(),
         refusals::scenarios(),
+        withheld::scenarios(),
         large_objects::scenarios(),
+        vanished_jobs::scenarios(),
         bad_requests::scenarios(),
         outage::scenarios(),
         hook_faults::scenarios(),

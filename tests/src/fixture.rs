@@ -197,6 +197,12 @@ impl Fixture {
         .await
     }
 
+    /// Starts the controller in the cluster again and waits until it is ready.
+    pub async fn with_controller(&self) -> Result<()> {
+        self.world.kubectl(&["scale", "-n", keys::NAMESPACE, CONTROLLER, "--replicas=1"]).await?;
+        self.world.kubectl(&["rollout", "status", "-n", keys::NAMESPACE, CONTROLLER, "--timeout=120s"]).await.map(drop)
+    }
+
     /// Runs kubectl when the test ends, before anything else is cleaned up: to put back what the test is about to disturb.
     pub fn on_clean(&self, args: &[&str], input: &str) {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();

@@ -31,12 +31,13 @@ use model::job::PodFacts;
 use model::names::ArnBase;
 use model::snapshot::{Offer, Setback, Snapshot, Write};
 use model::status::Status;
+use planning::refusal::Answer;
 use tokio::sync::watch;
 
 pub use change::Change;
 pub use crowd::NamespaceLimits;
 pub use facts::{FinishedJob, PodOnNode, Unlabelled};
-pub use refused::Answer;
+pub use notes::NotesOf;
 use state::State;
 
 /// The index. Clones share it.
@@ -202,17 +203,17 @@ impl Index {
         self.changed();
     }
 
-    /// UNMANAGED environments with nodes on which pods that name them stay, and why, by UUID. Replaces what was known.
-    pub fn set_open_nodes(&self, texts: BTreeMap<String, String>) {
-        let changed = self.state().launches.set_open_nodes(texts);
+    /// What hinders work on nodes, in sentences by UUID of their environment. Replaces what the same one has noted before.
+    pub fn set_node_notes(&self, of: NotesOf, texts: BTreeMap<String, String>) {
+        let changed = self.state().launches.set_node_notes(of, texts);
         if changed {
             self.changed();
         }
     }
 
-    /// What [`set_open_nodes`](Self::set_open_nodes) said of an environment, by UUID.
-    pub fn open_nodes(&self, uuid: &str) -> Option<String> {
-        self.state().launches.open_nodes(uuid)
+    /// What [`set_node_notes`](Self::set_node_notes) said of an environment, by UUID.
+    pub fn node_notes(&self, uuid: &str) -> Option<String> {
+        self.state().launches.node_notes(uuid)
     }
 
     /// Forgets what failed in an environment (object name).

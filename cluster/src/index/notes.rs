@@ -1,5 +1,5 @@
-//! What no object in the cluster says about machines: offers and setbacks, which the planner must know, losses, and nodes that are not closed
-//! yet, by environment.
+//! What no object in the cluster says about machines: offers and setbacks, which the planner must know, losses, and what hinders work on nodes,
+//! by environment.
 //!
 //! Invariant: an environment that nobody asked the provider about says so. Does not speak to providers.
 
@@ -19,8 +19,19 @@ const SILENT: Duration = Duration::from_mins(5);
 #[derive(Debug, Default)]
 pub(super) struct Launches {
     notes: HashMap<String, Notes>,
-    /// By UUID.
-    open_nodes: BTreeMap<String, String>,
+    /// By UUID of the environment.
+    nodes: BTreeMap<NotesOf, BTreeMap<String, String>>,
+}
+
+/// Who notes what hinders work on nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotesOf {
+    /// Whoever looks after machines.
+    Machines,
+    /// Whoever marks nodes that users have labelled.
+    Labelled,
+    /// Whoever looks after pods made for the API.
+    Attempts,
 }
 
 #[derive(Debug, Default)]
@@ -61,14 +72,16 @@ impl Notes {
 }
 
 impl Launches {
-    pub(super) fn set_open_nodes(&mut self, texts: BTreeMap<String, String>) -> bool {
-        let changed = self.open_nodes != texts;
-        self.open_nodes = texts;
+    pub(super) fn set_node_notes(&mut self, of: NotesOf, texts: BTreeMap<String, String>) -> bool {
+        let known = self.nodes.entry(of).or_default();
+        let changed = *known != texts;
+        *known = texts;
         changed
     }
 
-    pub(super) fn open_nodes(&self, uuid: &str) -> Option<String> {
-        self.open_nodes.get(uuid).cloned()
+    pub(super) fn node_notes(&self, uuid: &str) -> Option<String> {
+        let all: Vec<&str> = self.nodes.values().filter_map(|texts| texts.get(uuid)).map(String::as_str).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     pub(super) fn set_offers(&mut self, environment: &str, offers: Result<Vec<Offer>, String>, now: Now) -> bool {

@@ -64,6 +64,15 @@ impl PodFacts {
     pub fn ended(&self) -> bool {
         matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed) || self.confirmed
     }
+
+    /// When it ended, as far as its containers say; one without any is not kept.
+    pub fn ended_at(&self) -> Timestamp {
+        let ends = self.containers.iter().chain(&self.init_containers).filter_map(|container| match &container.state {
+            ContainerState::Ended { finished, .. } => *finished,
+            _ => None,
+        });
+        ends.max().unwrap_or(Timestamp::UNIX_EPOCH)
+    }
 }
 
 /// That a volume could not be attached or mounted, as an Event tells it. The cluster goes on trying, so that this may be over; and whoever may

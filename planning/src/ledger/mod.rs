@@ -185,6 +185,11 @@ impl Ledger {
         self.run(pod.job, Happened::Outside(Event::PodSeen(pod)), now);
     }
 
+    /// The pod of a job was told to go, and has not gone for too long.
+    pub fn pod_overdue(&mut self, pod: &PodFacts, now: Timestamp) {
+        self.run(pod.job, Happened::Outside(Event::PodOverdue(pod)), now);
+    }
+
     /// The pod of a job was seen before, and is no longer there.
     pub fn pod_gone(&mut self, id: JobId, now: Timestamp) {
         self.run(id, Happened::Outside(Event::PodGone), now);

@@ -6,10 +6,10 @@
 use model::job::{JobRecord, Placed, PodFacts, StopKind};
 use model::status::JobState;
 
-use super::placed;
+use super::pod::is_current;
 
 /// What has to be done to a pod now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Duty {
     /// Nothing.
     Nothing,
@@ -21,6 +21,19 @@ pub enum Duty {
     Hold,
     /// Take our finalizer off: its outcome is stored, or nobody wants it.
     Release,
+}
+
+impl Duty {
+    /// What carrying it out is, for a sentence that says that it cannot be done.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Nothing => "do nothing",
+            Self::Create => "make the pod",
+            Self::Delete => "delete the pod",
+            Self::Hold => "tell kube-scheduler among which nodes it may choose",
+            Self::Release => "take Bulkhead's finalizer off the pod",
+        }
+    }
 }
 
 /// What has to be done to this pod of a job, or about its absence. Look again when it is done: a pod that nobody wants and that runs is
@@ -55,13 +68,4 @@ pub fn duty_of_stranger(pod: &PodFacts) -> Duty {
 fn is_to_be_made(record: &JobRecord) -> bool {
     let never_seen = record.placed.as_ref().is_some_and(|placed| placed.pod_uid.is_none());
     record.state == JobState::Starting && record.stop.is_none() && never_seen
-}
-
-/// Whether this is the pod on which the job is now: by job, attempt, placement, namespace and name, and by its UID, or as long as that is
-/// not known by the finalizer that it was made with.
-pub fn is_current(record: &JobRecord, pod: &PodFacts) -> bool {
-    matches!(record.state, JobState::Starting | JobState::Running)
-        && record.placed.as_ref().is_some_and(|placed| {
-            placed::is_of(record, placed, pod) && placed.pod_uid.as_ref().is_none_or(|uid| *uid == pod.uid)
-        })
 }

@@ -9,7 +9,7 @@ use model::status::JobState;
 
 use super::retry::{self, Failure};
 use super::verdict::Verdict;
-use super::{Transition, failed, later, placed, texts, trouble};
+use super::{Transition, failed, later, pod, texts, trouble};
 
 /// So often is an attempt placed; then it has failed.
 const MOST_PLACEMENTS: u32 = 5;
@@ -33,7 +33,7 @@ pub(super) fn end(
     verdict: Verdict,
     now: Timestamp,
 ) -> Transition {
-    let ran = record.state == JobState::Running || facts.is_some_and(placed::has_run);
+    let ran = record.state == JobState::Running || facts.is_some_and(pod::has_run);
     let reason = match (verdict, &record.stop) {
         (Verdict::Succeeded, _) => None,
         (_, Some(stop)) => Some(stop.reason.clone()),
@@ -107,10 +107,10 @@ fn attempt(
     now: Timestamp,
 ) -> Attempt {
     let ends = |containers: &[ContainerFacts]| containers.iter().map(container_end).collect();
-    let ran = facts.filter(|facts| placed::has_run(facts));
-    let within = |told| placed::within(record, placed, told, now);
-    let stopped = within(facts.and_then(stopped).unwrap_or(now));
-    let started = record.started.or_else(|| ran.map(|facts| placed::began(facts).map_or(stopped, within)));
+    let ran = facts.filter(|facts| pod::has_run(facts));
+    let within = |told| pod::within(record, placed, told, now);
+    let stopped = within(facts.and_then(pod::stopped).unwrap_or(now));
+    let started = record.started.or_else(|| ran.map(|facts| pod::began(facts).map_or(stopped, within)));
     Attempt {
         number: record.attempt,
         containers: facts.map_or_else(Vec::new, |facts| ends(&facts.containers)),
@@ -135,15 +135,4 @@ fn container_end(container: &ContainerFacts) -> ContainerEnd {
         exit_code,
         reason: reason.map(|reason| texts::clip(&reason, LONGEST_REASON)),
     }
-}
-
-/// When the last container ended; `None`: one still runs, as far as anybody knows, or none ever did.
-fn stopped(facts: &PodFacts) -> Option<Timestamp> {
-    let all = || facts.init_containers.iter().chain(&facts.containers);
-    let runs = all().any(|container| matches!(container.state, ContainerState::Running { .. }));
-    let finished = |container: &ContainerFacts| match &container.state {
-        ContainerState::Ended { finished, .. } => *finished,
-        _ => None,
-    };
-    if runs { None } else { all().filter_map(finished).max() }
 }

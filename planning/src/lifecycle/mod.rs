@@ -3,10 +3,13 @@
 //! Invariant: total over every state and event. An event that says nothing new changes nothing, so that it may come twice or late, and
 //! no way leads out of SUCCEEDED and FAILED. Knows nothing about who stores, who watches pods, or what waits for the job.
 
+pub mod chores;
 mod duty;
 mod ending;
 mod parent;
+pub mod patience;
 mod placed;
+mod pod;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -14,6 +17,7 @@ pub mod texts;
 mod trouble;
 mod verdict;
 mod waiting;
+pub mod whereabouts;
 
 use std::collections::BTreeMap;
 
@@ -21,8 +25,8 @@ use jiff::{SignedDuration, Timestamp};
 use model::job::{Attempt, JobRecord, Placed, PodFacts, Spec, Stop};
 use model::status::JobState;
 
-pub use duty::{Duty, duty, duty_of_stranger, is_current};
-pub use trouble::hopeless;
+pub use duty::{Duty, duty, duty_of_stranger};
+pub use pod::is_current;
 
 /// What happened to a job.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +56,8 @@ pub enum Event<'a> {
     },
     /// A pod that says it is of this job. If a pod is seen and its node is gone too, this comes first.
     PodSeen(&'a PodFacts),
+    /// A pod of this job was told to go, and has not said that it has for too long.
+    PodOverdue(&'a PodFacts),
     /// There is no pod of the name that is stored.
     PodGone,
     /// The node on which it is placed now is gone for good.

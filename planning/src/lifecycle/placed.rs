@@ -3,15 +3,13 @@
 //! Invariant: only the pod of the current placement is heard; what others of its pods do changes nothing.
 
 use jiff::Timestamp;
-use model::job::{ContainerState, JobRecord, Placed, PodFacts, Spec, Stop, StopKind};
+use model::job::{JobRecord, Placed, PodFacts, Spec, Stop, StopKind};
 use model::status::JobState;
 
 use super::ending::end;
+use super::pod::{began, has_run, is_of, within};
 use super::verdict::{Verdict, verdict};
 use super::{Event, Transition, failed, later, texts, trouble};
-
-/// Seconds after which a pod that was told to end is taken for ended, if its job is to end anyway: the grace period four times.
-const OVERDUE: u32 = 120;
 
 pub(super) fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestamp) -> Option<Transition> {
     let placed = record.placed.as_ref()?;
@@ -20,6 +18,10 @@ pub(super) fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestam
             Some(held(record, placed, spec, nodes, environment_uuid, now))
         }
         Event::PodSeen(facts) if is_of(record, placed, facts) => seen(record, placed, spec, facts, now),
+        // On a node that is dead and not deleted nobody confirms an end. Of a job whose end was asked for nothing can run twice.
+        Event::PodOverdue(facts) if record.stop.is_some() && is_known(record, placed, facts) => {
+            Some(ended(record, placed, spec, facts, now))
+        }
         Event::PodGone => gone(record, placed, spec, now),
         Event::NodeGone { instance } => {
             Some(end(record, placed, spec, None, Verdict::Elsewhere(texts::host_terminated(instance)), now))
@@ -35,24 +37,13 @@ pub(super) fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestam
     }
 }
 
-/// Whether this is the pod of the current placement, by everything but its UID; a first one only if it has our finalizer.
-pub(super) fn is_of(record: &JobRecord, placed: &Placed, facts: &PodFacts) -> bool {
-    (facts.job, facts.attempt, facts.placement) == (record.id, record.attempt, record.placement)
-        && (&facts.name, &facts.namespace) == (&placed.pod_name, &placed.namespace)
-        && (facts.kept || placed.pod_uid.is_some())
-}
-
 fn seen(record: &JobRecord, placed: &Placed, spec: &Spec, facts: &PodFacts, now: Timestamp) -> Option<Transition> {
     if placed.pod_uid.as_ref().is_some_and(|uid| *uid != facts.uid) {
         // Somebody has put another pod in the place of ours.
         return gone(record, placed, spec, now);
     }
-    // On a node that is dead and not deleted nobody confirms an end. Of a job whose end was asked for nothing can run twice.
-    let is_overdue = record.stop.is_some() && facts.deleting.is_some_and(|asked| later(asked, OVERDUE) <= now);
-    if facts.ended() || is_overdue {
-        let placed = found(placed, facts);
-        let verdict = verdict(record, &placed, facts);
-        return Some(end(record, &placed, spec, Some(facts), verdict, now));
+    if facts.ended() {
+        return Some(ended(record, placed, spec, facts, now));
     }
     let trouble = trouble::of_pod(facts, placed.trouble.as_deref());
     let ran = record.state == JobState::Running || has_run(facts);
@@ -69,6 +60,18 @@ fn seen(record: &JobRecord, placed: &Placed, spec: &Spec, facts: &PodFacts, now:
     }
     let placed = Placed { trouble: trouble.clone(), ..found(placed, facts) };
     Some(JobRecord { state, reason: trouble, started, placed: Some(placed), ..record.clone() }.into())
+}
+
+/// Whether this is the pod of the current placement, seen before.
+fn is_known(record: &JobRecord, placed: &Placed, facts: &PodFacts) -> bool {
+    is_of(record, placed, facts) && placed.pod_uid.as_ref() == Some(&facts.uid)
+}
+
+/// What becomes of the job when its pod ends like this.
+fn ended(record: &JobRecord, placed: &Placed, spec: &Spec, facts: &PodFacts, now: Timestamp) -> Transition {
+    let placed = found(placed, facts);
+    let verdict = verdict(record, &placed, facts);
+    end(record, &placed, spec, Some(facts), verdict, now)
 }
 
 /// Other nodes to choose among. The pod's selector names its environment, so for nodes of another one it is made anew.
@@ -97,31 +100,6 @@ fn found(placed: &Placed, facts: &PodFacts) -> Placed {
         placed.hold.clear();
     }
     placed
-}
-
-/// Whether a main container runs or has run. One that the runtime could not start has no start time.
-pub(super) fn has_run(facts: &PodFacts) -> bool {
-    facts.containers.iter().any(|container| match &container.state {
-        ContainerState::Waiting { .. } => false,
-        ContainerState::Running { .. } => true,
-        ContainerState::Ended { started, exit_code, .. } => started.is_some() || *exit_code == 0,
-    })
-}
-
-/// When the first main container began to run.
-pub(super) fn began(facts: &PodFacts) -> Option<Timestamp> {
-    let began = |state: &ContainerState| match state {
-        ContainerState::Waiting { .. } => None,
-        ContainerState::Running { since } => *since,
-        ContainerState::Ended { started, .. } => *started,
-    };
-    facts.containers.iter().filter_map(|container| began(&container.state)).min()
-}
-
-/// A time that a node tells of a pod: after it was placed and before it was seen, whatever the node's clock says, and whatever that of the
-/// leader said that placed it.
-pub(super) fn within(record: &JobRecord, placed: &Placed, told: Timestamp, now: Timestamp) -> Timestamp {
-    told.max(placed.since.unwrap_or(record.created)).min(now).max(record.created)
 }
 
 /// A pod that was never seen is one that was not made yet.

@@ -3,10 +3,10 @@
 //! Invariant: what a container normally waits for is no trouble; a kubelet that tries again and again to pull an image alternates
 //! between two reasons and gives one text.
 
-use jiff::{SignedDuration, Timestamp};
-use model::job::{ContainerState, JobRecord, PodFacts, Stop, StopKind, Unmounted};
+use model::job::{ContainerState, JobRecord, PodFacts, Unmounted};
 
-use super::{duty, texts};
+use super::pod::is_current;
+use super::texts;
 
 /// What a container waits for that starts as it should.
 const NORMAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
@@ -52,16 +52,12 @@ fn is_mounted(facts: &PodFacts) -> bool {
         })
 }
 
-/// The end of a job of which a volume cannot be mounted for `patience`. AWS Batch ends such a job, too
-/// (<https://docs.aws.amazon.com/batch/latest/userguide/batch-eks-job-stuck-in-starting.html>). An Event gives the words and ends nothing:
-/// anybody may write one. The pod's own status has to say for as long that it is not ready to start containers, which only its kubelet
-/// writes. A pod that the job has left behind says nothing about it.
-pub fn hopeless(record: &JobRecord, facts: &PodFacts, patience: SignedDuration, now: Timestamp) -> Option<Stop> {
-    let waits = duty::is_current(record, facts) && !facts.ended() && !is_mounted(facts);
+/// That a pod does not start because a volume is not mounted, as its own kubelet has it. An Event gives the words and says nothing by itself:
+/// anybody may write one. A pod that the job has left behind says nothing about it.
+pub(super) fn unmounted(record: &JobRecord, facts: &PodFacts) -> Option<String> {
+    let waits = is_current(record, facts) && !facts.ended() && !is_mounted(facts);
     let unmounted = facts.unmounted.as_ref().filter(|_| waits)?;
-    let since = facts.unready_since.filter(|_| facts.ready_to_start == Some(false))?;
-    let is_over = now.duration_since(unmounted.since.max(since)) >= patience;
-    is_over.then(|| Stop { kind: StopKind::Hopeless, reason: not_mounted(unmounted) })
+    (facts.ready_to_start == Some(false) && facts.unready_since.is_some()).then(|| not_mounted(unmounted))
 }
 
 /// Why a container does not start.

@@ -3,11 +3,10 @@
 //! Invariant: a success is one only if nobody interfered, and a node is blamed only for what the job did not do. Knows nothing about
 //! what becomes of the job.
 
-use jiff::Timestamp;
 use model::job::{ContainerFacts, ContainerState, JobRecord, Placed, PodFacts, PodPhase};
 use model::status::JobState;
 
-use super::{placed, texts};
+use super::{pod, texts};
 
 /// How a placement ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub(super) enum Verdict {
 /// A program that is told to end may well end with 0. That is a success only if it ended before it was told, as far as whole seconds can
 /// say; the deletion may be ours or somebody else's.
 pub(super) fn verdict(record: &JobRecord, placed: &Placed, facts: &PodFacts) -> Verdict {
-    let told = facts.deleting.is_some_and(|asked| last_end(&facts.containers).is_none_or(|end| end >= asked));
+    let told = facts.deleting.is_some_and(|asked| pod::last_end(&facts.containers).is_none_or(|end| end >= asked));
     let is_disrupted = facts.disruption.is_some() && (told || facts.deleting.is_none());
     let reason = facts.reason.as_deref().unwrap_or_default();
     let message = facts.message.as_deref();
@@ -84,20 +83,9 @@ fn blame(facts: &PodFacts) -> String {
         return texts::joined(texts::FAILED_TO_START, Some(&format!("init container {name} exited with {code}")));
     }
     match (bad(&facts.containers), facts.reason.as_deref()) {
-        (Some((_, _, message)), _) if !placed::has_run(facts) => {
-            texts::joined(texts::FAILED_TO_START, message.as_deref())
-        }
+        (Some((_, _, message)), _) if !pod::has_run(facts) => texts::joined(texts::FAILED_TO_START, message.as_deref()),
         (Some(_), None) => texts::CONTAINER_EXITED.to_owned(),
         (_, Some(reason)) => texts::joined(reason, facts.message.as_deref()),
         (None, None) => texts::joined(texts::POD_FAILED, facts.message.as_deref()),
     }
-}
-
-/// When the last of these containers ended; `None`: not all have, or nobody knows when.
-fn last_end(containers: &[ContainerFacts]) -> Option<Timestamp> {
-    let ends = containers.iter().map(|container| match &container.state {
-        ContainerState::Ended { finished, .. } => *finished,
-        _ => None,
-    });
-    ends.collect::<Option<Vec<_>>>()?.into_iter().max()
 }

@@ -286,9 +286,3 @@ fn the_notice_names_the_command_that_helps() {
     assert!(notice.starts_with("5 of its 5 machines seem lost at once"), "{notice}");
     assert!(notice.ends_with("kubectl annotate computeenvironment ce bulkhead.dev/lost-machines=gone"), "{notice}");
 }
-
-#[test]
-fn the_back_off_doubles_up_to_five_minutes() {
-    let seconds: Vec<i64> = (0..9).map(|failures| back_off(failures).as_secs()).collect();
-    assert_eq!(seconds, [5, 5, 10, 20, 40, 80, 160, 300, 300]);
-}

@@ -11,12 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use model::clock::Jumps;
 use model::job::{Door, JobId, JobRecord, Spec};
 use planning::ledger::Ledger;
+use planning::lifecycle::patience::Patience;
 use records::{Error, Leading, Store, Term};
 
-use super::deeds::Deeds;
 use super::mirror::Mirror;
+use super::refused::Refused;
 use super::terms::{self, Terms};
-use super::{Open, retention};
+use super::{Open, pods, retention};
 
 /// Jobs that are read at a time: what each asks for is in memory only meanwhile, and may be large.
 const PAGE: u32 = 100;
@@ -67,7 +68,6 @@ pub(super) async fn open(
     };
     ledger.consider(&outcomes, now);
     tracing::info!(jobs = count, "the record store is read");
-    let deeds = Deeds::default();
     let retention = retention::start(store.clone(), retention);
     Ok(Open {
         store,
@@ -82,10 +82,12 @@ pub(super) async fn open(
         polled: None,
         explained: None,
         pods: Vec::new(),
+        patience: Patience::default(),
         strange: HashSet::new(),
         _retention: retention,
         rests_until: None,
-        deeds,
+        deeds: pods::Deeds::default(),
+        refused: Refused::default(),
         mirror,
     })
 }

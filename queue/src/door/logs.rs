@@ -10,8 +10,6 @@ use model::clock::{Moment, Now};
 use model::job::PodFacts;
 use model::snapshot::Node;
 
-use super::pods::ended_at;
-
 /// When pods that are kept ended, by UID, as it was first seen.
 #[derive(Debug, Default)]
 pub(super) struct Logs(HashMap<String, Moment>);
@@ -27,7 +25,7 @@ impl Logs {
         let mut until: HashMap<&str, Moment> = HashMap::new();
         for pod in pods.iter().filter(|pod| pod.ended() && pod.deleting.is_none()) {
             let Some(node) = &pod.node else { continue };
-            let ended = *self.0.entry(pod.uid.clone()).or_insert_with(|| now.began(ended_at(pod)));
+            let ended = *self.0.entry(pod.uid.clone()).or_insert_with(|| now.began(pod.ended_at()));
             let due = ended.plus(ttl);
             until.entry(node).and_modify(|last| *last = due.max(*last)).or_insert(due);
         }

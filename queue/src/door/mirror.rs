@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use api::convert::job::JobRecord as Seen;
+use cluster::index::Index;
 use jiff::{SignedDuration, Timestamp};
+use kube::Client;
 use model::job::{JobId, JobRecord, Spec};
 use model::snapshot::Snapshot;
 use records::{Error, Leading};
 
-use crate::cycle::Context;
 use evidence::Evidence;
 
 /// Records written at most in one cycle. What a Job asks for is in memory only meanwhile.
@@ -63,17 +64,17 @@ impl Mirror {
     /// Stores what is new. What the store does not take, the next cycle brings again.
     pub(super) async fn update(
         &mut self,
-        context: &Context,
+        index: &Index,
+        client: &Client,
         snapshot: &Snapshot,
         store: &Leading,
         now: Timestamp,
     ) -> Result<(), Error> {
-        self.departed.append(&mut context.index.take_departed());
-        let News { mut fresh, here, forgotten } = self.news(context, snapshot, now);
+        let News { mut fresh, here, forgotten } = self.news(index, snapshot, now);
         self.done.extend(forgotten);
         self.done.retain(|id| here.contains(id));
         let gone: Vec<&Row> = self.open.values().filter(|(record, _)| !here.contains(&record.id)).collect();
-        let told = self.evidence.of(&context.client, &gone, Instant::now()).await;
+        let told = self.evidence.of(client, &gone, Instant::now()).await;
         fresh.extend(
             told.iter().map(|((record, spec), outcome)| (rows::told(record, outcome.as_ref(), now), spec.clone())),
         );
@@ -102,9 +103,10 @@ impl Mirror {
     }
 
     /// What is seen and not stored.
-    fn news(&self, context: &Context, snapshot: &Snapshot, now: Timestamp) -> News {
+    fn news(&mut self, index: &Index, snapshot: &Snapshot, now: Timestamp) -> News {
+        self.departed.append(&mut index.take_departed());
         let mut news = News::default();
-        let instead = context.index.shown_instead();
+        let instead = index.shown_instead();
         let mut look = |seen: &Seen, gone: bool| {
             let Some(asked) = seen.asked.as_ref().filter(|asked| news.here.insert(asked.id)) else { return };
             let stored = self.open.get(&asked.id);
@@ -126,7 +128,7 @@ impl Mirror {
         for departed in &self.departed {
             look(departed, true);
         }
-        let none: Vec<()> = context.index.map_jobs(|seen| {
+        let none: Vec<()> = index.map_jobs(|seen| {
             look(seen, false);
             None
         });
@@ -155,3 +157,6 @@ fn without_pod(spec: &Spec) -> Arc<Spec> {
         priority: None,
     })
 }
+
+#[cfg(test)]
+mod tests;

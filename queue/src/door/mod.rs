@@ -5,34 +5,38 @@
 //! what was decided is kept until it is. Does not decide: `planning::ledger` and `planning::lifecycle` do.
 
 mod allowed;
-mod deeds;
+mod answer;
 mod load;
 mod logs;
+mod making;
 mod mirror;
+mod news;
 mod placed;
 mod pods;
+mod refused;
 mod retention;
 mod terms;
 mod units;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster::fault::{self, Point};
-use cluster::index::Index;
 use jiff::{SignedDuration, Timestamp};
 use model::clock::{Jumps, Moment, Now};
-use model::job::{Door, JobId, JobRecord, PodFacts, Spec};
+use model::job::{JobId, JobRecord, PodFacts, Spec};
 use model::plan::{Dispatch, Hold, QueueCounts};
 use model::snapshot::Snapshot;
 use model::status::{JobState, Reason};
 use planning::ledger::Ledger;
+use planning::lifecycle::patience::Patience;
 use records::{Leading, Request, Store, Term};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cycle::Context;
+use answer::{Failure, bounded};
 use logs::Logs;
 use retention::AbortOnDrop;
 use terms::Terms;
@@ -47,7 +51,7 @@ pub struct Limits {
     /// How long the record of a job stays after its end.
     pub retention: SignedDuration,
     /// A job of which a volume cannot be mounted for this long is ended.
-    pub mount_patience: SignedDuration,
+    pub mount_patience: Duration,
 }
 
 impl Limits {
@@ -62,19 +66,14 @@ impl Default for Limits {
             window: 2_000,
             finished_pod_ttl: SignedDuration::from_mins(10),
             retention: SignedDuration::from_hours(7 * 24),
-            mount_patience: SignedDuration::from_mins(10),
+            mount_patience: Duration::from_mins(10),
         }
     }
 }
 
-/// Submissions and requests taken in at most in one cycle.
-const INBOX: u32 = 2_000;
-/// Jobs and children taken in at most in one cycle, the last array job's children on top.
-const MOST_TAKEN: u32 = 10_000;
 /// Another process may have stored something that nobody here was told.
 const POLL: Duration = Duration::from_secs(1);
-/// The loop waits no longer for one answer of the store, because Jobs wait with it; and after a failure it leaves the store alone for a while.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// After a failure the store is left alone for a while.
 const REST: Duration = Duration::from_secs(10);
 /// A leader that begins plans nothing before it knows the API's jobs, but for so long at most if the store does not open, and for so long if
 /// there is much to read: Jobs wait meanwhile.
@@ -132,12 +131,14 @@ struct Open {
     explained: Option<Moment>,
     /// Pods as the last look showed them.
     pods: Vec<Arc<PodFacts>>,
+    patience: Patience,
     /// Running pods that the store knows nothing of, as far as it was said.
     strange: HashSet<JobId>,
     _retention: AbortOnDrop,
     /// The store is left alone until then.
     rests_until: Option<Instant>,
-    deeds: deeds::Deeds,
+    deeds: pods::Deeds,
+    refused: refused::Refused,
     mirror: mirror::Mirror,
 }
 
@@ -196,7 +197,7 @@ impl ApiDoor {
         self.logs.promise(&pods, &mut snapshot.nodes, self.limits.finished_pod_ttl(), now);
         let Some(open) = &mut self.open else { return };
         open.ledger.clock_was_set(open.jumps.seen(now));
-        open.observe(context, pods, self.limits.mount_patience, now.wall);
+        open.observe(context, pods, self.limits.mount_patience, now);
         open.ledger.tick(now.wall);
         units::add(&open.ledger, &open.pods, &open.deeds, snapshot, self.limits.window, now);
     }
@@ -264,7 +265,8 @@ impl ApiDoor {
         // More is waiting than the last cycle took in.
         let poll = if open.polled.is_none() && !open.rests() { now.wall } else { poll };
         // What is due of the pods waits for the store, too.
-        let deeds = open.deeds.wake_at().filter(|_| !open.rests()).map(|due| now.at(due));
+        let due = open.deeds.wake_at().into_iter().chain(open.refused.next(now.moment)).min();
+        let deeds = due.filter(|_| !open.rests()).map(|due| now.at(due));
         open.ledger.wake_at().into_iter().chain(deeds).chain([poll]).min()
     }
 }
@@ -282,56 +284,6 @@ pub(crate) struct Decided<'a> {
 }
 
 impl Open {
-    async fn take_in(&mut self, context: &Context, now: Now) -> bool {
-        let due = self.polled.is_none_or(|last| now.moment.since(last) >= POLL);
-        if !due && !self.news.has_changed().unwrap_or(false) {
-            return true;
-        }
-        // What is not stored yet would look new in the store: a job that has ended here, submitted there.
-        self.news.borrow_and_update();
-        if self.rests() || !self.ledger.changes().is_empty() {
-            self.polled = None;
-            return true;
-        }
-        match bounded(self.read(context, now.wall)).await {
-            Ok(full) => {
-                // More is waiting than one cycle takes in: the next one looks again at once.
-                self.polled = (!full).then_some(now.moment);
-                true
-            }
-            Err(failure) => self.rest("new jobs cannot be read", &failure),
-        }
-    }
-
-    /// When a queue has changed whose jobs wait: has their specs read, beside the loop, and then makes what they need of a node anew. The
-    /// ledger stays as it is meanwhile: what is placed takes its room. False: they cannot be read now.
-    async fn reshape(&mut self, index: &Index) -> bool {
-        if self.terms.outdated(index, |queue| self.ledger.waiting_in(queue) > 0) {
-            tracing::info!("a queue has other default requests, or is gone: what its jobs need is looked at again");
-            self.terms = Terms::default();
-            self.stale = true;
-        }
-        if self.stale && self.reading.is_none() && !self.rests() {
-            let store = self.store.clone();
-            self.stale = false;
-            self.reading = Some(tokio::spawn(async move { load::all_lean(&store).await }));
-        }
-        let Some(reading) = self.reading.take_if(|reading| reading.is_finished()) else { return true };
-        let failure = match reading.await {
-            Ok(Ok(live)) => {
-                for (record, spec) in live.into_iter().filter(|(_, spec)| spec.door == Door::Api) {
-                    let (spec, shape) = self.terms.of(index, &spec);
-                    self.ledger.reshape(record.id, &spec, &shape);
-                }
-                return true;
-            }
-            Ok(Err(error)) => Failure::Store(error),
-            Err(error) => Failure::Task(error),
-        };
-        self.stale = true;
-        self.rest("jobs cannot be read again", &failure)
-    }
-
     /// Whether nothing is left to be stored.
     fn is_stored(&self) -> bool {
         self.ledger.changes().is_empty() && self.taken.is_empty()
@@ -347,41 +299,6 @@ impl Open {
         self.late |= matches!(failure, Failure::Store(records::Error::Late));
         tracing::warn!(error = cluster::telemetry::chain(failure), "{what}");
         false
-    }
-
-    /// Reads what is new. Returns whether there may be more.
-    async fn read(&mut self, context: &Context, now: Timestamp) -> Result<bool, records::Error> {
-        let inbox = self.store.inbox(INBOX).await?;
-        let mut full = inbox.more;
-        let mut taken = 0;
-        for (record, spec) in inbox.submitted.into_iter().filter(|(_, spec)| spec.door == Door::Api) {
-            if self.ledger.get(record.id).is_some() {
-                continue;
-            }
-            if taken > MOST_TAKEN {
-                full = true;
-                break;
-            }
-            taken += 1 + spec.array_size.unwrap_or(0);
-            let (spec, shape) = self.terms.of(&context.index, &spec);
-            self.ledger.submitted(record, &spec, &shape);
-        }
-        let outcomes = match self.ledger.unknown() {
-            unknown if unknown.is_empty() => HashMap::new(),
-            unknown => self.store.outcomes(&unknown).await?,
-        };
-        self.ledger.consider(&outcomes, now);
-        for request in inbox.requests {
-            // Its job is still to come: the request stays in the store until then.
-            if full && self.ledger.get(request.id).is_none() {
-                continue;
-            }
-            if !self.taken.contains(&request) {
-                self.ledger.stop(request.id, &request.stop, now);
-                self.taken.push(request);
-            }
-        }
-        Ok(full)
     }
 
     /// Stores what has changed. False: the store did not take all of it, and the rest is kept.
@@ -408,7 +325,7 @@ impl Open {
 
     /// Brings the records of the Job door's Jobs up to date. False: the store did not take them.
     async fn mirror(&mut self, context: &Context, snapshot: &Snapshot, now: Timestamp) -> bool {
-        match bounded(self.mirror.update(context, snapshot, &self.store, now)).await {
+        match bounded(self.mirror.update(&context.index, &context.client, snapshot, &self.store, now)).await {
             Ok(()) => true,
             Err(failure) => self.rest("records of Jobs cannot be stored", &failure),
         }
@@ -427,25 +344,6 @@ impl Open {
         if all {
             self.explained = Some(now.moment);
         }
-    }
-}
-
-/// The store failed, or said nothing for too long.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Store(#[from] records::Error),
-    #[error("reading ended badly")]
-    Task(#[source] tokio::task::JoinError),
-    #[error("the record store has not answered for {} s", PATIENCE.as_secs())]
-    Silent,
-}
-
-/// An answer of the store, if it comes in time. A call that is given up may have done its work: all of them may be repeated.
-async fn bounded<T>(call: impl Future<Output = Result<T, records::Error>>) -> Result<T, Failure> {
-    match tokio::time::timeout(PATIENCE, call).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(Failure::Silent),
     }
 }
 

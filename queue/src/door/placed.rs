@@ -4,53 +4,59 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use cluster::index::Index;
+use jiff::Timestamp;
+use model::clock::Now;
 use model::job::{JobId, Placed, PodFacts};
 use model::names;
 use model::plan::{Dispatch, Hold};
 use planning::ledger::{Ledger, Live};
 use planning::lifecycle;
+use planning::lifecycle::whereabouts::{Whereabouts, whereabouts};
 
 use super::{Open, units};
 use crate::cycle::Context;
 
 impl Open {
     /// Takes in what the cluster shows of the pods.
-    pub(super) fn observe(
-        &mut self,
-        context: &Context,
-        pods: Vec<Arc<PodFacts>>,
-        mount_patience: SignedDuration,
-        now: Timestamp,
-    ) {
+    pub(super) fn observe(&mut self, context: &Context, pods: Vec<Arc<PodFacts>>, mount_patience: Duration, now: Now) {
         // What only says that it is ours is not: the name of a pod follows from its placement.
         self.pods = pods.into_iter().filter(|pod| pod.has_own_name()).collect();
+        self.patience.keep(self.pods.iter().map(|pod| &**pod));
         for pod in &self.pods {
-            self.ledger.seen(pod, now);
-            let live = self.ledger.get(pod.job);
-            if let Some(stop) = live.and_then(|live| lifecycle::hopeless(&live.record, pod, mount_patience, now)) {
-                self.ledger.stop(pod.job, &stop, now);
+            self.ledger.seen(pod, now.wall);
+            let Some(live) = self.ledger.get(pod.job) else { continue };
+            let stop = self.patience.hopeless(&live.record, pod, mount_patience, now.moment);
+            if let Some(stop) = stop {
+                self.ledger.stop(pod.job, &stop, now.wall);
+            }
+            if self.patience.is_overdue(pod, now.moment) {
+                self.ledger.pod_overdue(pod, now.wall);
             }
         }
+        self.miss(&context.index, now.wall);
+    }
+
+    /// Takes in whose node or pod is gone.
+    fn miss(&mut self, index: &Index, now: Timestamp) {
         let here: HashSet<JobId> = current(&self.ledger, &self.pods).into_keys().collect();
         // Many are on one node: it is looked up once.
         let mut uids = HashMap::<&str, Option<String>>::new();
         let (mut lost, mut gone) = (Vec::new(), Vec::new());
         for live in self.ledger.placed() {
             let Some(placed) = &live.record.placed else { continue };
-            let look_up = || context.index.node(&placed.node).map(|record| record.node.uid);
+            let look_up = || index.node(&placed.node).map(|record| record.node.uid);
             let uid = uids.entry(&placed.node).or_insert_with(look_up);
-            // Where kube-scheduler chose the node its UID is not known, and until then not even its name.
-            let other = |uid: &String| !placed.node_uid.is_empty() && *uid != placed.node_uid;
-            if !placed.node.is_empty() && uid.as_ref().is_none_or(other) {
-                lost.push((live.record.id, placed.node.clone()));
-            } else if placed.pod_uid.is_some() && !here.contains(&live.record.id) {
-                gone.push(live.record.id);
+            match whereabouts(placed, uid.as_deref(), here.contains(&live.record.id)) {
+                Whereabouts::There => {}
+                Whereabouts::NodeGone => lost.push((live.record.id, placed.node.clone())),
+                Whereabouts::PodGone => gone.push(live.record.id),
             }
         }
         for (id, node) in lost {
-            let instance = context.index.batch_node(&node).and_then(|node| node.status?.instance_id);
+            let instance = index.batch_node(&node).and_then(|node| node.status?.instance_id);
             self.ledger.node_gone(id, instance.as_deref().unwrap_or(&node), now);
         }
         for id in gone {

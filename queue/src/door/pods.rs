@@ -1,115 +1,134 @@
-//! What is due of the pods of the API's jobs: made on their node or for kube-scheduler to place, deleted when their job is to end, let go when
-//! their outcome is stored, deleted for good some time after their end.
+//! What is done to the pods of the API's jobs once they are there: deleted when their job is to end, let go when their outcome is stored,
+//! deleted for good some time after their end.
 //!
-//! Invariant: every deed follows from what is stored and what is seen, so that it may be done twice, or again after a restart: a pod's name
-//! is that of its attempt and placement, and it stays until its outcome is stored, because of its finalizer.
+//! Invariant: every deed follows from what is stored and what is seen, so that it may be done twice, or again after a restart: a pod stays
+//! until its outcome is stored, because of its finalizer. What the cluster refuses is remembered, and keeps no other pod from its turn.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::fault::{self, Point};
+use cluster::index::NotesOf;
 use futures::FutureExt as _;
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace as RawNamespace, Pod};
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kube::Api;
-use kube::api::{DynamicObject, PostParams};
-use kube::core::{ApiResource, Status};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use model::clock::{Moment, Now};
-use model::job::{ContainerState, JobId, JobRecord, PodFacts, Spec};
-use planning::admission::pod::Surroundings;
-use planning::admission::policy::NamespaceFacts;
-use planning::api_pod::{self, Made};
+use model::job::{JobId, PodFacts};
+use model::keys;
+use planning::lifecycle::chores::{Chores, chores, is_left};
 use planning::lifecycle::{self, Duty};
+use planning::refusal::Answer;
 use serde_json::json;
 
-use super::allowed::allowed;
-use super::deeds::{self, Deed, What};
-use super::{Open, bounded, units};
+use super::{Open, bounded};
 use crate::cycle::Context;
 use crate::pods::together;
-use crate::write::{self, Clogged, patient};
+use crate::write::{self, Clogged, Outcome, patient};
 
-/// Pods deleted or let go at most in one cycle; the next follows at once.
-const MOST: usize = 500;
-/// Pods made at most in one cycle: somebody else's webhook may take seconds for each, and Jobs wait meanwhile.
-const MOST_MADE: usize = 128;
+/// A deed is not repeated before this time: the watch needs a moment to show it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A pod that is to be made.
-#[derive(Clone)]
-struct Making {
-    record: JobRecord,
-    spec: Arc<Spec>,
+/// What was done a moment ago, by name or UID of the pod, and what is due later.
+#[derive(Debug, Default)]
+pub(super) struct Deeds {
+    done: HashMap<(String, Duty), Moment>,
+    next: Option<Moment>,
+    /// When pods that have ended did, by UID: what their containers say counts once.
+    ended: HashMap<String, Moment>,
+    /// The last job whose pod was tried to be made.
+    pub(super) tried: Option<JobId>,
 }
 
-/// What came of making a pod.
-enum Outcome {
-    Made,
-    /// The cluster will not have it.
-    Refused {
-        /// Its words.
-        message: String,
-        /// It may have it later, as it is.
-        passing: bool,
-        /// The server, or somebody's webhook, failed over it.
-        failing: bool,
-    },
-    /// Nobody knows; it is tried again.
-    Unclear,
-}
+impl Deeds {
+    pub(super) fn wake_at(&self) -> Option<Moment> {
+        self.next
+    }
 
-/// What a namespace means for pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Namespace {
-    There(Surroundings),
-    NotThere,
-    /// It cannot be asked for now.
-    Unclear,
-}
+    /// Whether this may be done now; notes that it is.
+    pub(super) fn begin(&mut self, pod: &str, duty: Duty, now: Moment) -> bool {
+        let key = (pod.to_owned(), duty);
+        if self.done.get(&key).is_some_and(|last| now.since(*last) < PATIENCE) {
+            return false;
+        }
+        self.done.insert(key, now);
+        true
+    }
 
-/// By name.
-type Namespaces<'a> = HashMap<&'a str, Namespace>;
+    /// Whether kube-scheduler was given other nodes for a pod a moment ago: longer than it takes to try them
+    /// (`podMaxBackoffSeconds` in its configuration).
+    pub(super) fn held_lately(&self, pod: &str, now: Moment) -> bool {
+        let last = self.done.get(&(pod.to_owned(), Duty::Hold));
+        last.is_some_and(|last| now.since(*last) < PATIENCE)
+    }
+
+    pub(super) fn forget(&mut self, pod: &str, duty: Duty) {
+        self.done.remove(&(pod.to_owned(), duty));
+    }
+
+    fn clean(&mut self, pods: &[Arc<PodFacts>], now: Moment) {
+        self.done.retain(|_, last| now.since(*last) < PATIENCE);
+        if !self.ended.is_empty() {
+            let here: HashSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
+            self.ended.retain(|uid, _| here.contains(uid.as_str()));
+        }
+        self.next = None;
+    }
+
+    /// When a pod ended.
+    fn ended(&mut self, pod: &PodFacts, now: Now) -> Moment {
+        *self.ended.entry(pod.uid.clone()).or_insert_with(|| now.began(pod.ended_at()))
+    }
+}
 
 impl Open {
-    /// Brings the cluster's pods to what is stored. False: pods were not made that may be made at once.
+    /// Brings the cluster's pods to what is stored. False: something failed that nobody remembers.
     pub(super) async fn act(&mut self, context: &Context, ttl: Duration, now: Now) -> bool {
         self.deeds.clean(&self.pods, now.moment);
         let Some(strangers) = self.strangers().await else { return false };
         let pods = std::mem::take(&mut self.pods);
-        let mut due = HashMap::<What, Vec<Deed>>::new();
-        for pod in pods.iter().filter(|pod| !strangers.contains(&pod.job)) {
-            let Some(what) = self.due(pod, ttl, now) else { continue };
-            let placed = self.ledger.get(pod.job).and_then(|live| live.record.placed.as_ref());
-            let hold = placed.filter(|_| what == What::Held).map_or_else(Vec::new, |placed| placed.hold.clone());
-            let (deed, all) = (Deed { what, pod: pod.clone(), hold }, due.entry(what).or_default());
-            if all.len() < MOST && self.deeds.begin(&deed.key(), what, now.moment) {
-                all.push(deed);
-            }
-        }
+        let known = pods.iter().filter(|pod| !strangers.contains(&pod.job));
+        let known: Vec<_> = known.map(|pod| (pod, self.duty_of(pod), self.promised(pod, ttl, now))).collect();
+        // One that is left is to be deleted, sooner or later.
+        self.refused.keep(known.iter().map(|(pod, duty, left)| (*pod, left.map_or(*duty, |_| Duty::Delete))));
+        let may = |pod: &PodFacts, duty| {
+            !self.refused.rests(pod, duty, now.moment) && self.deeds.begin(key(pod, duty), duty, now.moment)
+        };
+        let Chores { due, next } = chores(known, now.moment, may);
+        self.deeds.next = next;
         let here: HashSet<JobId> = super::placed::current(&self.ledger, &pods).into_keys().collect();
         let missing = self.missing(&here, now.moment);
-        let due = due.into_values().flatten().collect();
-        let (made, done) = tokio::join!(self.make(context, missing, now.wall), deeds::carry_out(context, due));
-        for (deed, answer) in done {
-            self.deeds.judge(&deed, answer.as_ref());
+        let clogged = Clogged::default();
+        let doing = due.into_iter().map(|(pod, duty)| {
+            let placed = self.ledger.get(pod.job).and_then(|live| live.record.placed.as_ref());
+            let nodes = placed.map(|placed| placed.hold.join(",")).unwrap_or_default();
+            let clogged = &clogged;
+            async move { (pod, duty, one(context, pod, duty, nodes, clogged).await) }.boxed()
+        });
+        let doing = together(doing.collect());
+        let (done, made) = tokio::join!(doing, self.make(context, missing, now.wall));
+        for (pod, duty, answer) in done {
+            self.settle(context, pod, duty, answer);
         }
+        let environment = |node: &str| context.index.node(node).map(|record| record.node.environment_uuid);
+        context.index.set_node_notes(NotesOf::Attempts, self.refused.notices(&pods, environment));
         made
     }
 
-    /// What is due of a pod that is there.
-    fn due(&mut self, pod: &PodFacts, ttl: Duration, now: Now) -> Option<What> {
-        match self.duty_of(pod) {
-            Duty::Delete => Some(What::Deleted),
-            Duty::Hold => Some(What::Held),
-            Duty::Release => Some(What::LetGo),
-            Duty::Nothing if pod.ended() && !pod.kept && pod.deleting.is_none() => {
-                let due = self.deeds.ended(pod, now).plus(ttl);
-                if due > now.moment {
-                    self.deeds.due(due);
-                }
-                (due <= now.moment).then_some(What::Deleted)
-            }
-            _ => None,
+    /// Until when the log of a pod is promised of which nothing else is left.
+    fn promised(&mut self, pod: &PodFacts, ttl: Duration, now: Now) -> Option<Moment> {
+        is_left(pod).then(|| self.deeds.ended(pod, now).plus(ttl))
+    }
+
+    /// Takes in what came of a deed; `None`: it is done, or the pod is gone.
+    fn settle(&mut self, context: &Context, pod: &PodFacts, duty: Duty, answer: Option<Answer>) {
+        if answer.is_some() {
+            self.deeds.forget(key(pod, duty), duty);
+        }
+        if let Some(why) = self.refused.settle(pod, duty, answer, cluster::clock::moment()) {
+            tracing::warn!(pod = pod.name, namespace = pod.namespace, why, "a pod is not as it should be");
+            context.events.warning(&reference(pod), "Refused", why);
         }
     }
 
@@ -141,230 +160,60 @@ impl Open {
         let live = self.ledger.get(pod.job);
         live.map_or_else(|| lifecycle::duty_of_stranger(pod), |live| lifecycle::duty(&live.record, Some(pod)))
     }
+}
 
-    /// Jobs whose pod is stored and not there.
-    fn missing(&mut self, here: &HashSet<JobId>, now: Moment) -> Vec<(JobId, String)> {
-        let absent = self.ledger.placed().filter(|live| lifecycle::duty(&live.record, None) == Duty::Create);
-        let absent = absent.filter_map(|live| Some((live.record.id, live.record.placed.as_ref()?.pod_name.clone())));
-        let absent = in_turn(absent.filter(|(id, _)| !here.contains(id)).collect(), self.deeds.tried);
-        let due = absent.into_iter().filter(|(_, name)| self.deeds.begin(name, What::Made, now));
-        let due: Vec<_> = due.take(MOST_MADE).collect();
-        self.deeds.tried = due.last().map(|(id, _)| *id).or(self.deeds.tried);
-        due
+/// By what a deed is remembered: whoever widens a choice asks by name.
+fn key(pod: &PodFacts, duty: Duty) -> &str {
+    if duty == Duty::Hold { &pod.name } else { &pod.uid }
+}
+
+fn reference(pod: &PodFacts) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        namespace: Some(pod.namespace.clone()),
+        name: Some(pod.name.clone()),
+        uid: Some(pod.uid.clone()),
+        ..ObjectReference::default()
     }
+}
 
-    /// Makes pods. False: one could not be made, for now.
-    async fn make(&mut self, context: &Context, missing: Vec<(JobId, String)>, now: Timestamp) -> bool {
-        if missing.is_empty() {
-            return true;
+/// Does a duty. `None`: it is done, or the pod is not there any more. In a namespace where that hangs one of a cycle's pods is tried.
+async fn one(context: &Context, pod: &Arc<PodFacts>, duty: Duty, nodes: String, clogged: &Clogged) -> Option<Answer> {
+    if let Some(answer) = clogged.why(&pod.namespace) {
+        return Some(answer);
+    }
+    let answer = patient(send(context.clone(), pod.clone(), duty, nodes)).await.unwrap_or_else(|| Some(write::slow()));
+    if let Some(answer) = &answer {
+        clogged.learn(&pod.namespace, answer);
+    }
+    answer
+}
+
+async fn send(context: Context, pod: Arc<PodFacts>, duty: Duty, nodes: String) -> Option<Answer> {
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &pod.namespace);
+    let (name, params) = (&pod.name, PatchParams::default());
+    let answer = match duty {
+        Duty::Nothing | Duty::Create => return None,
+        Duty::Delete => {
+            let only_this = Preconditions { uid: Some(pod.uid.clone()), resource_version: None };
+            let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
+            pods.delete(name, &params).await.map(drop)
         }
-        fault::reach(Point::DispatchStored);
-        let ids: Vec<JobId> = missing.iter().map(|(id, _)| *id).collect();
-        let kept = match bounded(self.store.jobs(&ids)).await {
-            Ok(kept) => kept,
-            Err(failure) => {
-                for (_, name) in &missing {
-                    self.deeds.forget(name, What::Made);
-                }
-                return self.rest("jobs whose pods are to be made cannot be read", &failure);
-            }
-        };
-        let makings: Vec<Making> =
-            kept.into_iter().map(|kept| Making { record: kept.record, spec: kept.spec }).collect();
-        let namespaces = namespaces(context, &makings).await;
-        let clogged = Clogged::default();
-        let one = |making| make_patiently(context, making, &namespaces, &clogged).boxed();
-        let made = together(makings.iter().map(one).collect()).await;
-        fault::reach(Point::PodMade);
-        let mut all = true;
-        for (id, pod, outcome) in made {
-            match outcome {
-                Outcome::Made => {}
-                Outcome::Refused { message, passing, .. } => self.ledger.not_made(id, &message, passing, now),
-                // It is tried again in a few seconds, as whatever has just been done.
-                Outcome::Unclear => {
-                    tracing::warn!(pod, "whether this pod was made is not clear");
-                    all = false;
-                }
-            }
+        Duty::Hold => {
+            let patch = json!({"metadata": {"uid": pod.uid, "annotations": {keys::HOLD: nodes}}});
+            pods.patch(name, &params, &Patch::Merge(patch)).await.map(drop)
         }
-        all
-    }
-}
-
-/// Those after the last one first: jobs whose pods cannot be made, and are tried again and again, must not keep all others back.
-fn in_turn<T>(mut all: Vec<(JobId, T)>, last: Option<JobId>) -> Vec<(JobId, T)> {
-    let behind = all.partition_point(|(id, _)| Some(*id) <= last);
-    all.rotate_left(behind);
-    all
-}
-
-/// When a pod ended, as far as its containers say; one without any is not kept.
-pub(super) fn ended_at(pod: &PodFacts) -> Timestamp {
-    let ends = pod.containers.iter().chain(&pod.init_containers).filter_map(|container| match &container.state {
-        ContainerState::Ended { finished, .. } => *finished,
-        _ => None,
-    });
-    ends.max().unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// Makes a pod; in a namespace where that hangs, or somebody else's webhook fails, one of a cycle's pods is tried and not each.
-async fn make_patiently(
-    context: &Context,
-    making: &Making,
-    namespaces: &Namespaces<'_>,
-    clogged: &Clogged,
-) -> (JobId, String, Outcome) {
-    let namespace = making.record.placed.as_ref().map_or("", |placed| placed.namespace.as_str());
-    let unclear = || {
-        let name = making.record.placed.as_ref().map(|placed| placed.pod_name.clone());
-        (making.record.id, name.unwrap_or_default(), Outcome::Unclear)
-    };
-    if clogged.why(namespace).is_some() {
-        return unclear();
-    }
-    // One that takes long goes on by itself: the watch shows it, or the next try finds it.
-    let known = namespaces.get(namespace).copied().unwrap_or(Namespace::Unclear);
-    let made = patient(make(context.clone(), making.clone(), known)).await.unwrap_or_else(unclear);
-    if matches!(made.2, Outcome::Unclear | Outcome::Refused { failing: true, .. }) {
-        clogged.learn(namespace, &write::slow());
-    }
-    made
-}
-
-async fn make(context: Context, making: Making, namespace: Namespace) -> (JobId, String, Outcome) {
-    let id = making.record.id;
-    let Some(placed) = &making.record.placed else { return (id, String::new(), Outcome::Made) };
-    let name = placed.pod_name.clone();
-    let surroundings = match namespace {
-        Namespace::There(surroundings) => surroundings,
-        Namespace::NotThere => return (id, name, never(format!("namespace {} does not exist", placed.namespace))),
-        Namespace::Unclear => return (id, name, Outcome::Unclear),
-    };
-    let queue = units::queue_facts(&context.index, &making.spec.queue);
-    let made = Made {
-        id,
-        attempt: making.record.attempt,
-        placement: making.record.placement,
-        spec: &making.spec,
-        placed: Some(placed),
-        queue: &queue,
-        namespace: &placed.namespace,
-        surroundings,
-    };
-    let built = api_pod::build(&made)
-        .and_then(|pod| allowed(&pod, placed, &context.index).map(|()| pod))
-        .and_then(|pod| serde_json::from_value::<DynamicObject>(pod).map_err(|error| error.to_string()));
-    let pod = match built {
-        Ok(pod) => pod,
-        Err(message) => return (id, name, never(message)),
-    };
-    let kind = ApiResource::erase::<Pod>(&());
-    let pods: Api<DynamicObject> = Api::namespaced_with(context.batch.clone(), &placed.namespace, &kind);
-    let outcome = match pods.create(&PostParams::default(), &pod).await {
-        Ok(_) => Outcome::Made,
-        Err(kube::Error::Api(answer)) => refused(&context, &making.record, &answer).await,
-        Err(error) => {
-            tracing::warn!(job = %id, pod = name, error = cluster::telemetry::chain(&error), "cannot make a pod");
-            Outcome::Unclear
+        Duty::Release => {
+            fault::reach(Point::OutcomeStored);
+            let patch = json!({
+                "metadata": {"uid": pod.uid, "$deleteFromPrimitiveList/finalizers": [keys::RECORD_FINALIZER]},
+            });
+            pods.patch(name, &params, &Patch::Strategic(patch)).await.map(drop)
         }
     };
-    (id, name, outcome)
-}
-
-/// Whether the API server will answer the same again: the pod is wrong, too large, forbidden, or its namespace is not there.
-fn is_final(answer: &Status) -> bool {
-    matches!(answer.code, 400 | 403 | 404 | 413 | 422)
-}
-
-/// What a refusal means. A pod that exists may be this very attempt, made when nobody saw it: a full quota, which it fills itself, is told
-/// before its name is found taken.
-async fn refused(context: &Context, record: &JobRecord, answer: &Status) -> Outcome {
-    let Some(placed) = &record.placed else { return Outcome::Unclear };
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &placed.namespace);
-    match pods.get_opt(&placed.pod_name).await {
-        Ok(Some(pod)) => match api::convert::attempt::facts(&pod) {
-            Some(facts) if facts.job == record.id && facts.placement == record.placement && facts.kept => Outcome::Made,
-            _ => never(format!("a pod named {} exists and is not Bulkhead's", placed.pod_name)),
-        },
-        // The server said so, and it is not there: it was not made, whatever went wrong.
-        Ok(None) => {
-            if answer.code == 403 {
-                // If that is why, those behind it wait at once.
-                context.rights.ask_again(&placed.namespace).await;
-            }
-            let failing = !is_final(answer);
-            Outcome::Refused { message: answer.message.clone(), passing: failing || passes(answer), failing }
-        }
-        _ => Outcome::Unclear,
-    }
-}
-
-/// Whether the same pod may be taken later: a quota is full, a right is missing, somebody's policy or webhook denies it. What is wrong with
-/// the pod itself stays wrong.
-fn passes(answer: &Status) -> bool {
-    answer.code == 403 || answer.message.contains("denied the request") || answer.message.contains("denied request")
-}
-
-fn never(message: String) -> Outcome {
-    Outcome::Refused { message, passing: false, failing: false }
-}
-
-/// The namespaces of pods that are to be made, each asked for once: they are few, and the pods of a cycle may be many.
-async fn namespaces<'a>(context: &Context, makings: &'a [Making]) -> Namespaces<'a> {
-    let placed = makings.iter().filter_map(|making| making.record.placed.as_ref());
-    let names: HashSet<&str> = placed.map(|placed| placed.namespace.as_str()).collect();
-    let ask = |name: &'a str| async move { (name, namespace(context, name).await) }.boxed();
-    together(names.into_iter().map(ask).collect()).await.into_iter().collect()
-}
-
-async fn namespace(context: &Context, name: &str) -> Namespace {
-    let namespaces: Api<RawNamespace> = Api::all(context.client.clone());
-    match namespaces.get_metadata_opt(name).await {
-        Ok(Some(found)) => {
-            let facts = NamespaceFacts::read(&json!({"metadata": {"labels": found.metadata.labels}}));
-            Namespace::There(context.policies.around(name, &facts))
-        }
-        Ok(None) => Namespace::NotThere,
-        Err(error) => {
-            tracing::warn!(namespace = name, error = cluster::telemetry::chain(&error), "cannot read a namespace");
-            Namespace::Unclear
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_policy_or_a_quota_refuses_passes_and_a_pod_that_is_wrong_does_not() {
-        for (code, message, expected) in [
-            (403, "pods \"a\" is forbidden: exceeded quota: q", true),
-            (403, "pods is forbidden: User \"x\" cannot create resource \"pods\"", true),
-            (422, "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no", true),
-            (400, "admission webhook \"w.example.com\" denied the request: no", true),
-            (422, "Pod \"a\" is invalid: spec.containers[0].image: Required value", false),
-            (400, "Pod in version \"v1\" cannot be handled as a Pod", false),
-            (413, "Request entity too large", false),
-        ] {
-            assert_eq!(passes(&Status::failure(message, "x").with_code(code)), expected, "{message}");
-        }
-    }
-
-    #[test]
-    fn whoever_was_not_tried_goes_first() {
-        let job = |number| JobId::new(uuid::Uuid::from_u128(number));
-        for (all, last, expect) in [
-            (vec![1, 2, 3], None, vec![1, 2, 3]),
-            (vec![1, 2, 3], Some(2), vec![3, 1, 2]),
-            (vec![1, 4], Some(2), vec![4, 1]),
-            (vec![1, 2], Some(2), vec![1, 2]),
-            (vec![], Some(2), vec![]),
-        ] {
-            let all = all.into_iter().map(|number| (job(number), number)).collect();
-            let found: Vec<u128> = in_turn(all, last.map(job)).into_iter().map(|(_, number)| number).collect();
-            assert_eq!(found, expect, "{last:?}");
-        }
+    match write::outcome(&pods, name, Some(&pod.uid), answer).await {
+        Outcome::Written | Outcome::Gone => None,
+        Outcome::Not(answer) => Some(answer),
     }
 }

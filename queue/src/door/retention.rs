@@ -1,10 +1,11 @@
 //! Deletes old records, beside the loop: nobody waits for it.
 //!
-//! Invariant: a step deletes few jobs, so that no other call of the store waits long. Decides nothing: what is old is a setting.
+//! Invariant: a step deletes few jobs, so that no other call of the store waits long. What is old is decided in `planning`.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use planning::retention::Retention;
 use records::Leading;
 use tokio::task::JoinHandle;
 
@@ -24,8 +25,10 @@ impl Drop for AbortOnDrop {
 /// Starts to delete what ended longer ago than `retention`.
 pub(super) fn start(store: Leading, retention: SignedDuration) -> AbortOnDrop {
     AbortOnDrop(tokio::spawn(async move {
+        let mut clocks = Retention::default();
         loop {
-            if let Err(error) = step(&store, retention).await {
+            let before = clocks.before(retention, cluster::clock::now());
+            if let Err(error) = step(&store, before).await {
                 tracing::warn!(error = cluster::telemetry::chain(&error), "old records cannot be deleted");
             }
             tokio::time::sleep(EVERY).await;
@@ -33,9 +36,10 @@ pub(super) fn start(store: Leading, retention: SignedDuration) -> AbortOnDrop {
     }))
 }
 
-async fn step(store: &Leading, retention: SignedDuration) -> Result<(), records::Error> {
-    let Ok(before) = Timestamp::now().checked_sub(retention) else { return Ok(()) };
-    while store.retain(before, STEP).await? >= u64::from(STEP) {}
+async fn step(store: &Leading, before: Option<Timestamp>) -> Result<(), records::Error> {
+    if let Some(before) = before {
+        while store.retain(before, STEP).await? >= u64::from(STEP) {}
+    }
     // For the metrics.
     store.size().await.map(drop)
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use api::JobQueue;
+use cluster::index::Index;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
-use model::job::Placed;
+use model::job::{Door, Placed};
 use model::names::ArnBase;
 use records::Submission;
 use serde_json::json;

@@ -14,7 +14,7 @@ use model::{keys, names};
 use planning::admission::pod::QueueFacts;
 use planning::ledger::{Ledger, Live};
 
-use super::deeds::Deeds;
+use super::pods::Deeds;
 use crate::cycle::Context;
 
 /// Puts the API's jobs into a snapshot.

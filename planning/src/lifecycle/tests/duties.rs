@@ -1,6 +1,6 @@
 //! What is done to pods.
 
-use super::super::{Duty, duty, is_current};
+use super::super::{duty, is_current};
 use super::*;
 
 fn terminated(state: JobState) -> JobRecord {

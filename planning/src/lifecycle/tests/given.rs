@@ -2,7 +2,7 @@
 
 use model::job::Unmounted;
 
-use super::super::{Duty, duty, hopeless, trouble};
+use super::super::{duty, trouble};
 use super::*;
 
 /// STARTING, with kube-scheduler; its pod has been seen.
@@ -70,52 +70,48 @@ fn a_place_that_is_chosen_is_not_changed_any_more() {
     }
 }
 
-/// A volume does not mount since 10 s, as seen at `now`: the reason, and whether the job ends.
+/// A volume does not mount since 10 s: the reason, and whether that may end the job.
 #[track_caller]
-fn unmounted(change: impl FnOnce(&mut PodFacts), now: i64, reason: Option<&str>, ends: bool) {
+fn unmounted(change: impl FnOnce(&mut PodFacts), reason: Option<&str>, ends: bool) {
     let record = record(JobState::Starting);
-    let mut facts = pod(&record);
-    facts.unmounted = Some(Unmounted {
+    let mut facts = with_volume(&record);
+    change(&mut facts);
+    assert_eq!(trouble::of_pod(&facts, None).as_deref(), reason);
+    let found = trouble::unmounted(&record, &facts);
+    assert_eq!(found.as_deref(), reason.filter(|_| ends));
+}
+
+/// A pod of which a volume does not mount.
+pub(super) fn with_volume(record: &JobRecord) -> PodFacts {
+    let unmounted = Unmounted {
         reason: "FailedMount".into(),
         since: at(10),
         last: at(60),
         message: "secret \"s\" not found".into(),
-    });
-    (facts.ready_to_start, facts.unready_since) = (Some(false), Some(at(5)));
-    change(&mut facts);
-    assert_eq!(trouble::of_pod(&facts, None).as_deref(), reason);
-    let stop = hopeless(&record, &facts, SignedDuration::from_secs(60), at(now));
-    assert_eq!(stop.as_ref().map(|stop| stop.kind), ends.then_some(StopKind::Hopeless));
-    assert!(stop.is_none_or(|stop| Some(stop.reason.as_str()) == reason));
+    };
+    PodFacts { unmounted: Some(unmounted), ready_to_start: Some(false), unready_since: Some(at(5)), ..pod(record) }
 }
 
 #[test]
-fn a_job_ends_if_its_volume_does_not_mount_for_too_long() {
+fn a_job_may_end_while_its_volume_does_not_mount() {
     let reason = Some("FailedMount: secret \"s\" not found");
-    unmounted(|_| (), 20, reason, false);
-    unmounted(|_| (), 69, reason, false);
-    unmounted(|_| (), 70, reason, true);
-    unmounted(|facts| facts.containers = vec![waits("main", Some("ContainerCreating"))], 70, reason, true);
-    // Some reports come only once.
-    unmounted(|facts| facts.unmounted.as_mut().unwrap().last = at(10), 400, reason, true);
-    // Anybody may write an Event: the pod's own status has to say it for as long.
-    unmounted(|facts| facts.unready_since = Some(at(50)), 109, reason, false);
-    unmounted(|facts| facts.unready_since = Some(at(50)), 110, reason, true);
-    unmounted(|facts| (facts.ready_to_start, facts.unready_since) = (None, None), 4000, reason, false);
-    unmounted(|facts| facts.unready_since = None, 4000, reason, false);
-    unmounted(|facts| facts.unmounted.as_mut().unwrap().since = at(-5000), 64, reason, false);
+    unmounted(|_| (), reason, true);
+    unmounted(|facts| facts.containers = vec![waits("main", Some("ContainerCreating"))], reason, true);
+    // Anybody may write an Event: the pod's own status has to say it, too.
+    unmounted(|facts| (facts.ready_to_start, facts.unready_since) = (None, None), reason, false);
+    unmounted(|facts| facts.unready_since = None, reason, false);
     // It was mounted after all.
     let pull = |facts: &mut PodFacts| facts.containers = vec![waits("main", Some("ErrImagePull"))];
-    unmounted(pull, 70, Some("CannotPullContainerError: ErrImagePull"), false);
-    unmounted(|facts| facts.containers = vec![runs("main")], 70, None, false);
-    unmounted(|facts| facts.init_containers = vec![exits("init", 0, "Completed")], 70, None, false);
-    unmounted(|facts| facts.ready_to_start = Some(true), 70, None, false);
-    unmounted(|facts| facts.unmounted = None, 70, None, false);
+    unmounted(pull, Some("CannotPullContainerError: ErrImagePull"), false);
+    unmounted(|facts| facts.containers = vec![runs("main")], None, false);
+    unmounted(|facts| facts.init_containers = vec![exits("init", 0, "Completed")], None, false);
+    unmounted(|facts| facts.ready_to_start = Some(true), None, false);
+    unmounted(|facts| facts.unmounted = None, None, false);
     let attached = |facts: &mut PodFacts| facts.unmounted.as_mut().unwrap().reason = "FailedAttachVolume".into();
-    unmounted(attached, 70, Some("FailedAttachVolume: secret \"s\" not found"), true);
+    unmounted(attached, Some("FailedAttachVolume: secret \"s\" not found"), true);
     // The job has left this pod behind.
-    unmounted(|facts| facts.placement = 7, 70, reason, false);
-    unmounted(|facts| facts.phase = PodPhase::Failed, 70, reason, false);
+    unmounted(|facts| facts.placement = 7, reason, false);
+    unmounted(|facts| facts.phase = PodPhase::Failed, reason, false);
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! Tables and properties of the life of a job. Here: what they are made of.
 
 mod children;
+mod chores;
 mod duties;
 mod ends;
 mod given;
+mod patience;
 mod properties;
 mod stops;
 mod table;
 mod troubles;
+mod whereabouts;
 
 use jiff::{SignedDuration, Timestamp};
 use model::job::{
@@ -18,7 +21,7 @@ use model::names::pod_name;
 use model::status::JobState;
 use serde_json::json;
 
-use super::{Event, Transition, next};
+use super::{Duty, Event, Transition, next};
 
 /// A time, in seconds after the job was dispatched.
 fn at(seconds: i64) -> Timestamp {

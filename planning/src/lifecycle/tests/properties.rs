@@ -35,6 +35,7 @@ enum Draft {
     Held(bool),
     /// What the pod shows, and whether it is of the current placement.
     PodSeen(Box<PodFacts>, bool),
+    PodOverdue(Box<PodFacts>),
     PodGone,
     NodeGone,
     StopAsked(StopKind),
@@ -80,6 +81,7 @@ fn draft() -> impl Strategy<Value = Draft> {
         4 => Just(Draft::Given),
         3 => any::<bool>().prop_map(Draft::Held),
         9 => (facts(), prop::bool::weighted(0.9)).prop_map(|(facts, current)| Draft::PodSeen(Box::new(facts), current)),
+        1 => facts().prop_map(|facts| Draft::PodOverdue(Box::new(facts))),
         1 => Just(Draft::PodGone),
         2 => Just(Draft::NodeGone),
         1 => prop::sample::select(kinds).prop_map(Draft::StopAsked),
@@ -112,6 +114,10 @@ fn send(record: &JobRecord, spec: &Spec, draft: &Draft, now: Timestamp) -> Optio
             facts = PodFacts { name: facts.name, attempt: facts.attempt, placement: facts.placement, ..*seen.clone() };
             facts.placement += u32::from(!current);
             Event::PodSeen(&facts)
+        }
+        Draft::PodOverdue(seen) => {
+            facts = PodFacts { name: facts.name, attempt: facts.attempt, placement: facts.placement, ..*seen.clone() };
+            Event::PodOverdue(&facts)
         }
         Draft::PodGone => Event::PodGone,
         Draft::NodeGone => Event::NodeGone { instance: "i-1" },

@@ -74,3 +74,16 @@ fn an_attempt_may_run_so_long_and_no_longer() {
     assert_eq!((wake_at(&running, &unlimited), next(&running, &unlimited, &Event::Tick, at(9999))), (None, None));
     assert_eq!(wake_at(&record(JobState::Starting), &unlimited), None);
 }
+
+#[test]
+fn what_does_not_go_is_taken_for_gone_only_if_its_job_is_to_end_anyway() {
+    let (running, spec) = (record(JobState::Running), spec(3));
+    let going = deleted(PodFacts { containers: vec![runs("main")], ..pod(&running) }, 30);
+    check(&running, &spec, &Event::PodOverdue(&going), "-");
+    let terminated = stopped(JobState::Running, StopKind::Terminate);
+    check(&terminated, &spec, &Event::PodSeen(&going), "-");
+    let failed = "FAILED 1/0 (enough) stop Terminate | 1: 10..50 enough";
+    check(&terminated, &spec, &Event::PodOverdue(&going), failed);
+    check(&terminated, &spec, &Event::PodOverdue(&PodFacts { uid: "other".into(), ..going.clone() }), "-");
+    check(&record(JobState::Failed), &spec, &Event::PodOverdue(&going), "-");
+}
