@@ -91,7 +91,21 @@ impl Budget {
 }
 
 /// Reads a value within a budget; beyond it `null`, and the rest of lists and maps is skipped.
-struct Within<'a>(&'a mut Budget);
+struct Within<'a> {
+    budget: &'a mut Budget,
+    /// Of a map: texts by key, ours, and of others as many as fit into so many bytes; unset, its members, each in its way.
+    others: Option<usize>,
+}
+
+impl<'a> Within<'a> {
+    fn whole(budget: &'a mut Budget) -> Self {
+        Self { budget, others: None }
+    }
+
+    fn texts(budget: &'a mut Budget, others: usize) -> Self {
+        Self { budget, others: Some(others) }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Within<'_> {
     type Value = Value;
@@ -129,14 +143,14 @@ impl<'de> Visitor<'de> for Within<'_> {
     }
 
     fn visit_str<E: Error>(self, it: &str) -> Result<Value, E> {
-        Ok(if self.0.take(it.len()) { it.into() } else { Value::Null })
+        Ok(if self.budget.take(it.len()) { it.into() } else { Value::Null })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while self.0.take(ENTRY) {
-            let Some(value) = all.next_element_seed(Within(self.0))? else { return Ok(list.into()) };
-            if !self.0.over {
+        while self.budget.take(ENTRY) {
+            let Some(value) = all.next_element_seed(Within::whole(self.budget))? else { return Ok(list.into()) };
+            if !self.budget.over {
                 list.push(value);
             }
         }
@@ -144,22 +158,54 @@ impl<'de> Visitor<'de> for Within<'_> {
         Ok(list.into())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        if self.0.take(MAP) {
-            while let Some(key) = all.next_key::<Cow<'de, str>>()? {
-                if self.0.over || !self.0.take(ENTRY + key.len()) {
-                    all.next_value::<IgnoredAny>()?;
-                    break;
-                }
-                if let Some(value) = member(&key, &mut all, self.0)? {
-                    map.insert(key.into_owned(), value);
-                }
-            }
-        }
-        while all.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    fn visit_map<A: MapAccess<'de>>(self, all: A) -> Result<Value, A::Error> {
+        let map = match self.others {
+            None => members(all, self.budget)?,
+            Some(others) => texts(all, self.budget, Budget::of(others))?,
+        };
         Ok(map.into())
     }
+}
+
+/// Reads the members of a map until the budget is over.
+fn members<'de, A: MapAccess<'de>>(mut all: A, budget: &mut Budget) -> Result<Map<String, Value>, A::Error> {
+    let mut map = Map::new();
+    if budget.take(MAP) {
+        while let Some(key) = all.next_key::<Cow<'de, str>>()? {
+            if budget.over || !budget.take(ENTRY + key.len()) {
+                all.next_value::<IgnoredAny>()?;
+                break;
+            }
+            if let Some(value) = member(&key, &mut all, budget)? {
+                map.insert(key.into_owned(), value);
+            }
+        }
+    }
+    while all.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(map)
+}
+
+/// Reads texts by key: ours from one budget, those of others from the other.
+fn texts<'de, A: MapAccess<'de>>(
+    mut all: A,
+    budget: &mut Budget,
+    mut others: Budget,
+) -> Result<Map<String, Value>, A::Error> {
+    let mut map = Map::new();
+    while let Some(key) = all.next_key::<Cow<'de, str>>()? {
+        let ours = is_ours(&key);
+        if !ours && others.left == 0 {
+            all.next_value::<IgnoredAny>()?;
+            continue;
+        }
+        let text = all.next_value_seed(Within::whole(&mut Budget::of(TEXT)))?;
+        let cost = 2 * ENTRY + key.len() + text.as_str().map_or(0, str::len);
+        let from = if ours { &mut *budget } else { &mut others };
+        if from.take(cost) && text.is_string() {
+            map.insert(key.into_owned(), text);
+        }
+    }
+    Ok(map)
 }
 
 /// Reads a member in its way. A part is taken from the whole, but what it leaves out does not count as over the budget. A plain value is read
@@ -167,15 +213,15 @@ impl<'de> Visitor<'de> for Within<'_> {
 fn member<'de, A: MapAccess<'de>>(key: &str, all: &mut A, budget: &mut Budget) -> Result<Option<Value>, A::Error> {
     let how = how(key);
     if how == How::Whole {
-        let value = all.next_value_seed(Within(budget))?;
+        let value = all.next_value_seed(Within::whole(budget))?;
         return Ok((!budget.over).then_some(value));
     }
     let mut own = Budget::of(budget.left.min(if how == How::Part { PART } else { OURS }));
     let before = own.left;
     let value = match how {
-        How::Labels => all.next_value_seed(Chosen { budget: &mut own, others: OURS })?,
-        How::Annotations => all.next_value_seed(Chosen { budget: &mut own, others: 0 })?,
-        How::Part | How::Never | How::Whole => all.next_value_seed(Within(&mut own))?,
+        How::Labels => all.next_value_seed(Within::texts(&mut own, OURS))?,
+        How::Annotations => all.next_value_seed(Within::texts(&mut own, 0))?,
+        How::Part | How::Never | How::Whole => all.next_value_seed(Within::whole(&mut own))?,
     };
     let nested = value.is_array() || value.is_object();
     if how == How::Never && nested {
@@ -185,75 +231,6 @@ fn member<'de, A: MapAccess<'de>>(key: &str, all: &mut A, budget: &mut Budget) -
     // Half a command would pass for a whole one. Of ports it matters only that there are some.
     let is_cut = how == How::Part && own.over && key != "ports";
     Ok((!value.is_null() && !is_cut).then_some(value))
-}
-
-/// Reads texts by key: ours, and of others as many as fit into so many bytes.
-struct Chosen<'a> {
-    budget: &'a mut Budget,
-    others: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Chosen<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Chosen<'_> {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("texts by name")
-    }
-
-    fn visit_bool<E>(self, it: bool) -> Result<Value, E> {
-        Ok(it.into())
-    }
-
-    fn visit_i64<E>(self, it: i64) -> Result<Value, E> {
-        Ok(it.into())
-    }
-
-    fn visit_u64<E>(self, it: u64) -> Result<Value, E> {
-        Ok(it.into())
-    }
-
-    fn visit_f64<E>(self, it: f64) -> Result<Value, E> {
-        Ok(it.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_str<E: Error>(self, it: &str) -> Result<Value, E> {
-        Within(self.budget).visit_str(it)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, all: A) -> Result<Value, A::Error> {
-        Within(self.budget).visit_seq(all)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        let mut others = Budget::of(self.others);
-        while let Some(key) = all.next_key::<Cow<'de, str>>()? {
-            let ours = is_ours(&key);
-            if !ours && others.left == 0 {
-                all.next_value::<IgnoredAny>()?;
-                continue;
-            }
-            let text = all.next_value_seed(Within(&mut Budget::of(TEXT)))?;
-            let cost = 2 * ENTRY + key.len() + text.as_str().map_or(0, str::len);
-            let from = if ours { &mut *self.budget } else { &mut others };
-            if from.take(cost) && text.is_string() {
-                map.insert(key.into_owned(), text);
-            }
-        }
-        Ok(map.into())
-    }
 }
 
 /// The members of an object itself.
@@ -271,7 +248,7 @@ impl<'de, K: DeserializeOwned + Resource> Visitor<'de> for Object<K> {
         while let Some(key) = all.next_key::<Cow<'de, str>>()? {
             // A budget for each: what its author writes does not cost the object its name.
             let mut budget = Budget::of(BUDGET);
-            let value = all.next_value_seed(Within(&mut budget))?;
+            let value = all.next_value_seed(Within::whole(&mut budget))?;
             over |= budget.over;
             if !budget.over || key == "metadata" {
                 map.insert(key.into_owned(), value);
