@@ -1,7 +1,8 @@
 //! All connections to one address, and which of them goes when there are too many.
 //!
-//! Invariant: a connection whose request was received whole never goes; of the others the one that has kept us waiting longest, of whoever has most connections. So who opens many
-//! takes room from himself alone.
+//! Invariant: a connection whose request was received whole does not go before its answer has left, unless its client takes none of it; of the others one goes of whoever has
+//! most connections: a slow one, else one that rests, else one that has just begun, and of these the oldest. So who opens many takes room from himself alone, and who shares an
+//! address with him and is quick is answered.
 
 use std::{
     collections::HashMap,
@@ -11,7 +12,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::pace::Pace;
+use super::pace::{Pace, Rank};
 
 /// The connections. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -51,7 +52,8 @@ impl Crowd {
     pub(super) fn enter(&self, peer: IpAddr, now: Instant) -> Option<Place> {
         let mut inner = self.lock();
         if inner.members.len() >= self.most {
-            let gone = choose(inner.members.iter().map(|(id, member)| (*id, member.peer, lock(&member.pace).waits())))?;
+            let gone =
+                choose(inner.members.iter().map(|(id, member)| (*id, member.peer, lock(&member.pace).waits(now))))?;
             if let Some(member) = inner.members.remove(&gone) {
                 tracing::debug!(peer = %member.peer, "too many connections: this one goes");
                 member.sent_away.notify_one();
@@ -89,7 +91,7 @@ impl Drop for Place {
 }
 
 /// Which connection goes: given are those who are there, with since when their client is awaited.
-fn choose(all: impl Iterator<Item = (u64, IpAddr, Option<(bool, Instant)>)> + Clone) -> Option<u64> {
+fn choose(all: impl Iterator<Item = (u64, IpAddr, Option<(Rank, Instant)>)> + Clone) -> Option<u64> {
     let mut of_peer = HashMap::<IpAddr, usize>::new();
     for (_, peer, _) in all.clone() {
         *of_peer.entry(peer).or_default() += 1;
@@ -111,26 +113,28 @@ mod tests {
 
     #[test]
     fn who_has_most_and_keeps_waiting_longest_goes() {
+        use Rank::{Fresh, Resting, Slow};
         let start = Instant::now();
         let peer = |last: u8| IpAddr::from([10, 0, 0, last]);
         let since = |second: u64| start + Duration::from_secs(second);
-        let check = |all: &[(u8, Option<(bool, u64)>)], expect: Option<u64>| {
+        let check = |all: &[(u8, Option<(Rank, u64)>)], expect: Option<u64>| {
             let numbered = all.iter().enumerate();
-            let all = numbered.map(|(id, (last, waits))| {
-                (id as u64, peer(*last), waits.map(|(rests, second)| (rests, since(second))))
-            });
+            let all = numbered
+                .map(|(id, (last, waits))| (id as u64, peer(*last), waits.map(|(rank, second)| (rank, since(second)))));
             assert_eq!(choose(all), expect);
         };
         check(&[], None);
         check(&[(1, None), (2, None)], None);
-        check(&[(1, Some((false, 9))), (1, Some((false, 3))), (1, Some((false, 5)))], Some(1));
+        check(&[(1, Some((Slow, 9))), (1, Some((Slow, 3))), (1, Some((Slow, 5)))], Some(1));
         // Who has most loses one, although another has waited longer.
-        check(&[(1, Some((false, 0))), (2, Some((false, 8))), (2, Some((true, 5)))], Some(1));
-        // Of the same client, what is not finished goes before what rests.
-        check(&[(1, Some((true, 0))), (1, Some((false, 8)))], Some(1));
+        check(&[(1, Some((Slow, 0))), (2, Some((Slow, 8))), (2, Some((Resting, 5)))], Some(1));
+        // Of the same client, what is slow goes before what rests, and that before what has just begun.
+        check(&[(1, Some((Resting, 0))), (1, Some((Slow, 8)))], Some(1));
+        check(&[(1, Some((Fresh, 8))), (1, Some((Resting, 9)))], Some(1));
+        check(&[(1, Some((Fresh, 9))), (1, Some((Fresh, 8)))], Some(1));
         // What is being answered stays, but counts.
-        check(&[(1, Some((true, 0))), (2, None), (2, None), (2, Some((true, 9)))], Some(3));
-        check(&[(1, Some((true, 7))), (2, None), (2, None)], Some(0));
+        check(&[(1, Some((Resting, 0))), (2, None), (2, None), (2, Some((Resting, 9)))], Some(3));
+        check(&[(1, Some((Resting, 7))), (2, None), (2, None)], Some(0));
     }
 
     #[test]

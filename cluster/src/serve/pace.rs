@@ -21,7 +21,23 @@ enum Doing {
     Body,
     /// The answer is being made.
     Working,
+    /// There is one, and not all of it has left.
+    Answering,
 }
+
+/// How a connection that waits for its client stands before the others when one has to go; the first goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Its client has begun something, or takes an answer, and could have ended it by now.
+    Slow,
+    /// Nothing is under way.
+    Resting,
+    /// Its client has just begun.
+    Fresh,
+}
+
+/// A client that means it has said all within this time.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The pace of one connection.
 #[derive(Debug)]
@@ -68,7 +84,7 @@ impl Pace {
 
     /// There is an answer.
     pub(super) fn answered(&mut self, now: Instant) {
-        self.to(Doing::Idle, now);
+        self.to(Doing::Answering, now);
     }
 
     /// The client takes no bytes.
@@ -77,8 +93,11 @@ impl Pace {
     }
 
     /// It has taken all that there was.
-    pub(super) fn taken(&mut self) {
+    pub(super) fn taken(&mut self, now: Instant) {
         self.stalled = None;
+        if self.doing == Doing::Answering {
+            self.to(Doing::Idle, now);
+        }
     }
 
     /// When the connection ends, if nothing happens until then.
@@ -88,19 +107,22 @@ impl Pace {
             Doing::Opening | Doing::Head => patience(limits.head),
             Doing::Body => patience(limits.body),
             Doing::Idle => patience(limits.idle),
-            Doing::Working => None,
+            Doing::Working | Doing::Answering => None,
         };
         let answer = self.stalled.and_then(|since| since.checked_add(limits.answer));
         awaited.into_iter().chain(answer).min()
     }
 
-    /// Since when its client is awaited, if it is; those that have something to send come before those that rest between two requests.
-    pub(super) fn waits(&self) -> Option<(bool, Instant)> {
-        match (self.doing, self.stalled) {
-            (_, Some(since)) => Some((false, since)),
-            (Doing::Working, None) => None,
-            (doing, None) => Some((doing == Doing::Idle, self.since)),
-        }
+    /// Since when its client is awaited, if it is.
+    pub(super) fn waits(&self, now: Instant) -> Option<(Rank, Instant)> {
+        let since = match (self.doing, self.stalled) {
+            (_, Some(since)) => since,
+            (Doing::Working | Doing::Answering, None) => return None,
+            (Doing::Idle, None) => return Some((Rank::Resting, self.since)),
+            (Doing::Opening | Doing::Head | Doing::Body, None) => self.since,
+        };
+        let rank = if now.duration_since(since) < FRESH { Rank::Fresh } else { Rank::Slow };
+        Some((rank, since))
     }
 }
 
@@ -131,11 +153,17 @@ mod tests {
         pace.begun(true, at(6));
         assert_eq!(ends(&pace), Some(16));
         pace.received(at(15));
-        assert_eq!((ends(&pace), pace.waits()), (Some(16), Some((false, at(6)))));
+        assert_eq!(
+            (ends(&pace), pace.waits(at(6)), pace.waits(at(15))),
+            (Some(16), Some((Rank::Fresh, at(6))), Some((Rank::Slow, at(6))))
+        );
         pace.whole(at(15));
-        assert_eq!((ends(&pace), pace.waits()), (None, None));
-        pace.answered(at(20));
-        assert_eq!((ends(&pace), pace.waits()), (Some(140), Some((true, at(20)))));
+        assert_eq!((ends(&pace), pace.waits(at(15))), (None, None));
+        // An answer that has not left yet is no reason to wait for the client.
+        pace.answered(at(19));
+        assert_eq!((ends(&pace), pace.waits(at(19))), (None, None));
+        pace.taken(at(20));
+        assert_eq!((ends(&pace), pace.waits(at(99))), (Some(140), Some((Rank::Resting, at(20)))));
         pace.received(at(100));
         assert_eq!(ends(&pace), Some(105));
         pace.begun(false, at(101));
@@ -143,10 +171,10 @@ mod tests {
         // An answer that the client does not take, however much of it there is and however little it takes.
         pace.stalled(at(102));
         pace.stalled(at(110));
-        assert_eq!((ends(&pace), pace.waits()), (Some(132), Some((false, at(102)))));
+        assert_eq!((ends(&pace), pace.waits(at(110))), (Some(132), Some((Rank::Slow, at(102)))));
         pace.answered(at(111));
         assert_eq!(ends(&pace), Some(132));
-        pace.taken();
-        assert_eq!(ends(&pace), Some(231));
+        pace.taken(at(112));
+        assert_eq!(ends(&pace), Some(232));
     }
 }

@@ -71,7 +71,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         let result = Pin::new(&mut self.inner).poll_flush(context);
         if result.is_ready() {
             // The server flushes when it has handed over all that it has.
-            lock(&self.pace).taken();
+            lock(&self.pace).taken(Instant::now());
         }
         self.written(result)
     }
