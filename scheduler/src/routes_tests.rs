@@ -14,7 +14,7 @@ use crate::cache::Feed;
 use crate::facts::NodeFacts;
 
 pub(super) const NAMES: &str = include_str!("fixtures/filter-names.json");
-const NODES: &str = include_str!("fixtures/filter-nodes.json");
+pub(super) const NODES: &str = include_str!("fixtures/filter-nodes.json");
 
 fn batch_node(name: &str, retiring: bool) -> Node {
     let taints = if retiring { json!([{"key": keys::RETIRING_TAINT, "effect": "NoSchedule"}]) } else { json!([]) };

@@ -17,12 +17,20 @@ use program::Program;
 /// Arguments of `cargo xtask fuzz`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Run only targets whose name contains this text; may be repeated. `hostile_connections` are the sieges.
+    filter: Vec<String>,
     /// Stop after so many seconds, which the targets share evenly [default: 60, without --cases].
     #[arg(long)]
     seconds: Option<u64>,
-    /// Stop each target after so many cases.
+    /// Stop each target after so many cases, however long they take unless --seconds is there, too.
     #[arg(long)]
     cases: Option<u32>,
+}
+
+impl Args {
+    fn wants(&self, target: &str) -> bool {
+        self.filter.is_empty() || self.filter.iter().any(|text| target.contains(text.as_str()))
+    }
 }
 
 /// Without anything said.
@@ -37,6 +45,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ensure!(!found.is_empty(), "{} has no fuzz targets", door.package);
         targets.extend(found.into_iter().map(|target| (program.clone(), target)));
     }
+    targets.retain(|(program, target)| args.wants(&program.short(target)));
+    ensure!(!targets.is_empty(), "no target has {:?} in its name", args.filter);
     let seconds = args.seconds.or(args.cases.is_none().then_some(SECONDS));
     let share = u32::try_from(targets.len()).context("far too many targets")?;
     let bound = Bound { time: seconds.map(|seconds| Duration::from_secs(seconds) / share), cases: args.cases };

@@ -7,14 +7,10 @@ use axum::http::{HeaderMap, Method};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use proptest::test_runner::{Config, TestCaseError, TestRunner, contextualize_config};
 use tokio::runtime::Builder;
 
 use super::*;
 use crate::limits::TIME_LIMIT;
-
-#[path = "../../../cluster/src/serve/siege.rs"]
-mod siege;
 
 /// Cases of each target unless `PROPTEST_CASES` says otherwise.
 const FEW: u32 = 64;
@@ -64,16 +60,9 @@ fn half(some: Vec<u8>, breaks: bool) -> Body {
 fn check(inputs: impl Strategy<Value = Sent>) {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (_clock, world) = runtime.block_on(async { (hold_clock(), World::ready().await) });
-    let config = contextualize_config(Config { cases: FEW, failure_persistence: None, ..Config::default() });
-    let found = TestRunner::new(config).run(&inputs, |sent| {
-        runtime.block_on(async {
-            let response = world.router.clone().oneshot(sent.request()).await.unwrap();
-            verdict(response).await.map_err(TestCaseError::fail)
-        })
+    siege::check(FEW, &inputs, |sent| {
+        runtime.block_on(async { verdict(world.router.clone().oneshot(sent.request()).await.unwrap()).await })
     });
-    if let Err(finding) = found {
-        panic!("{finding}");
-    }
 }
 
 async fn verdict(response: Response<Body>) -> Result<(), String> {
@@ -120,7 +109,7 @@ fn call(operation: &str, body: impl Into<Vec<u8>>) -> Sent {
 }
 
 /// Any JSON, with members that the API knows among its names.
-fn junk() -> impl Strategy<Value = Value> {
+fn junk() -> impl Strategy<Value = Value> + Clone {
     let names = select(
         &[
             "jobName",
@@ -168,36 +157,35 @@ fn junk() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Good requests in which something else stands in some places.
-fn spoiled() -> impl Strategy<Value = Sent> {
-    let good = select(vec![
+/// An operation and a good request for it.
+fn good() -> impl Strategy<Value = (&'static str, Value)> + Clone {
+    select(vec![
         ("registerjobdefinition", definition("D")),
         ("createcomputeenvironment", environment("E")),
         (
+            "createjobqueue",
+            json!({"jobQueueName": "R", "priority": 1,
+            "computeEnvironmentOrder": [{"order": 1, "computeEnvironment": "CE"}]}),
+        ),
+        (
             "submitjob",
             json!({"jobName": "J", "jobQueue": "Q", "jobDefinition": "D", "tags": {"a": "b"},
-            "eksPropertiesOverride": {"podProperties": {"containers": [{"env": [{"name": "A", "value": "B"}]}]}}}),
+                "arrayProperties": {"size": 2}, "dependsOn": [{"jobId": "x", "type": "SEQUENTIAL"}],
+                "retryStrategy": {"attempts": 2, "evaluateOnExit": [{"onExitCode": "1*", "action": "RETRY"}]},
+                "eksPropertiesOverride": {"podProperties": {"containers": [{"env": [{"name": "A", "value": "B"}]}]}}}),
         ),
-    ]);
-    (good, vec((any::<Index>(), junk()), 1..4)).prop_map(|((operation, mut body), changes)| {
-        for (place, value) in changes {
-            let mut all = Vec::new();
-            pointers(&body, String::new(), &mut all);
-            if let Some(there) = body.pointer_mut(&all[place.index(all.len())]) {
-                *there = value;
-            }
-        }
-        call(operation, body.to_string())
-    })
+        ("listjobs", json!({"jobQueue": "Q", "filters": [{"name": "JOB_NAME", "values": ["a*"]}], "maxResults": 3})),
+        ("describejobs", json!({"jobs": ["a"]})),
+        ("terminatejob", json!({"jobId": "a", "reason": "b"})),
+    ])
 }
 
-fn pointers(value: &Value, path: String, all: &mut Vec<String>) {
-    match value {
-        Value::Object(members) => members.iter().for_each(|(name, it)| pointers(it, format!("{path}/{name}"), all)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(at, it)| pointers(it, format!("{path}/{at}"), all)),
-        _ => {}
-    }
-    all.push(path);
+/// Good requests that were spoiled.
+fn spoiled() -> BoxedStrategy<Sent> {
+    let of_one = |(operation, body)| {
+        siege::json::hostile(Just(body), junk()).prop_map(move |body| call(operation, body)).boxed()
+    };
+    good().prop_flat_map(of_one).boxed()
 }
 
 #[test]
@@ -270,5 +258,7 @@ fn odd_heads() {
 /// Over real connections.
 #[test]
 fn hostile_connections() {
-    siege::lay(|| World::new().router, "/v1/describejobqueues", "{}");
+    let honest = siege::Request { path: "/v1/describejobqueues".to_owned(), body: b"{}".to_vec() };
+    let hostile = spoiled().prop_map(|Sent { path, body, .. }| siege::Request { path, body }).boxed();
+    siege::lay(&siege::Door { tls: false, honest, hostile }, || World::new().router);
 }

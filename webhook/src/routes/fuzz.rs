@@ -6,15 +6,12 @@
 mod hostile;
 mod junk;
 mod sent;
-#[path = "../../../cluster/src/serve/siege.rs"]
-mod siege;
 mod valid;
 mod verdict;
 
 use axum::body::to_bytes;
 use prometheus_client::registry::Registry;
 use proptest::prelude::Strategy;
-use proptest::test_runner::{Config, TestCaseError, TestRunner, contextualize_config};
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
 
@@ -70,11 +67,7 @@ fn webhook() -> Router {
 
 fn check(inputs: impl Strategy<Value = Sent>) {
     let server = Server::start();
-    let config = contextualize_config(Config { cases: FEW, failure_persistence: None, ..Config::default() });
-    let found = TestRunner::new(config).run(&inputs, |sent| server.check(&sent).map_err(TestCaseError::fail));
-    if let Err(finding) = found {
-        panic!("{finding}");
-    }
+    siege::check(FEW, &inputs, |sent| server.check(&sent));
 }
 
 #[test]
@@ -140,24 +133,20 @@ fn bodies_that_stop_or_break_off() {
 /// Over real connections.
 #[test]
 fn hostile_connections() {
-    let review = valid::ordinary().to_string();
-    siege::lay(webhook, "/pods?timeout=3s", &review);
+    let honest = siege::Request { path: "/pods?timeout=3s".into(), body: valid::ordinary().to_string().into() };
+    siege::lay(&siege::Door { tls: true, honest, hostile: hostile::requests().boxed() }, webhook);
 }
 
 /// Without the route around it, which would hide a panic behind an answer.
 #[test]
 fn the_decoder_alone() {
-    let config = contextualize_config(Config { cases: FEW, failure_persistence: None, ..Config::default() });
-    let found = TestRunner::new(config).run(&hostile::any_of_them(), |sent| {
+    siege::check(FEW, &hostile::any_of_them(), |sent| {
         let decoded = review::decode(&sent.body);
         match (decoded, sent.review()) {
             (Ok(request), Some(review)) if review["request"]["uid"] == request.uid => Ok(()),
             (Err(Undecodable::Request { uid, .. }), Some(review)) if review["request"]["uid"] == uid => Ok(()),
             (Err(Undecodable::Garbage(message)), None) if !message.is_empty() => Ok(()),
-            (decoded, review) => Err(TestCaseError::fail(format!("{decoded:?}, but the review is {review:?}"))),
+            (decoded, review) => Err(format!("{decoded:?}, but the review is {review:?}")),
         }
     });
-    if let Err(finding) = found {
-        panic!("{finding}");
-    }
 }

@@ -18,8 +18,13 @@ impl Bound {
     /// Cases of the next round; none if it is enough.
     pub(super) fn next(self, done: u32, elapsed: Duration) -> Option<u32> {
         let left = self.cases.map_or(u32::MAX - done, |cases| cases.saturating_sub(done));
-        let time = self.time.map_or(ROUND, |time| time.saturating_sub(elapsed).min(ROUND));
-        if left == 0 || time.is_zero() {
+        if left == 0 {
+            return None;
+        }
+        // All in one process: a siege is the harder the more come.
+        let Some(time) = self.time else { return Some(left) };
+        let time = time.saturating_sub(elapsed).min(ROUND);
+        if time.is_zero() {
             return None;
         }
         let fits = match done {
@@ -52,8 +57,8 @@ mod tests {
         check(Some(5_000), None, 1_344, 4_000, Some(336));
         check(Some(5_000), None, 1_680, 5_000, None);
         check(Some(5_000), None, 2, 4_999, None);
-        check(None, Some(100), 0, 0, Some(64));
-        check(None, Some(100), 64, 100, Some(36));
+        check(Some(5_000), Some(100), 64, 100, Some(36));
+        check(None, Some(100), 0, 0, Some(100));
         check(None, Some(100), 100, 200, None);
         check(None, Some(10), 0, 0, Some(10));
         check(Some(0), Some(10), 0, 0, None);

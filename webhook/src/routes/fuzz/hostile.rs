@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
+use siege::json;
 
 use super::junk::{junk, text};
 use super::sent::Sent;
@@ -13,51 +14,25 @@ use crate::routes::BODY_LIMIT;
 
 /// Nobody's format.
 pub(super) fn arbitrary_bytes() -> impl Strategy<Value = Sent> {
-    (select(&["jobs", "pods", "nodes"][..]), vec(any::<u8>(), 0..2048)).prop_map(|(hook, body)| Sent::new(hook, body))
+    (hook(), vec(any::<u8>(), 0..2048)).prop_map(|(hook, body)| Sent::new(hook, body))
 }
 
 /// Reviews cut off somewhere, with bits flipped.
 pub(super) fn cut_and_flipped() -> impl Strategy<Value = Sent> {
-    (valid(), any::<Index>(), prop::bool::ANY, vec((any::<Index>(), 0..8_u8), 0..6)).prop_map(
-        |((hook, review), end, cut, flips)| {
-            let mut body = review.to_string().into_bytes();
-            if cut {
-                body.truncate(end.index(body.len() + 1));
-            }
-            for (place, bit) in flips {
-                if !body.is_empty() {
-                    let place = place.index(body.len());
-                    body[place] ^= 1 << bit;
-                }
-            }
-            Sent::new(hook, body)
-        },
-    )
+    (hook(), json::cut_and_flipped(text_of_valid())).prop_map(|(hook, body)| Sent::new(hook, body))
 }
 
-/// Bytes that no JSON text may hold, and escapes that mean no character.
-const NOT_UTF8: [&[u8]; 9] = [
-    b"\xff",
-    b"\xc0\x80",
-    b"\xed\xa0\x80",
-    b"\xf4\x90\x80\x80",
-    b"\xe2\x82",
-    b"\xef\xbb\xbf",
-    b"\\ud800",
-    b"\\udfff\\ud800",
-    b"\\u0000",
-];
-
-/// Reviews with such bytes in them.
+/// Reviews with bytes in them that no text may hold.
 pub(super) fn not_utf8() -> impl Strategy<Value = Sent> {
-    (valid(), vec((any::<Index>(), select(&NOT_UTF8[..])), 1..4)).prop_map(|((hook, review), insertions)| {
-        let mut body = review.to_string().into_bytes();
-        for (place, bytes) in insertions {
-            let place = place.index(body.len() + 1);
-            body.splice(place..place, bytes.iter().copied());
-        }
-        Sent::new(hook, body)
-    })
+    (hook(), json::not_utf8(text_of_valid())).prop_map(|(hook, body)| Sent::new(hook, body))
+}
+
+fn hook() -> impl Strategy<Value = &'static str> {
+    select(&["jobs", "pods", "nodes"][..])
+}
+
+fn text_of_valid() -> impl Strategy<Value = Vec<u8>> {
+    valid().prop_map(|(_, review)| review.to_string().into_bytes())
 }
 
 /// Reviews with something else in some places around the objects.
@@ -74,94 +49,24 @@ fn is_inside_an_object(pointer: &str) -> bool {
     pointer.starts_with("/request/object/") || pointer.starts_with("/request/oldObject/")
 }
 
-/// What happens to a place of a review.
-#[derive(Clone, Debug)]
-enum Change {
-    Put(Value),
-    Remove,
-    Wrap,
-    Rename(String),
-}
-
 fn changed(chosen: fn(&str) -> bool) -> impl Strategy<Value = Sent> {
-    let change = prop_oneof![
-        4 => junk().prop_map(Change::Put),
-        2 => Just(Change::Remove),
-        1 => Just(Change::Wrap),
-        1 => text().prop_map(Change::Rename),
-    ];
-    (valid(), vec((any::<Index>(), change), 1..6)).prop_map(move |((hook, mut review), changes)| {
-        for (place, change) in changes {
-            let mut places = Vec::new();
-            pointers(&review, "", &mut places);
-            places.retain(|pointer| chosen(pointer));
-            if !places.is_empty() {
-                apply(&mut review, &places[place.index(places.len())], change);
-            }
-        }
+    (valid(), json::changes(junk(), text())).prop_map(move |((hook, mut review), changes)| {
+        changes.apply(&mut review, chosen);
         Sent::new(hook, review.to_string())
     })
 }
 
-/// Adds pointers to everything in a value, itself apart.
-fn pointers(value: &Value, here: &str, found: &mut Vec<String>) {
-    let inside: Vec<(String, &Value)> = match value {
-        Value::Object(members) => {
-            members.iter().map(|(key, value)| (key.replace('~', "~0").replace('/', "~1"), value)).collect()
-        }
-        Value::Array(items) => items.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect(),
-        _ => return,
-    };
-    for (token, value) in inside {
-        let pointer = format!("{here}/{token}");
-        pointers(value, &pointer, found);
-        found.push(pointer);
-    }
-}
-
-fn apply(review: &mut Value, pointer: &str, change: Change) {
-    let (parent, token) = pointer.rsplit_once('/').unwrap();
-    let key = token.replace("~1", "/").replace("~0", "~");
-    match (review.pointer_mut(parent).unwrap(), change) {
-        (Value::Object(members), Change::Remove) => drop(members.remove(&key)),
-        (Value::Object(members), Change::Rename(name)) => {
-            let value = members.remove(&key).unwrap();
-            members.insert(name, value);
-        }
-        (Value::Array(items), Change::Remove | Change::Rename(_)) => drop(items.remove(key.parse().unwrap())),
-        (parent, Change::Put(value)) => *parent.pointer_mut(&format!("/{token}")).unwrap() = value,
-        (parent, Change::Wrap) => {
-            let place = parent.pointer_mut(&format!("/{token}")).unwrap();
-            *place = json!([place.take()]);
-        }
-        _ => unreachable!("a pointer leads into a list or an object"),
-    }
-}
-
-/// A text that stands for something that no [`Value`] can hold.
-const MARK: &str = "here it comes";
-
 /// Reviews with raw JSON text in place of some value, outside or inside of the objects.
 fn with_text(text: impl Strategy<Value = String>) -> impl Strategy<Value = Sent> {
-    (valid(), any::<Index>(), text).prop_map(|((hook, mut review), place, text)| {
-        let mut places = Vec::new();
-        pointers(&review, "", &mut places);
-        *review.pointer_mut(&places[place.index(places.len())]).unwrap() = json!(MARK);
-        Sent::new(hook, review.to_string().replacen(&format!("\"{MARK}\""), &text, 1))
-    })
+    (valid(), any::<Index>(), text)
+        .prop_map(|((hook, review), place, text)| Sent::new(hook, json::put(review, &place, &text)))
 }
 
 /// Reviews with a value nested deeper than anybody needs; also as the JSON that `kubectl apply` leaves in an annotation.
 pub(super) fn deep() -> impl Strategy<Value = Sent> {
-    let depth = prop_oneof![110..140_usize, 1..10_000_usize];
-    let nested = (depth, select(&[("[", "]"), ("{\"a\":", "}"), ("[[],{\"b\":", "}]")][..]), prop::bool::ANY);
-    let text = nested.prop_map(|(depth, (open, close), closed)| {
-        let (open, close) = (open.repeat(depth), if closed { close.repeat(depth) } else { String::new() });
-        format!("{open}0{close}")
-    });
     prop_oneof![
-        with_text(text.clone()),
-        (valid(), text).prop_map(|((hook, mut review), text)| {
+        with_text(json::deep()),
+        (valid(), json::deep()).prop_map(|((hook, mut review), text)| {
             for place in ["", "/spec/template"] {
                 if let Some(annotations) = review.pointer_mut(&format!("/request/object{place}/metadata/annotations")) {
                     annotations["kubectl.kubernetes.io/last-applied-configuration"] = json!(text);
@@ -174,14 +79,7 @@ pub(super) fn deep() -> impl Strategy<Value = Sent> {
 
 /// Reviews with a string or a number that is out of all proportion.
 pub(super) fn huge() -> impl Strategy<Value = Sent> {
-    let string = (select(&["x", "\u{e9}", "\\u0001", "\\n", "~1", "/", "\u{1f680}"][..]), 1..50_000_usize)
-        .prop_map(|(unit, count)| format!("\"{}\"", unit.repeat(count)));
-    let digits = (select(&["9", "1", "0", "0.0", "1e", "-9", "1.", "1e-"][..]), 1..5_000_usize)
-        .prop_map(|(begin, count)| format!("{begin}{}", "9".repeat(count)));
-    let number =
-        select(&["1e400", "-1e400", "1e-400", "18446744073709551616", "-9223372036854775809", "-0", "1E+2", "01"][..])
-            .prop_map(str::to_owned);
-    with_text(prop_oneof![string, digits, number])
+    with_text(json::huge())
 }
 
 /// Reviews with a long list or a large map in some place, which names may be Bulkhead's own.
@@ -223,32 +121,8 @@ pub(super) fn long_lists() -> impl Strategy<Value = Sent> {
 
 /// Reviews with members that are there twice.
 pub(super) fn duplicate_keys() -> impl Strategy<Value = Sent> {
-    let copies = vec(prop::option::weighted(0.2, (junk(), prop::bool::ANY)), 1..64);
-    (valid(), copies)
-        .prop_map(|((hook, review), copies)| Sent::new(hook, write_twice(&review, &mut copies.into_iter().cycle())))
-}
-
-/// Writes JSON; each member may get a copy with another value before or behind it.
-fn write_twice(value: &Value, copies: &mut impl Iterator<Item = Option<(Value, bool)>>) -> String {
-    match value {
-        Value::Object(members) => {
-            let mut written = Vec::new();
-            for (key, value) in members {
-                let (key, text) = (json!(key), write_twice(value, copies));
-                match copies.next().flatten() {
-                    Some((copy, true)) => written.extend([format!("{key}:{copy}"), format!("{key}:{text}")]),
-                    Some((copy, false)) => written.extend([format!("{key}:{text}"), format!("{key}:{copy}")]),
-                    None => written.push(format!("{key}:{text}")),
-                }
-            }
-            format!("{{{}}}", written.join(","))
-        }
-        Value::Array(items) => {
-            let written: Vec<String> = items.iter().map(|item| write_twice(item, copies)).collect();
-            format!("[{}]", written.join(","))
-        }
-        other => other.to_string(),
-    }
+    let copies = vec(prop::option::weighted(0.2, (junk(), any::<bool>())), 1..64);
+    (valid(), copies).prop_map(|((hook, review), copies)| Sent::new(hook, json::twice(&review, &copies)))
 }
 
 /// Reviews with any uid, or with none.
@@ -309,4 +183,10 @@ pub(super) fn halves() -> impl Strategy<Value = Sent> {
 pub(super) fn any_of_them() -> impl Strategy<Value = Sent> {
     let small = prop_oneof![arbitrary_bytes(), cut_and_flipped(), not_utf8(), odd_uids()];
     prop_oneof![4 => small, 4 => wrong_shapes(), 1 => odd_objects(), 1 => deep(), 1 => huge(), 2 => duplicate_keys()]
+}
+
+/// The same as requests over a connection, which frames them itself.
+pub(super) fn requests() -> impl Strategy<Value = siege::Request> {
+    let sent = prop_oneof![8 => any_of_them(), 1 => long_lists(), 1 => odd_heads()];
+    sent.prop_map(|Sent { path, body, .. }| siege::Request { path, body })
 }
