@@ -10,6 +10,7 @@ pub mod image;
 pub mod provider;
 pub mod slot;
 
+mod cargo_deny;
 mod cgroup;
 mod cgroup_tree;
 mod claim;
@@ -35,6 +36,7 @@ mod shape;
 mod status;
 
 pub use binaries::Release;
+pub use cargo_deny::ensure_cargo_deny;
 pub use cluster::{Cluster, UpOptions};
 pub use kwok::FakeNodes;
 pub use layout::{Layout, default_name};

@@ -4,17 +4,16 @@
 //! before the command returns, also after Ctrl-C. What a stage does is in its own file.
 
 mod children;
+mod dependencies;
 #[cfg(test)]
 mod documents;
 mod e2e;
 mod elsewhere;
 mod filter;
 mod kubectl;
-mod licenses;
 mod program;
 mod recorder;
 mod report;
-mod spdx;
 mod stage;
 mod times;
 mod tool;
@@ -97,7 +96,8 @@ fn run_stages(args: &Args) -> Result<()> {
             Stage::Fmt => workspace::fmt(),
             Stage::Clippy => workspace::clippy(),
             Stage::Unit => workspace::unit(),
-            Stage::Licenses => licenses::check(),
+            Stage::Licenses => dependencies::check(),
+            Stage::Advisories => dependencies::advisories(),
             Stage::E2e => e2e::run(&e2e::Options::new(args)),
             Stage::Tree => tree::unchanged(&before),
         };

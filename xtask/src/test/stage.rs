@@ -13,8 +13,10 @@ pub(super) enum Stage {
     Clippy,
     /// Unit, tidy and documentation tests.
     Unit,
-    /// Licenses of dependencies.
+    /// Licenses, names and sources of dependencies.
     Licenses,
+    /// What is known against dependencies; runs only where it is named, because it needs GitHub.
+    Advisories,
     /// End-to-end tests on a local cluster, the demo first.
     E2e,
     /// The run left the checkout as it was.
@@ -28,7 +30,8 @@ impl Stage {
             Self::Fmt => "cargo fmt --check",
             Self::Clippy => "cargo clippy, all targets, warnings are errors",
             Self::Unit => "unit, tidy and documentation tests",
-            Self::Licenses => "licenses of dependencies, and crates that must not be there",
+            Self::Licenses => "licenses and sources of dependencies, and crates that must not be there",
+            Self::Advisories => "advisories about dependencies",
             Self::E2e => "the demo and the end-to-end tests on a local cluster",
             Self::Tree => "the checkout is as it was before",
         }
@@ -42,18 +45,19 @@ impl fmt::Display for Stage {
             Self::Clippy => "clippy",
             Self::Unit => "unit",
             Self::Licenses => "licenses",
+            Self::Advisories => "advisories",
             Self::E2e => "e2e",
             Self::Tree => "tree",
         })
     }
 }
 
-/// The stages to run, in their order: those named, or with a filter the end-to-end tests, or all.
+/// The stages to run, in their order: those named, or with a filter the end-to-end tests, or all that need nothing from elsewhere.
 pub(super) fn chosen(only: &[Stage], filtered: bool) -> Vec<Stage> {
     let wanted = |stage: &Stage| match (only.is_empty(), filtered) {
         (false, _) => only.contains(stage),
         (true, true) => *stage == Stage::E2e,
-        (true, false) => true,
+        (true, false) => *stage != Stage::Advisories,
     };
     Stage::value_variants().iter().copied().filter(wanted).collect()
 }
@@ -64,11 +68,12 @@ mod tests {
 
     #[test]
     fn named_stages_run_in_their_own_order_and_a_filter_means_end_to_end_tests() {
-        use Stage::{Clippy, E2e, Fmt, Licenses, Tree, Unit};
+        use Stage::{Advisories, Clippy, E2e, Fmt, Licenses, Tree, Unit};
         let check =
             |only: &[Stage], filtered: bool, expect: &[Stage]| assert_eq!(chosen(only, filtered), expect, "{only:?}");
         check(&[], false, &[Fmt, Clippy, Unit, Licenses, E2e, Tree]);
         check(&[Unit, Fmt], false, &[Fmt, Unit]);
+        check(&[Advisories], false, &[Advisories]);
         check(&[], true, &[E2e]);
     }
 
