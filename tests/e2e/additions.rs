@@ -6,19 +6,21 @@ use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use tests::{Fixture, eventually};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "a Job whose requests come from a LimitRange is released when there is room for those, not before",
             short: "limit",
+            company: Company::Others,
             local_only: false,
             run: |fixture| Box::pin(limit_range(fixture)),
         },
         Scenario {
             name: "twelve small containers without requests run on a node of two CPUs",
             short: "small",
+            company: Company::Others,
             local_only: false,
             run: |fixture| Box::pin(small_containers(fixture)),
         },

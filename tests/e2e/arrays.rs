@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tests::{Fixture, STATES, Site, attempts, brief, eventually_for, exit_codes, id_of, together};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 /// Children of the large array.
 const SIZE: usize = 100;
@@ -19,12 +19,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "an array of 100 retries its children one by one, and one that fails for good fails the array",
             short: "arr",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(hundred(fixture)),
         },
         Scenario {
             name: "a diamond of dependencies, N_TO_N and SEQUENTIAL run in their order, and a failure goes as far as it should",
             short: "dep",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(dependencies(fixture)),
         },

@@ -8,13 +8,14 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tests::{Answer, Aws, Fixture, STATES, Site};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 use table::{Bad, Names, definition};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "bad requests are refused in AWS's words and form, and nothing of them is stored",
         short: "bad",
+        company: Company::Nobody,
         local_only: true,
         run: |fixture| Box::pin(refused(fixture)),
     }]

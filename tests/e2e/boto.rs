@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tests::{Fixture, Site, eventually};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 const SCRIPT: &str = include_str!("boto.py");
 /// Jobs, and revisions of their definition.
@@ -16,6 +16,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "boto3 reads jobs and definitions page by page, each once",
         short: "boto",
+        company: Company::Others,
         local_only: true,
         run: |fixture| Box::pin(pages(fixture)),
     }]

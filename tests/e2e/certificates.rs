@@ -15,12 +15,13 @@ use tests::{Fixture, eventually, job};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "a replaced Secret is served at the next handshake by the same webhook pods",
         short: "cert",
+        company: Company::Nobody,
         local_only: true,
         run: |fixture| Box::pin(replaced(fixture)),
     }]

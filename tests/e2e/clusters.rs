@@ -14,31 +14,38 @@ use kube::{Api, ResourceExt as _};
 use model::keys;
 use tests::{FORM_1, Fixture, World, eventually, eventually_for, job};
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "two clusters run form 1 at the same time, and one survives the death of every process",
             short: "two",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(side_by_side(fixture)),
         },
         Scenario {
             name: "uninstall with work waiting and running leaves nothing behind",
             short: "un",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(uninstalled(fixture)),
         },
     ]
 }
 
+/// One more cluster at a time: each takes a good part of the machine.
+static ONE_MORE: Mutex<()> = Mutex::const_new(());
+
 /// A second cluster like the first, taken down again whatever happens.
 async fn in_second_cluster<F>(fixture: &Fixture, short: &str, work: impl FnOnce(Second) -> F) -> Result<()>
 where
     F: Future<Output = Result<()>>,
 {
+    let _alone = ONE_MORE.lock().await;
     let first = fixture.world.local()?;
     let name = format!("{}-{short}", first.name());
     let result = async {

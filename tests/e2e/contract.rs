@@ -9,7 +9,7 @@ use kube::api::LogParams;
 use model::keys;
 use tests::{FORM_2, FORM_3, Fixture, pod_index};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 /// Prints its environment in an init container and in a container; both have variables of the user's own.
 const PRINTS: &str = "apiVersion: batch/v1
@@ -44,12 +44,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "a pod shows the labels and variables of the contract, and the user's variables can refer to them",
             short: "env",
+            company: Company::Others,
             local_only: false,
             run: |fixture| Box::pin(shows(fixture)),
         },
         Scenario {
             name: "forms 2 and 3 complete unchanged",
             short: "f23",
+            company: Company::Others,
             local_only: false,
             run: |fixture| Box::pin(forms(fixture)),
         },

@@ -13,26 +13,29 @@ use serde_json::json;
 use testbed::Postgresql;
 use tests::{Aws, Fixture, PodLog, attempts, brief, eventually, exit_codes};
 
-use crate::Scenario;
 use crate::beside::{ANYWHERE, Controller, Fate, Host};
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "a leader killed at any point of a job's life is succeeded by one that goes on, and the job runs once",
             short: "crash",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(on_sqlite(fixture)),
         },
         Scenario {
             name: "on PostgreSQL, too, a leader killed at any point of a job's life is succeeded, and the job runs once",
             short: "crpg",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(on_postgresql(fixture, Fate::Dies)),
         },
         Scenario {
             name: "on PostgreSQL a leader that stands still at any point of a job's life and goes on too late changes nothing",
             short: "stpg",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(on_postgresql(fixture, Fate::Stops)),
         },

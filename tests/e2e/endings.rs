@@ -5,7 +5,7 @@ use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use tests::{Aws, Fixture, Site, attempts, brief, eventually, exit_codes, together};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 /// Runs until it is told to end, and then ends as if all were well.
 const WAITS: &str = "trap 'exit 0' TERM; sleep 600 & wait";
@@ -19,12 +19,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "jobs are retried as their strategy says, and timed out, cancelled, terminated or deleted ones say so",
             short: "end",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(endings(fixture)),
         },
         Scenario {
             name: "jobs on a machine that vanishes are tried again if an attempt is left and `Host EC2*` allows it",
             short: "van",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(vanished(fixture)),
         },

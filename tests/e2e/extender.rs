@@ -11,7 +11,7 @@ use model::keys;
 use serde_json::{Value, json};
 use tests::{Fixture, eventually, job, job_with, steadily};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 const SCHEDULER: &str = "deployment/bulkhead-scheduler";
 
@@ -20,24 +20,28 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "pods that keep apart go through the second scheduler to different nodes that a user labelled",
             short: "antiu",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(unmanaged(fixture)),
         },
         Scenario {
             name: "pods that keep apart get machines of their own",
             short: "antim",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(managed(fixture)),
         },
         Scenario {
             name: "without the extender nothing is bound, and it goes on when the extender is back",
             short: "noext",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(no_extender(fixture)),
         },
         Scenario {
             name: "a retiring node gets nothing",
             short: "retir",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(retiring(fixture)),
         },

@@ -4,20 +4,22 @@ use anyhow::{Result, ensure};
 use cluster::fault::Point;
 use tests::{Fixture, MachineLog, job};
 
-use crate::Scenario;
 use crate::beside::{ANYWHERE, Fate, Host};
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "a leader killed at any point of a machine's life is succeeded by one that goes on, and nothing leaks",
             short: "fault",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(every_point(fixture, Fate::Dies)),
         },
         Scenario {
             name: "a leader that stands still at any point of a machine's life and goes on too late does nothing any more",
             short: "still",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(every_point(fixture, Fate::Stops)),
         },

@@ -7,13 +7,14 @@ use model::keys;
 use serde_json::{Value, json};
 use tests::{Fixture, job};
 
-use crate::Scenario;
 use crate::policies::{ALICE, attempt, edited_by_alice, expect, pod, tolerating};
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "an empty queue label names no queue, and nobody forges an id, a mirror pod or a place at Bulkhead's schedulers",
         short: "forge",
+        company: Company::Others,
         local_only: true,
         run: |fixture| Box::pin(forgeries(fixture)),
     }]

@@ -19,7 +19,7 @@ use tests::{Fixture, eventually, job, steadily};
 
 use crate::outage::{DEPLOYMENT, in_contract, promptly};
 use crate::rogue::{Authority, Manner, Rogue};
-use crate::{Scenario, certificates, hooks};
+use crate::{Company, Scenario, certificates, hooks};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -65,7 +65,7 @@ fn scenario(
     short: &'static str,
     run: for<'a> fn(&'a Fixture) -> BoxFuture<'a, Result<()>>,
 ) -> Scenario {
-    Scenario { name, short, local_only: true, run }
+    Scenario { name, short, company: Company::Nobody, local_only: true, run }
 }
 
 /// What a batch Job that is made during the fault sees.

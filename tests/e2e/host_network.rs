@@ -6,12 +6,13 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tests::{Fixture, eventually};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "no pod gets the host's network past Pod Security labels and network policies, those of kinds that come later too",
         short: "net",
+        company: Company::Nobody,
         local_only: false,
         run: |fixture| Box::pin(host_network(fixture)),
     }]

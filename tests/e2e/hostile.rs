@@ -20,13 +20,14 @@ use serde_json::{Value, json};
 use tests::{Fixture, PodLog, World, eventually, job, together};
 use tokio::task::JoinHandle;
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 use attempts::{Attempt, Expect, attempts, bare, pod};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "a hostile tenant gets nowhere near others' work, and the API server answers throughout",
         short: "host",
+        company: Company::Nobody,
         local_only: true,
         run: |fixture| Box::pin(hostile(fixture)),
     }]

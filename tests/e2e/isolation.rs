@@ -10,7 +10,7 @@ use model::keys;
 use serde_json::{Map, Value, json};
 use tests::{Fixture, eventually, job_with, ready, steadily};
 
-use crate::{Scenario, hooks};
+use crate::{Company, Scenario, hooks};
 
 /// What differs between any two objects, or comes later and at no fixed time.
 const TRANSIENT: [&str; 8] = [
@@ -29,12 +29,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "pods of an unlabelled namespace never land on batch nodes",
             short: "apart",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(apart(fixture)),
         },
         Scenario {
             name: "objects of an unlabelled namespace are stored as they are without Bulkhead",
             short: "same",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(same(fixture)),
         },

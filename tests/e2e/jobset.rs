@@ -6,13 +6,14 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 use tests::{Fixture, eventually};
 
-use crate::Scenario;
 use crate::outage::in_contract;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "the Jobs of a JobSet wait in the queue, are not changed by its controller, and complete",
         short: "set",
+        company: Company::Others,
         local_only: true,
         run: |fixture| Box::pin(jobset(fixture)),
     }]

@@ -10,37 +10,42 @@ use model::keys;
 use serde_json::{Value, json};
 use tests::{Fixture, eventually, eventually_for, job, steadily};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "Jobs of every kind complete in a queue as they would outside",
             short: "kind",
+            company: Company::Others,
             local_only: false,
             run: |fixture| Box::pin(every_kind(fixture)),
         },
         Scenario {
             name: "activeDeadlineSeconds counts from the release",
             short: "dead",
+            company: Company::Others,
             local_only: false,
             run: |fixture| Box::pin(deadline(fixture)),
         },
         Scenario {
             name: "a GitOps tool that applies suspend: false again and again neither releases nor changes a waiting Job",
             short: "sync",
+            company: Company::Others,
             local_only: false,
             run: |fixture| Box::pin(gitops(fixture)),
         },
         Scenario {
             name: "suspend holds a Job at creation, while it waits, and while it runs",
             short: "susp",
+            company: Company::Others,
             local_only: false,
             run: |fixture| Box::pin(suspend(fixture)),
         },
         Scenario {
             name: "CronJobs and bare pods go through the queue, and a Job deleted as an orphan leaves its pods",
             short: "cron",
+            company: Company::Others,
             local_only: false,
             run: |fixture| Box::pin(others(fixture)),
         },

@@ -8,12 +8,13 @@ use model::keys;
 use serde_json::json;
 use tests::{Fixture, eventually, job};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "large pods of one tenant cost the controller neither its life nor others their turn",
         short: "large",
+        company: Company::Nobody,
         local_only: true,
         run: |fixture| Box::pin(large(fixture)),
     }]

@@ -8,12 +8,13 @@ use tests::Fixture;
 
 use crate::outage::in_contract;
 use crate::rogue::{Manner, Rogue};
-use crate::{Scenario, hooks};
+use crate::{Company, Scenario, hooks};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "webhooks that come after Bulkhead's: what names a queue goes through it or is refused, and what is added costs no pod",
         short: "late",
+        company: Company::Others,
         local_only: true,
         run: |fixture| Box::pin(late(fixture)),
     }]

@@ -6,19 +6,21 @@ use kube::api::ListParams;
 use model::keys;
 use tests::{FORM_1, Fixture, env_of};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "form 1 completes unchanged on nodes that a user labelled",
             short: "f1u",
+            company: Company::Others,
             local_only: false,
             run: |fixture| Box::pin(unmanaged(fixture)),
         },
         Scenario {
             name: "form 1 completes unchanged on nodes that come and go",
             short: "f1m",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(managed(fixture)),
         },

@@ -12,7 +12,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 /// Lists that agree for a minute are believed, of a machine whose node is not Ready.
 const LONG: Duration = Duration::from_secs(75);
@@ -22,18 +22,21 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "a provider that has lost its books ends no node and no job, and the environment says that its machines seem lost",
             short: "books",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(empty_books(fixture)),
         },
         Scenario {
             name: "a launch that its provider carries out late, or forgets while it boots, leaks no machine",
             short: "leak",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(no_leak(fixture)),
         },
         Scenario {
             name: "an environment whose provider moves takes its machines with it",
             short: "moves",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(moves(fixture)),
         },

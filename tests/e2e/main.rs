@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask test` brings two clusters up and runs this on each; arguments filter by name. Tests that mind their own objects run two
 //! at a time, because they mostly wait; those that change or kill what others need, or look at everything there is, run alone, on
-//! the other cluster. On a single cluster the second kind waits for the first.
+//! the other cluster, which is what the whole takes. On a single cluster the second kind waits for the first.
 
 mod additions;
 mod arrays;
@@ -61,12 +61,13 @@ const TIMES: &str = "BULKHEAD_E2E_TIMES";
 /// Tests at a time. More would take the processors from the kubelets that they wait for.
 const TOGETHER: usize = 2;
 
-/// One test: its name, whether it needs nodes that it can add and kill, and what it does.
+/// One test: its name, beside whom it runs, whether it needs nodes that it can add and kill, and what it does.
 #[derive(Clone, Copy)]
 struct Scenario {
     name: &'static str,
     /// A few letters for the names of what it makes.
     short: &'static str,
+    company: Company,
     local_only: bool,
     run: for<'a> fn(&'a Fixture) -> BoxFuture<'a, Result<()>>,
 }
@@ -74,8 +75,9 @@ struct Scenario {
 /// Beside whom a test runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Company {
-    /// Others of the same kind.
+    /// Others of the same kind: it minds what it has made itself, and changes nothing else.
     Others,
+    /// It stops or changes what others need, or makes the provider fail, or looks at everything there is.
     Nobody,
 }
 
@@ -122,23 +124,24 @@ fn main() -> std::process::ExitCode {
     // Two tests that wait for each other's node would wait for ever.
     arguments.test_threads = Some(if world.has_nodes_for(TOGETHER) { TOGETHER } else { 1 });
     let (here, elsewhere): (Vec<_>, Vec<_>) =
-        scenarios().into_iter().partition(|(scenario, _)| world.is_local() || !scenario.local_only);
-    for (scenario, _) in elsewhere {
+        scenarios().into_iter().partition(|scenario| world.is_local() || !scenario.local_only);
+    for scenario in elsewhere {
         println!("left out, needs the local cluster: {}", scenario.name);
     }
     let cluster = Arc::new(RwLock::new(()));
-    let trials = here.into_iter().map(|(scenario, company)| {
-        trial(scenario, company, cluster.clone(), world.clone(), stop.clone(), Arc::clone(&runtime))
-    });
+    let trials = here
+        .into_iter()
+        .map(|scenario| trial(scenario, cluster.clone(), world.clone(), stop.clone(), Arc::clone(&runtime)));
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
 /// All tests, in the order in which they are begun.
-fn scenarios() -> Vec<(Scenario, Company)> {
-    let beside_others = [
-        // What waits longest comes first.
+fn scenarios() -> Vec<Scenario> {
+    let mut all = [
+        // What waits longest comes first, and what brings up a cluster of its own early.
         volumes::scenarios(),
         lines::scenarios(),
+        clusters::scenarios(),
         contract::scenarios(),
         kinds::scenarios(),
         additions::scenarios(),
@@ -150,37 +153,34 @@ fn scenarios() -> Vec<(Scenario, Company)> {
         boto::scenarios(),
         arrays::scenarios(),
         endings::scenarios(),
-    ]
-    .concat();
-    // What kills others' servers comes last.
-    let alone = [
+        jobset::scenarios(),
+        late::scenarios(),
+        refusals::scenarios(),
         hostile::scenarios(),
         isolation::scenarios(),
-        late::scenarios(),
         host_network::scenarios(),
-        jobset::scenarios(),
         reasons::scenarios(),
         scaling::scenarios(),
         losses::scenarios(),
         extender::scenarios(),
-        refusals::scenarios(),
         withheld::scenarios(),
         large_objects::scenarios(),
         vanished_jobs::scenarios(),
         bad_requests::scenarios(),
+        // What kills others' servers comes last.
         outage::scenarios(),
         hook_faults::scenarios(),
         faults::scenarios(),
         crashes::scenarios(),
         certificates::scenarios(),
         rotation::scenarios(),
-        clusters::scenarios(),
     ]
     .concat();
-    let all = beside_others.into_iter().map(|scenario| (scenario, Company::Others));
-    let all = all.chain(alone.into_iter().map(|scenario| (scenario, Company::Nobody)));
+    // On a single cluster the second kind waits for the first.
+    all.sort_by_key(|scenario| scenario.company == Company::Nobody);
     let wanted = Company::wanted();
-    all.filter(|(_, company)| wanted.is_none_or(|wanted| wanted == *company)).collect()
+    all.retain(|scenario| wanted.is_none_or(|wanted| wanted == scenario.company));
+    all
 }
 
 /// Tells `cargo xtask test` how long a test took; what cannot be told is only missing from its list.
@@ -191,17 +191,10 @@ fn note_time(name: &str, took: std::time::Duration) {
     }
 }
 
-fn trial(
-    scenario: Scenario,
-    company: Company,
-    cluster: Arc<RwLock<()>>,
-    world: World,
-    stop: stop::Stop,
-    runtime: Arc<Runtime>,
-) -> Trial {
+fn trial(scenario: Scenario, cluster: Arc<RwLock<()>>, world: World, stop: stop::Stop, runtime: Arc<Runtime>) -> Trial {
     Trial::test(scenario.name, move || {
         runtime.block_on(async {
-            let _turn = match company {
+            let _turn = match scenario.company {
                 Company::Others => Turn::Shared(cluster.read().await),
                 Company::Nobody => Turn::Whole(cluster.write().await),
             };

@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use model::keys;
 use tests::{Fixture, eventually, eventually_for, job, steadily};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 /// What Bulkhead consists of, and how many replicas of it there are.
 const PARTS: [(&str, u32); 3] =
@@ -21,6 +21,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "with every pod of Bulkhead gone others notice nothing, nothing escapes its queue, and all of it completes afterwards",
         short: "out",
+        company: Company::Nobody,
         local_only: true,
         run: |fixture| Box::pin(outage(fixture)),
     }]

@@ -8,12 +8,13 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tests::{Fixture, eventually};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "the same manifest, applied again by anybody before and after the release, conflicts with nobody and changes nothing",
         short: "own",
+        company: Company::Others,
         local_only: false,
         run: |fixture| Box::pin(applied_again(fixture)),
     }]

@@ -8,7 +8,7 @@ use model::keys;
 use serde_json::{Value, json};
 use tests::{Fixture, eventually, job, job_with};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 /// An ordinary user; may edit the namespaces that a test gives them.
 pub(crate) const ALICE: &str = "alice@example.com";
@@ -18,24 +18,28 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "reserved keys and the toleration of batch nodes are refused to users, and nobody else is stopped",
             short: "pol",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(new_pods(fixture)),
         },
         Scenario {
             name: "what is Bulkhead's on a pod of a queue cannot be changed by users, everything else can",
             short: "chg",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(changed_pods(fixture)),
         },
         Scenario {
             name: "naming a queue needs the verb use on it, the namespace's own and none need nothing",
             short: "use",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(queue_use(fixture)),
         },
         Scenario {
             name: "a pod that names a batch node directly is evicted, one that tolerates everything is let in and counted",
             short: "direct",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(direct(fixture)),
         },

@@ -11,37 +11,42 @@ use model::keys;
 use serde_json::json;
 use tests::{Fixture, eventually, job};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "a missing queue, a missing environment and maxvCpus 0 are said, and correcting them is enough",
             short: "miss",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(nothing_crashes(fixture, Box::pin(missing(fixture)))),
         },
         Scenario {
             name: "a unit larger than any offer says so and runs once the environment allows a larger one",
             short: "large",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(nothing_crashes(fixture, Box::pin(too_large(fixture)))),
         },
         Scenario {
             name: "a provider that fails or hangs is the reason, and work goes on when it answers again",
             short: "prov",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(nothing_crashes(fixture, Box::pin(broken_provider(fixture)))),
         },
         Scenario {
             name: "a machine that dies before it joins is the reason, and another is launched after a pause",
             short: "lost",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(nothing_crashes(fixture, Box::pin(lost_machine(fixture)))),
         },
         Scenario {
             name: "a Job that its user suspended waits until the user lets it go",
             short: "held",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(nothing_crashes(fixture, Box::pin(held(fixture)))),
         },

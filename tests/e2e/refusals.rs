@@ -7,44 +7,50 @@ use model::status::JobState;
 use serde_json::json;
 use tests::{Aws, Fixture, job};
 
-use crate::Scenario;
 use crate::rogue::{CONTROLLER, DENIAL, Manner, Rogue};
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "what refuses a Job's pods is its reason, and names the annotation that helps",
             short: "refus",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(refused(fixture)),
         },
         Scenario {
             name: "a Job that a policy lets nobody change takes no room from others, and says why elsewhere",
             short: "denied",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(denied(fixture, Denier::Policy)),
         },
         Scenario {
             name: "a Job that a webhook lets nobody change, as if it conflicted, takes no room from others, and says why elsewhere",
             short: "den409",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(denied(fixture, Denier::Webhook(409))),
         },
         Scenario {
             name: "a Job that a webhook lets nobody change, as if it were not there, takes no room from others, and says why elsewhere",
             short: "den404",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(denied(fixture, Denier::Webhook(404))),
         },
         Scenario {
             name: "a pod that a webhook lets nobody bind, as if it were not there, takes no room from others, and its Job says why",
             short: "unbound",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(unbound(fixture)),
         },
         Scenario {
             name: "somebody's webhook hangs on the deletion of a job's pod: other Jobs go on meanwhile",
             short: "sticks",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(sticks(fixture)),
         },

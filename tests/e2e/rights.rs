@@ -12,7 +12,7 @@ use model::keys;
 use serde_json::{Value, json};
 use tests::{Aws, Fixture, Site, brief, eventually, eventually_for, job, together};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 /// It ignores that it is told to end.
 const RUNS: &str = "trap '' TERM; while :; do sleep 1; done";
@@ -24,24 +24,28 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "without the right to make pods jobs of the API wait, Jobs go on, and so do the jobs when the right comes or has gone",
             short: "right",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(right_comes_and_goes(fixture)),
         },
         Scenario {
             name: "a namespace with running jobs of the API can be deleted, with and without the right to make pods in it",
             short: "nsgo",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(namespaces_go(fixture)),
         },
         Scenario {
             name: "who may edit one namespace gains nothing from user aws-batch",
             short: "edit",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(editor_gains_nothing(fixture)),
         },
         Scenario {
             name: "the controller's account writes what a release and a dispatch take, on objects with many labels too, and nothing else",
             short: "own",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(own_account(fixture)),
         },

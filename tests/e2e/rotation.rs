@@ -14,7 +14,7 @@ use model::keys;
 use serde_json::json;
 use tests::{Fixture, eventually, eventually_for};
 
-use crate::{Scenario, hooks};
+use crate::{Company, Scenario, hooks};
 
 const CLIENTS: usize = 10;
 /// Each client creates at least so many pods, and goes on until everything has rotated.
@@ -27,6 +27,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "certificate authorities and leaf rotate twice under 3,000 creations, a replica restarts, and no request fails",
         short: "rot",
+        company: Company::Nobody,
         local_only: true,
         run: |fixture| Box::pin(rotation(fixture)),
     }]

@@ -8,47 +8,52 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, ResourceExt as _};
 use model::keys;
-use model::status::JobState;
 use serde_json::json;
 use tests::{Fixture, MachineLog, eventually, job, job_with, ready, steadily};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "a large Job gets several nodes, never above maxvCpus, and they go when it is done",
             short: "many",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(several_nodes(fixture)),
         },
         Scenario {
             name: "an environment at its limit falls over to the next",
             short: "next",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(limit_falls_over(fixture)),
         },
         Scenario {
             name: "a provider out of capacity makes way for its next offer, then for the next environment",
             short: "cap",
+            company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(capacity_falls_over(fixture)),
         },
         Scenario {
             name: "the queue of higher priority goes first when room frees",
             short: "prio",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(priority(fixture)),
         },
         Scenario {
             name: "minvCpus keeps a node that has nothing to do",
             short: "min",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(minimum(fixture)),
         },
         Scenario {
             name: "a node is tainted with the label of an UNMANAGED environment and untainted without it",
             short: "label",
+            company: Company::Others,
             local_only: false,
             run: |fixture| Box::pin(label(fixture)),
         },
@@ -137,19 +142,18 @@ async fn priority(fixture: &Fixture) -> Result<()> {
     let high = fixture.queue("high", 10, &[&environment]).await?;
     let low = fixture.namespace("low", Some(&low)).await?;
     let high = fixture.namespace("high", Some(&high)).await?;
-    fixture.apply(&low, &job("first", 1, "900m", "64Mi", "sleep 5")).await?;
-    eventually("the first Job is on a node", || async {
-        let status = fixture.status(&low, "first").await?;
-        let state = status.as_ref().map(|status| status.state);
-        let there = matches!(state, Some(JobState::Starting | JobState::Running));
-        let there = there && status.as_ref().is_some_and(|status| status.reason.is_none());
-        Ok(if there { Ok(()) } else { Err(format!("{status:?}")) })
+    // It runs until both others wait.
+    fixture.apply(&low, &job("first", 1, "900m", "64Mi", "until test -e /tmp/end; do sleep 0.2; done")).await?;
+    eventually("the first Job runs", || async {
+        let ready = fixture.jobs(&low).get("first").await?.status.and_then(|status| status.ready);
+        Ok(if ready == Some(1) { Ok(()) } else { Err(format!("{ready:?} ready")) })
     })
     .await?;
     fixture.apply(&low, &job("older", 1, "900m", "64Mi", "sleep 1")).await?;
     fixture.waits_with(&low, "older", "LIMIT:MAX_VCPUS").await?;
     fixture.apply(&high, &job("younger", 1, "900m", "64Mi", "sleep 1")).await?;
     fixture.waits_with(&high, "younger", "LIMIT:MAX_VCPUS").await?;
+    fixture.world.kubectl(&["exec", "-n", &low, "job/first", "--", "touch", "/tmp/end"]).await?;
     fixture.completed(&high, "younger").await?;
     fixture.completed(&low, "older").await?;
     let younger = started(&only_pod(fixture, &high, "younger").await?)?;

@@ -7,7 +7,7 @@ use model::keys;
 use serde_json::json;
 use tests::{Fixture, Site, attempts, brief, eventually, job};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 /// Runs until it is told how to end.
 const SCRIPT: &str = "until test -e /tmp/end; do sleep 0.2; done; exit $(cat /tmp/end)";
@@ -16,6 +16,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "a Job that ends and is gone while no controller runs ended as its Events say, and without them nobody knows",
         short: "ttl",
+        company: Company::Nobody,
         local_only: true,
         run: |fixture| Box::pin(vanished(fixture)),
     }]

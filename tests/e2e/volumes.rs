@@ -5,12 +5,13 @@ use model::keys;
 use serde_json::{Value, json};
 use tests::{Fixture, Site, attempts, brief, together};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "jobs of the API go where their claims can be had, and end if a volume does not mount",
         short: "vol",
+        company: Company::Others,
         local_only: true,
         run: |fixture| Box::pin(volumes(fixture)),
     }]

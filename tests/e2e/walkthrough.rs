@@ -12,7 +12,7 @@ use model::keys;
 use serde_json::{Value, json};
 use tests::{Aws, Fixture, attempts, brief, eventually, eventually_for, id_of, job, steadily, together};
 
-use crate::Scenario;
+use crate::{Company, Scenario};
 
 const NAMESPACE: &str = "my-aws-batch-namespace";
 const ENVIRONMENT: &str = "My-Eks-CE1";
@@ -29,18 +29,21 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "the walk-through of AWS Batch on Amazon EKS runs as printed, with the unmodified AWS CLI",
             short: "walk",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(walk_through(fixture)),
         },
         Scenario {
             name: "an environment whose namespace does not exist is INVALID, says what to do, and is used once that is done",
             short: "nons",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(without_namespace(fixture)),
         },
         Scenario {
             name: "a Job made with kubectl in a queue's namespace is listed by the AWS CLI and by `bulkhead jobs`, and can be waited for",
             short: "both",
+            company: Company::Others,
             local_only: true,
             run: |fixture| Box::pin(kubectl_job_is_listed(fixture)),
         },

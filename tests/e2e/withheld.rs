@@ -9,8 +9,8 @@ use model::keys;
 use serde_json::{Value, json};
 use tests::{Aws, Fixture, attempts, eventually, together};
 
-use crate::Scenario;
 use crate::rogue::CONTROLLER;
+use crate::{Company, Scenario};
 
 /// What the policies of these tests say.
 const WORDS: &str = "nobody does that here";
@@ -19,6 +19,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "refused writes to nodes, evictions and removals of finalizers are told, keep nothing else, and go on by themselves",
         short: "held",
+        company: Company::Nobody,
         local_only: true,
         run: |fixture| Box::pin(withheld(fixture)),
     }]
