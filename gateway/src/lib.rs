@@ -22,6 +22,7 @@ mod page;
 mod privileges;
 mod queues;
 mod routes;
+mod stored;
 mod tags;
 
 #[cfg(test)]

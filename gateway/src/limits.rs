@@ -4,12 +4,16 @@
 
 use std::time::Duration;
 
+use api::crd::State;
 use model::names::is_reserved_namespace;
 
 use crate::failure::Invalid;
 
 /// How long a request may take: less than the 60 seconds that AWS's clients wait.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// `state` of environments and queues.
+pub(crate) const STATES: [(&str, State); 2] = [("ENABLED", State::Enabled), ("DISABLED", State::Disabled)];
 
 /// One of the values of an enumeration.
 pub(crate) fn one_of<T: Copy>(member: &str, given: &str, values: &[(&str, T)]) -> Result<T, Invalid> {

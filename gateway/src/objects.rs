@@ -14,10 +14,35 @@ use serde::de::DeserializeOwned;
 pub trait Kind:
     Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {
+    /// The other kind.
+    type Other: Kind;
+
+    /// What sentences call it, at their beginning.
+    const NAME: &'static str;
+
+    /// Its AWS name.
+    fn aws_name(&self) -> &str;
 }
 
-impl Kind for api::ComputeEnvironment {}
-impl Kind for api::JobQueue {}
+impl Kind for api::ComputeEnvironment {
+    type Other = api::JobQueue;
+
+    const NAME: &'static str = "Compute environment";
+
+    fn aws_name(&self) -> &str {
+        self.aws_name()
+    }
+}
+
+impl Kind for api::JobQueue {
+    type Other = api::ComputeEnvironment;
+
+    const NAME: &'static str = "Job queue";
+
+    fn aws_name(&self) -> &str {
+        self.aws_name()
+    }
+}
 
 /// Why an object was not read or written.
 #[derive(Debug, thiserror::Error)]

@@ -11,10 +11,7 @@ use super::request::{Change, Resources};
 use super::resources::{machines, scale_down_minutes, strategy_name, surroundings, vcpus};
 use super::show;
 use crate::failure::Invalid;
-use crate::limits::one_of;
-
-/// `state` of environments and queues.
-pub(crate) const STATES: [(&str, State); 2] = [("ENABLED", State::Enabled), ("DISABLED", State::Disabled)];
+use crate::limits::{STATES, one_of};
 
 /// The stored object with the changes of a request.
 pub(crate) fn environment(

@@ -10,10 +10,11 @@ use model::names::object_name;
 use serde_json::{Map, Value};
 
 use super::request::{Create, Ordered, TimeLimit, Update};
-use crate::environments::{STATES, find, is_valid};
+use crate::environments::is_valid;
 use crate::failure::Invalid;
-use crate::limits::one_of;
+use crate::limits::{STATES, one_of};
 use crate::names::{Resource, in_arn, is_name, name_of};
+use crate::stored::find;
 use crate::tags::tags;
 
 /// What is kept only to be echoed.

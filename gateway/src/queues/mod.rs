@@ -9,7 +9,7 @@ mod show;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::JobQueue;
+use api::{ComputeEnvironment, JobQueue};
 use model::job::{Stop, StopKind};
 use serde_json::{Map, Value, json};
 
@@ -21,9 +21,8 @@ use crate::limits::TIME_LIMIT;
 use crate::names::{Resource, name_of};
 use crate::objects::{ObjectError, Objects};
 use crate::page;
+use crate::stored::{self, find};
 
-/// How often a change is decided anew because somebody else was faster.
-const TRIES: usize = 4;
 /// After the first of these no cache has a queue any more that was deleted, after the second no request that found it is under way.
 const LATE: [Duration; 2] = [AGE, TIME_LIMIT];
 
@@ -32,16 +31,11 @@ pub(crate) async fn create<O: Objects>(gateway: &Gateway<O>, body: &Map<String, 
     let environments = gateway.objects.list().await?;
     let wanted = decide::queue(&request, body, &environments)?;
     let name = wanted.aws_name().to_owned();
-    let existing: Vec<JobQueue> = gateway.objects.list().await?;
-    let taken = || Invalid(format!("Job queue {name} already exists"));
-    if find(&existing, &name).is_some() {
-        return Err(taken().into());
-    }
-    let created = gateway.objects.create(wanted).await;
+    let created = stored::create(&gateway.objects, wanted).await;
     gateway.queues.forget();
     match created {
-        Ok(_) => Ok(named(gateway, &name)),
-        Err(ObjectError::Taken) => Err(taken().into()),
+        Ok(()) => Ok(named(gateway, &name)),
+        Err(ObjectError::Taken) => Err(Invalid(format!("Job queue {name} already exists")).into()),
         Err(error) => Err(error.into()),
     }
 }
@@ -65,46 +59,26 @@ pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String
 pub(crate) async fn update<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Update = decode::members(body)?;
     let given = name_of(Resource::JobQueue, &request.job_queue)?;
-    for _ in 0..TRIES {
-        let (all, environments) = (gateway.objects.list().await?, gateway.objects.list().await?);
-        let Some(stored) = find(&all, given) else {
-            return Err(Invalid(format!("Job queue {given} does not exist")).into());
-        };
-        let wanted = decide::changed(stored, &request, body, &environments)?;
-        if wanted.spec == stored.spec {
-            return Ok(named(gateway, given));
-        }
-        let replaced = gateway.objects.replace(wanted).await;
-        gateway.queues.forget();
-        match replaced {
-            Ok(_) => return Ok(named(gateway, given)),
-            Err(ObjectError::Changed) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(ObjectError::Changed.into())
+    let decide = |stored: &JobQueue, environments: &[ComputeEnvironment]| {
+        let wanted = decide::changed(stored, &request, body, environments)?;
+        Ok(Some(wanted).filter(|wanted| wanted.spec != stored.spec))
+    };
+    let updated = stored::update(&gateway.objects, given, decide).await;
+    gateway.queues.forget();
+    updated.map(|()| named(gateway, given))
 }
 
 pub(crate) async fn delete<O: Objects>(gateway: &Arc<Gateway<O>>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Delete = decode::members(body)?;
     let given = name_of(Resource::JobQueue, &request.job_queue)?;
-    for _ in 0..TRIES {
-        let all: Vec<JobQueue> = gateway.objects.list().await?;
-        // What is gone is deleted; who died before its jobs were told asks again.
-        let Some(stored) = find(&all, given) else { return end_jobs(gateway, given).await };
-        decide::may_delete(stored)?;
-        let deleted = gateway.objects.delete(stored).await;
-        gateway.queues.forget();
-        match deleted {
-            Ok(()) | Err(ObjectError::Gone) => {
-                tokio::spawn(end_late_jobs(gateway.clone(), given.to_owned(), LATE));
-                return end_jobs(gateway, given).await;
-            }
-            Err(ObjectError::Changed) => {}
-            Err(error) => return Err(error.into()),
-        }
+    let allow = |stored: &JobQueue, _: &[ComputeEnvironment]| decide::may_delete(stored);
+    let deleted = stored::delete(&gateway.objects, given, allow).await;
+    gateway.queues.forget();
+    if deleted? {
+        tokio::spawn(end_late_jobs(gateway.clone(), given.to_owned(), LATE));
     }
-    Err(Invalid::new("Cannot delete, resource is being modified").into())
+    // What is gone is deleted; who died before its jobs were told asks again.
+    end_jobs(gateway, given).await
 }
 
 /// The jobs of a queue that is deleted end with it
@@ -148,10 +122,6 @@ pub(crate) async fn recent<O: Objects>(gateway: &Gateway<O>, name: &str) -> Resu
     let found = find(&read, name).cloned();
     gateway.queues.put(begun, generation, read);
     Ok(found)
-}
-
-fn find<'a>(all: &'a [JobQueue], name: &str) -> Option<&'a JobQueue> {
-    all.iter().find(|queue| queue.aws_name() == name)
 }
 
 fn named<O>(gateway: &Gateway<O>, name: &str) -> Value {
