@@ -118,21 +118,15 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
         async move { stores.open(false, shutdown).await }
     });
     tasks.spawn_infallible("admin listener", admin.run(Arc::new(registry), readiness, shutdown.clone()));
-    let sight = watch::spawn_watches(&clients.retrying, &index, &shutdown, &mut tasks);
+    let sight = watch::spawn_watches(&clients.retrying, &index, &mut tasks);
     let policies = Policies::unknown(arguments.network.never(), None);
-    policies::spawn(&clients.retrying, &policies, &shutdown, &mut tasks);
-    tasks.spawn_infallible("readiness", {
-        let (index, stopped) = (index.clone(), shutdown.stopped());
-        let watching = async move {
+    policies::spawn(&clients.retrying, &policies, &mut tasks);
+    tasks.spawn_interruptible("readiness", {
+        let index = index.clone();
+        async move {
             index.wait_synced().await;
             synced.set(true);
             std::future::pending::<()>().await;
-        };
-        async move {
-            tokio::select! {
-                () = stopped => {}
-                () = watching => {}
-            }
         }
     });
     let leading = Leading {
@@ -192,7 +186,7 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     let mut work = Tasks::new(shutdown.clone());
     work.spawn_infallible("events", writer.run(shutdown.clone()));
     if let Some(config) = arguments.certificates.config(&arguments.namespace)? {
-        work.spawn("certificates", certs::keep(clients.retrying.clone(), config, shutdown.clone()));
+        work.spawn_interruptible("certificates", certs::keep(clients.retrying.clone(), config)?);
     } else {
         tracing::info!("the webhook's certificate is left to somebody else");
     }

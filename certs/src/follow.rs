@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cluster::{admin::Check, serve::ServingCert, shutdown::Shutdown, telemetry::chain};
+use cluster::{admin::Check, serve::ServingCert, telemetry::chain};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
@@ -20,28 +20,22 @@ use crate::{
 /// A lookup that takes longer is given up; the next one comes soon.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Loads the serving certificate into `cert` whenever the Secret changes, until `shutdown` stops. `check` holds from the
+/// Loads the serving certificate into `cert` whenever the Secret changes. `check` holds from the
 /// first usable certificate on.
 ///
 /// The Secret is watched, and also read every [`Config::look_every`], because a watch can be dead for minutes before that
 /// shows.
-pub async fn follow(client: Client, config: Config, cert: Arc<ServingCert>, check: Check, shutdown: Shutdown) {
+pub async fn follow(client: Client, config: Config, cert: Arc<ServingCert>, check: Check) {
     let secrets: Api<Secret> = Api::namespaced(client, &config.namespace);
     let mut follower = Follower { cert, check, name: config.leaf_secret.clone(), current: None, trouble: None };
     let changes = changes(secrets.clone(), &config.leaf_secret);
-    let following = async {
-        tokio::pin!(changes);
-        loop {
-            follower.look(&secrets).await;
-            tokio::select! {
-                () = tokio::time::sleep(config.look_every) => {}
-                _ = changes.next() => {}
-            }
+    tokio::pin!(changes);
+    loop {
+        follower.look(&secrets).await;
+        tokio::select! {
+            () = tokio::time::sleep(config.look_every) => {}
+            _ = changes.next() => {}
         }
-    };
-    tokio::select! {
-        () = shutdown.stopped() => {}
-        () = following => {}
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use cluster::{shutdown::Shutdown, telemetry::chain};
+use cluster::telemetry::chain;
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -58,17 +58,13 @@ enum Step {
     Done,
 }
 
-/// Keeps certificates and bundles until `shutdown` stops. Only the leader may run it.
+/// What keeps certificates and bundles. Only the leader may run it. Trouble with the API server is logged and tried again.
 ///
-/// Trouble with the API server is logged and tried again; an error is only returned for a configuration that cannot work.
-pub async fn keep(client: Client, config: Config, shutdown: Shutdown) -> Result<(), ConfigError> {
+/// The error is that of a configuration that cannot work.
+pub fn keep(client: Client, config: Config) -> Result<impl Future<Output = ()> + Send + 'static, ConfigError> {
     config.validate()?;
     let mut keeper = Keeper::new(client, config);
-    tokio::select! {
-        () = shutdown.stopped() => {}
-        () = keeper.run() => {}
-    }
-    Ok(())
+    Ok(async move { keeper.run().await })
 }
 
 type SecretData = Option<BTreeMap<String, ByteString>>;

@@ -16,11 +16,13 @@
 //!     () = shutdown.stopped() => return Ok(()),
 //! };
 //! let mut tasks = Tasks::new(shutdown.clone());
-//! tasks.spawn("leadership", leader.guard(&shutdown));
 //! // … the leader's work …
-//! let outcome = tasks.run(DRAIN_CAP).await;
+//! tokio::select! {
+//!     lost = leader.lost() => return Err(lost.into()),
+//!     ended = tasks.run(DRAIN_CAP) => ended?,
+//! }
 //! leader.release().await; // after the work has ended: another takes over within a second
-//! # Ok(outcome?) }
+//! # Ok(()) }
 //! ```
 
 mod record;
@@ -40,7 +42,7 @@ use self::{
     step::{Lost, Me, Step, Timing, TimingError, is_mine, step},
     tenure::awake_or_not,
 };
-use crate::{shutdown::Shutdown, telemetry::chain};
+use crate::telemetry::chain;
 
 pub use tenure::{Over, Tenure};
 
@@ -255,18 +257,6 @@ impl Leader {
             match ended {
                 State::Lost(lost) => lost,
                 State::Leading | State::Released => std::future::pending().await,
-            }
-        }
-    }
-
-    /// For [`Tasks::spawn`](crate::tasks::Tasks::spawn): fails when leadership is lost, which ends the process, and ends
-    /// without an error when `shutdown` stops.
-    pub fn guard(&self, shutdown: &Shutdown) -> impl Future<Output = Result<(), Lost>> + Send + 'static + use<> {
-        let (lost, stopped) = (self.lost(), shutdown.stopped());
-        async move {
-            tokio::select! {
-                lost = lost => Err(lost),
-                () = stopped => Ok(()),
             }
         }
     }

@@ -5,12 +5,10 @@
 //!
 //! It does not know what is being served: servers and loops wait for [`Shutdown::stopped`] and finish by themselves.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::Readiness;
 
@@ -19,17 +17,12 @@ use crate::admin::Readiness;
 /// need a `terminationGracePeriodSeconds` above their sum.
 pub const DRAIN_CAP: Duration = Duration::from_secs(30);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
-    Running,
-    Draining,
-    Stopping,
-}
-
 /// The shared knowledge whether this process is ending. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
-    phase: Arc<watch::Sender<Phase>>,
+    stopped: CancellationToken,
+    /// A child of `stopped`: what stops drains no more.
+    draining: CancellationToken,
 }
 
 impl Default for Shutdown {
@@ -41,7 +34,8 @@ impl Default for Shutdown {
 impl Shutdown {
     /// A process that runs until somebody calls [`stop`](Self::stop); [`on_signals`](Self::on_signals) connects signals.
     pub fn new() -> Self {
-        Self { phase: Arc::new(watch::Sender::new(Phase::Running)) }
+        let stopped = CancellationToken::new();
+        Self { draining: stopped.child_token(), stopped }
     }
 
     /// Listens to SIGTERM and SIGINT for the rest of the process.
@@ -58,7 +52,7 @@ impl Shutdown {
                 _ = interrupt.recv() => tracing::info!(drain_delay = ?drain_delay, "SIGINT received, shutting down"),
             }
             readiness.begin_shutdown();
-            shutdown.advance(Phase::Draining);
+            shutdown.drain();
             tokio::spawn(async move {
                 tokio::select! {
                     _ = terminate.recv() => {}
@@ -75,55 +69,37 @@ impl Shutdown {
 
     /// Stops now, without draining. Harmless when already stopping.
     pub fn stop(&self) {
-        self.advance(Phase::Stopping);
-    }
-
-    /// Resolves when a signal was received, before the drain delay: the time to stop taking new work.
-    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        self.reached(Phase::Draining)
+        self.stopped.cancel();
     }
 
     /// Resolves when everything has to end. The future owns what it needs, so it fits
     /// `axum::serve(..).with_graceful_shutdown(..)`.
     pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        self.reached(Phase::Stopping)
+        self.stopped.clone().cancelled_owned()
     }
 
     /// Whether everything has to end.
     pub fn is_stopped(&self) -> bool {
-        *self.phase.borrow() >= Phase::Stopping
+        self.stopped.is_cancelled()
     }
 
     /// Whether a signal was received.
     pub fn is_draining(&self) -> bool {
-        *self.phase.borrow() >= Phase::Draining
+        self.draining.is_cancelled()
+    }
+
+    /// Runs `work` until everything has to end, wherever it is then.
+    pub(crate) fn interrupts<W: Future<Output = ()> + Send>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = ()> + Send + use<W> {
+        let stopped = self.stopped.clone();
+        async move { stopped.run_until_cancelled_owned(work).await.unwrap_or_default() }
     }
 
     /// Says that a signal was received. Harmless when already draining.
-    #[cfg(test)]
     pub(crate) fn drain(&self) {
-        self.advance(Phase::Draining);
-    }
-
-    fn advance(&self, to: Phase) {
-        self.phase.send_if_modified(|phase| {
-            let forward = to > *phase;
-            if forward {
-                *phase = to;
-            }
-            forward
-        });
-    }
-
-    fn reached(&self, wanted: Phase) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let mut phase = self.phase.subscribe();
-        // Holding the sender keeps the channel open, so `wait_for` cannot fail.
-        let sender = self.phase.clone();
-        async move {
-            let reached = phase.wait_for(|now| *now >= wanted).await.is_ok();
-            debug_assert!(reached, "the sender is held by this future");
-            drop(sender);
-        }
+        self.draining.cancel();
     }
 }
 
@@ -152,17 +128,23 @@ mod tests {
         assert!(!shutdown.is_stopped());
         shutdown.stop();
         early.await;
-        shutdown.draining().await;
         shutdown.stopped().await;
-        assert!(shutdown.is_stopped());
+        assert!(shutdown.is_stopped() && shutdown.is_draining());
+    }
+
+    #[test]
+    fn what_drains_goes_on() {
+        let shutdown = Shutdown::new();
+        shutdown.drain();
+        assert!(shutdown.is_draining() && !shutdown.is_stopped());
     }
 
     #[tokio::test]
-    async fn phases_never_go_back() {
+    async fn what_may_be_interrupted_is() {
         let shutdown = Shutdown::new();
+        let endless = shutdown.interrupts(std::future::pending());
         shutdown.stop();
-        shutdown.advance(Phase::Draining);
-        assert!(shutdown.is_stopped());
+        endless.await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -83,6 +83,12 @@ impl Tasks {
         });
     }
 
+    /// Starts what goes on until the process is asked to stop, and is then dropped wherever it is.
+    pub fn spawn_interruptible(&mut self, name: &str, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.shutdown.interrupts(task);
+        self.spawn_infallible(name, task);
+    }
+
     /// Waits until the process is asked to stop and all tasks have ended, at most `cap` later.
     ///
     /// When one task ends too early the others are asked to stop and the error names it.

@@ -26,7 +26,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::index::{Change, Index};
 use crate::lean::Lean;
-use crate::shutdown::Shutdown;
 use crate::tasks::Tasks;
 
 /// Short: a watch that broke is blindness.
@@ -59,11 +58,11 @@ impl Sight {
 }
 
 /// Starts all watches. Readers wait for [`Index::wait_synced`].
-pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks: &mut Tasks) -> Sight {
+pub fn spawn_watches(client: &Client, index: &Index, tasks: &mut Tasks) -> Sight {
     let sight = Sight { asked: watch_channel::Sender::new(0), answered: Vec::new() };
     // Pages of one list at a time: what users write is large where they want it to be.
     let lists = Arc::new(Semaphore::new(1));
-    let mut watches = Watches { client, index, shutdown, tasks, sight, lists };
+    let mut watches = Watches { client, index, tasks, sight, lists };
     // All pods, not only those of queues: others take room on batch nodes too; and ended ones, because failures are counted.
     watches.spawn::<Pod>(Config::default());
     watches.spawn::<Job>(Config::default().labels(keys::QUEUE));
@@ -94,7 +93,6 @@ pub fn spawn_watches(client: &Client, index: &Index, shutdown: &Shutdown, tasks:
 struct Watches<'a> {
     client: &'a Client,
     index: &'a Index,
-    shutdown: &'a Shutdown,
     tasks: &'a mut Tasks,
     sight: Sight,
     lists: Arc<Semaphore>,
@@ -116,17 +114,13 @@ impl Watches<'_> {
     {
         let (api, index, lists) = (Api::all(self.client.clone()), self.index.clone(), self.lists.clone());
         let config = config.page_size(PAGE);
-        let stopped = self.shutdown.stopped();
         let kind = K::kind(&()).into_owned();
         let (answers, answered) = watch_channel::channel(0);
         self.sight.answered.push(answered);
         let asked = self.sight.asked.subscribe();
-        self.tasks.spawn_infallible(&format!("watch of {kind}"), async move {
+        self.tasks.spawn_interruptible(&format!("watch of {kind}"), async move {
             let look = || watch(api.clone(), config.clone());
-            tokio::select! {
-                () = run(&kind, look, |event| index.feed(change(guarded(event))), asked, answers, lists) => {}
-                () = stopped => {}
-            }
+            run(&kind, look, |event| index.feed(change(guarded(event))), asked, answers, lists).await;
         });
     }
 }

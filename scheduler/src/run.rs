@@ -80,11 +80,8 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     tracing::info!(addr = %listen, "serving kube-scheduler");
 
     let client = clients.retrying.clone();
-    tasks.spawn_infallible(
-        "node watch",
-        until(&shutdown, watch::nodes(client.clone(), caches.nodes.clone(), nodes_seen)),
-    );
-    tasks.spawn_infallible("pod watch", until(&shutdown, watch::pods(client, caches.pods.clone(), pods_seen)));
+    tasks.spawn_interruptible("node watch", watch::nodes(client.clone(), caches.nodes.clone(), nodes_seen));
+    tasks.spawn_interruptible("pod watch", watch::pods(client, caches.pods.clone(), pods_seen));
     let router = routes::router(Extender { caches, binder: Binder { clients }, metrics });
     tasks.spawn_infallible("extender", {
         let shutdown = shutdown.clone();
@@ -92,15 +89,4 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     });
     tasks.run(DRAIN_CAP).await?;
     Ok(())
-}
-
-/// Runs `work` until the process stops; it ends earlier only if it fails.
-fn until<F: Future<Output = ()> + Send>(shutdown: &Shutdown, work: F) -> impl Future<Output = ()> + Send + use<F> {
-    let stopped = shutdown.stopped();
-    async move {
-        tokio::select! {
-            () = stopped => {}
-            () = work => {}
-        }
-    }
 }

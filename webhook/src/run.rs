@@ -83,15 +83,14 @@ pub async fn run(config: Config) -> Result<(), Error> {
     tasks.spawn_infallible("admin listener", admin.run(Arc::new(registry), readiness, shutdown.clone()));
 
     let policies = Policies::unknown(never_host_network, Some(policies_asked));
-    policies::spawn(&clients.retrying, &policies, &shutdown, &mut tasks);
+    policies::spawn(&clients.retrying, &policies, &mut tasks);
     let (client, facts) = (clients.retrying, Facts::new(policies));
-    let follow = certs::follow(client.clone(), certs::Config::default(), certificate, certified, shutdown.clone());
-    tasks.spawn_infallible("certificate", follow);
-    let watches = watch::namespaces(client.clone(), facts.clone(), namespaces_seen);
-    tasks.spawn_infallible("namespace watch", until(&shutdown, watches));
-    tasks.spawn_infallible("queue watch", until(&shutdown, watch::queues(client.clone(), facts.clone(), queues_seen)));
-    let watches = watch::environments(client, facts.clone(), environments_seen);
-    tasks.spawn_infallible("environment watch", until(&shutdown, watches));
+    let follow = certs::follow(client.clone(), certs::Config::default(), certificate, certified);
+    tasks.spawn_interruptible("certificate", follow);
+    let watch = watch::namespaces(client.clone(), facts.clone(), namespaces_seen);
+    tasks.spawn_interruptible("namespace watch", watch);
+    tasks.spawn_interruptible("queue watch", watch::queues(client.clone(), facts.clone(), queues_seen));
+    tasks.spawn_interruptible("environment watch", watch::environments(client, facts.clone(), environments_seen));
 
     tracing::info!(addr = %listener.address(), "serving the API server");
     let look_up = LookUp::new(facts, clients.once).with_most_template(most_template);
@@ -102,15 +101,4 @@ pub async fn run(config: Config) -> Result<(), Error> {
     });
     tasks.run(DRAIN_CAP).await?;
     Ok(())
-}
-
-/// Runs `work` until the process stops; it ends earlier only if it fails.
-fn until<W: Future<Output = ()> + Send>(shutdown: &Shutdown, work: W) -> impl Future<Output = ()> + Send + use<W> {
-    let stopped = shutdown.stopped();
-    async move {
-        tokio::select! {
-            () = stopped => {}
-            () = work => {}
-        }
-    }
 }

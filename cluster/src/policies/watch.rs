@@ -16,7 +16,6 @@ use kube::{Api, Client, ResourceExt as _};
 
 use super::known::Policy;
 use super::{KINDS, Kind, Policies};
-use crate::shutdown::Shutdown;
 use crate::tasks::Tasks;
 use crate::telemetry::chain;
 
@@ -24,27 +23,22 @@ use crate::telemetry::chain;
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Starts a watch for each kind.
-pub fn spawn(client: &Client, policies: &Policies, shutdown: &Shutdown, tasks: &mut Tasks) {
+pub fn spawn(client: &Client, policies: &Policies, tasks: &mut Tasks) {
     for kind in KINDS {
-        let (client, policies, stopped) = (client.clone(), policies.clone(), shutdown.stopped());
-        tasks.spawn_infallible(&format!("watch of {}.{}", kind.plural, kind.group), async move {
-            tokio::select! {
-                () = follow(&client, kind, &policies) => {}
-                () = stopped => {}
-            }
-        });
+        let follow = follow(client.clone(), kind, policies.clone());
+        tasks.spawn_interruptible(&format!("watch of {}.{}", kind.plural, kind.group), follow);
     }
 }
 
-async fn follow(client: &Client, kind: Kind, policies: &Policies) {
+async fn follow(client: Client, kind: Kind, policies: Policies) {
     let mut trouble: Option<String> = None;
     loop {
-        let failed = match served(client, kind).await {
+        let failed = match served(&client, kind).await {
             Ok(None) => {
                 policies.change(|known| known.absent(kind));
                 None
             }
-            Ok(Some(resource)) => watch(client, kind, &resource, policies).await,
+            Ok(Some(resource)) => watch(&client, kind, &resource, &policies).await,
             Err(error) => Some(chain(&error)),
         };
         if let Some(error) = &failed {
