@@ -49,13 +49,13 @@ pub(crate) struct ApiArgs {
     default_provider: Option<Provider>,
     /// How long a finished pod of a job of the API stays, and its node if that is otherwise idle, so that its log can be read; 0s: it goes at
     /// once.
-    #[arg(long, value_parser = crate::certificates::duration, default_value = "10m")]
+    #[arg(long, value_parser = crate::duration, default_value = "10m")]
     finished_pod_ttl: Duration,
     /// How long the record of a job stays after its end.
-    #[arg(long, value_parser = crate::certificates::duration, default_value = "168h")]
+    #[arg(long, value_parser = crate::duration, default_value = "168h")]
     retention: Duration,
     /// How long a volume of a job may fail to be attached or mounted; then the job is ended, as AWS Batch does. The job says why it waits meanwhile.
-    #[arg(long, value_parser = crate::certificates::duration, default_value = "10m")]
+    #[arg(long, value_parser = crate::duration, default_value = "10m")]
     mount_patience: Duration,
 }
 

@@ -22,13 +22,13 @@ pub(crate) struct CertificateArgs {
     #[arg(long, value_enum, default_value_t = Source::Internal)]
     certs: Source,
     /// Life of a certificate authority, for example 2160h; it is replaced at two thirds of it.
-    #[arg(long, value_parser = duration, default_value = "2160h")]
+    #[arg(long, value_parser = crate::duration, default_value = "2160h")]
     ca_life: Duration,
     /// Life of the serving certificate; it is renewed at two thirds of it.
-    #[arg(long, value_parser = duration, default_value = "720h")]
+    #[arg(long, value_parser = crate::duration, default_value = "720h")]
     leaf_life: Duration,
     /// How long everybody gets to notice a new certificate authority before it signs; at most a twelfth of its life.
-    #[arg(long, value_parser = duration, default_value = "5m")]
+    #[arg(long, value_parser = crate::duration, default_value = "5m")]
     certs_settle: Duration,
 }
 
@@ -41,12 +41,6 @@ impl CertificateArgs {
         config.validate()?;
         Ok((source == Source::Internal).then_some(config))
     }
-}
-
-/// Durations as Kubernetes objects write them.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = api::convert::go_duration(text).and_then(|duration| Duration::try_from(duration).ok());
-    parsed.ok_or_else(|| "write a duration such as 90s, 5m or 720h".to_owned())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod uninstall;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cluster::lease::step::Lost;
@@ -101,6 +102,12 @@ fn address<const PORT: u16>(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "write an IP address, or one with a port: 127.0.0.1:8080, [::1]:8080".to_owned())
 }
 
+/// A duration, as Kubernetes objects have them.
+fn duration(text: &str) -> Result<Duration, String> {
+    let read = ::api::convert::duration(text).and_then(|duration| Duration::try_from(duration).ok());
+    read.ok_or_else(|| "write a duration such as 90s, 5m or 720h".to_owned())
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     cluster::client::install_crypto();
@@ -158,7 +165,7 @@ mod tests {
     async fn ends_with(error: impl std::error::Error + Send + Sync + 'static) -> ExitCode {
         let mut tasks = Tasks::new(Shutdown::new());
         tasks.spawn("leader", async move { Err::<(), _>(error) });
-        let error = tasks.run(std::time::Duration::ZERO).await.unwrap_err();
+        let error = tasks.run(Duration::ZERO).await.unwrap_err();
         exit_code(&error.into())
     }
 

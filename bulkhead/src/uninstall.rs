@@ -37,7 +37,7 @@ pub(crate) struct UninstallArgs {
     #[arg(long)]
     abandon_machines: bool,
     /// How long each step may wait, for example 90s, 5m or 1h.
-    #[arg(long, value_parser = duration, default_value = "5m")]
+    #[arg(long, value_parser = crate::duration, default_value = "5m")]
     timeout: Duration,
 }
 
@@ -89,11 +89,6 @@ async fn remove(access: &Access, found: &survey::Found, choice: Choice, abandon_
     say::step(7, "Permissions and the namespace");
     objects::permissions(access).await?;
     objects::namespace(access).await
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| "write a duration such as 90s, 5m or 1h".to_owned())?;
-    Duration::try_from(parsed).map_err(|_| "a duration is not negative".to_owned())
 }
 
 #[cfg(test)]

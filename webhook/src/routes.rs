@@ -295,7 +295,7 @@ fn budget(uri: &Uri) -> Duration {
         .into_iter()
         .flat_map(|query| query.split('&'))
         .find_map(|pair| pair.strip_prefix("timeout="))
-        .and_then(api::convert::go_duration)
+        .and_then(api::convert::duration)
         .and_then(|timeout| Duration::try_from(timeout).ok())
         .filter(|timeout| !timeout.is_zero());
     timeout.unwrap_or(DEFAULT_TIMEOUT).min(DEFAULT_TIMEOUT * 3).mul_f64(SHARE_OF_TIMEOUT)

@@ -8,7 +8,7 @@ use model::resources::Resources;
 use model::snapshot::{Environment, Machine, Offer, Queue, Scaling, Setback, Stage};
 
 use super::requests::from_texts;
-use super::{Problems, go_duration};
+use super::{Problems, duration};
 use crate::crd::{BatchNode, ComputeEnvironment, EnvironmentType, JobQueue, Phase, State};
 
 /// Stands in for a `scaleDownDelay` that is no duration: the default of the field.
@@ -38,7 +38,7 @@ pub fn environment(
 ) -> Environment {
     let spec = &object.spec;
     let any = spec.instance_types.iter().any(|name| ANY.contains(&name.as_str()));
-    let delay = go_duration(&spec.scale_down_delay).unwrap_or_else(|| {
+    let delay = duration(&spec.scale_down_delay).unwrap_or_else(|| {
         problems.push(format!(
             "scaleDownDelay {:?} is no duration such as 90s or 1h30m; 1m is used",
             spec.scale_down_delay

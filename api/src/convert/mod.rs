@@ -19,7 +19,7 @@ pub mod resident;
 pub mod shape;
 mod size;
 
-pub use duration::go_duration;
+pub use duration::duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;

@@ -3,7 +3,7 @@
 //! Invariant: pure; an environment that kubectl made is shown like one that the API made.
 
 use api::ComputeEnvironment;
-use api::convert::{custom, go_duration};
+use api::convert::{custom, duration};
 use api::crd::{ComputeEnvironmentSpec, EnvironmentType, Validity};
 use model::names::ArnBase;
 use serde_json::{Map, Value, json};
@@ -85,7 +85,7 @@ fn compute_resources(spec: &ComputeEnvironmentSpec, kept: Option<Value>, desired
     });
     extend(&mut shown, fields);
     // Less than AWS allows is shown as not set.
-    let minutes = go_duration(&spec.scale_down_delay).map(|delay| delay.as_mins()).filter(|minutes| *minutes >= 20);
+    let minutes = duration(&spec.scale_down_delay).map(|delay| delay.as_mins()).filter(|minutes| *minutes >= 20);
     let policy = minutes.map(|minutes| json!({"minScaleDownDelayMinutes": minutes}));
     shown.extend(policy.map(|policy| ("scalingPolicy".to_owned(), policy)));
     Value::Object(shown)
