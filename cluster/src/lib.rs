@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod cache;
 pub mod client;
 pub mod clock;
 pub mod events;

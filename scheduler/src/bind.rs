@@ -20,14 +20,14 @@ const BIND_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Binds pods.
 #[derive(Clone)]
-pub struct Binder {
+pub(crate) struct Binder {
     /// How the API server is reached.
-    pub clients: Clients,
+    pub(crate) clients: Clients,
 }
 
 impl Binder {
     /// Binds a pod; an error is a sentence for the pod's events.
-    pub async fn bind(&self, order: &BindingArgs, caches: &Caches) -> Result<(), String> {
+    pub(crate) async fn bind(&self, order: &BindingArgs, caches: &Caches) -> Result<(), String> {
         let bound = tokio::time::timeout(BIND_TIMEOUT, self.bind_in_time(order, caches)).await;
         bound.unwrap_or_else(|_| Err("the API server did not answer in time".to_owned()))
     }

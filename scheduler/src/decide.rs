@@ -17,7 +17,7 @@ const MAX_SCORE: usize = 10;
 
 /// Why a pod may not go to a node. The scheduler shows the sentence in the pod's events, counted by equal text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The pod has no hold anywhere.
     NoHold,
     /// The pod's hold does not name the node.
@@ -34,7 +34,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// A word for metrics.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::NoHold => "no_hold",
             Self::NotHeld => "not_held",
@@ -61,15 +61,15 @@ impl fmt::Display for Refusal {
 
 /// What filtering came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filtered {
+pub(crate) struct Filtered {
     /// Nodes that the pod may go to, in the order in which they were asked about.
-    pub admitted: Vec<String>,
+    pub(crate) admitted: Vec<String>,
     /// All others, and why not.
-    pub refused: BTreeMap<String, Refusal>,
+    pub(crate) refused: BTreeMap<String, Refusal>,
 }
 
 /// Which of the candidates the pod may go to.
-pub fn filter<'a>(pod: &PodFacts, candidates: Vec<String>, node: impl Fn(&str) -> Option<&'a NodeFacts>) -> Filtered {
+pub(crate) fn filter<'a>(pod: &PodFacts, candidates: Vec<String>, node: impl Fn(&str) -> Option<&'a NodeFacts>) -> Filtered {
     let mut filtered = Filtered::default();
     for name in candidates {
         match judge(pod, &name, node(&name)) {
@@ -82,7 +82,7 @@ pub fn filter<'a>(pod: &PodFacts, candidates: Vec<String>, node: impl Fn(&str) -
 
 /// Scores by the order of the hold: its first node gets 10, its last 0, spread evenly, so that the plan's order outweighs the
 /// scheduler's own preference for empty nodes.
-pub fn prioritize(pod: &PodFacts, candidates: Vec<String>) -> Vec<HostPriority> {
+pub(crate) fn prioritize(pod: &PodFacts, candidates: Vec<String>) -> Vec<HostPriority> {
     let hold = pod.hold.as_deref().unwrap_or_default();
     let rank = |name: &str| hold.iter().position(|held| held == name);
     let mut ranks: Vec<usize> = candidates.iter().filter_map(|name| rank(name)).collect();
@@ -100,7 +100,7 @@ pub fn prioritize(pod: &PodFacts, candidates: Vec<String>) -> Vec<HostPriority> 
 
 /// The Binding to post: only for this very pod (UID), and with everything that tells the pod where it is, in the same write.
 /// API servers before 1.35 ignore its labels; the controller, which sees the pod bound, puts them on it.
-pub fn bind(order: &BindingArgs, pod: &PodFacts, node: Option<&NodeFacts>) -> Result<Value, String> {
+pub(crate) fn bind(order: &BindingArgs, pod: &PodFacts, node: Option<&NodeFacts>) -> Result<Value, String> {
     let BindingArgs { pod_name, pod_namespace, pod_uid, node: node_name } = order;
     if pod.uid != *pod_uid {
         return Err(format!("pod {pod_namespace}/{pod_name} was replaced by another of the same name"));

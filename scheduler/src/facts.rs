@@ -8,35 +8,35 @@ use model::keys;
 
 /// What is known about a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PodFacts {
+pub(crate) struct PodFacts {
     /// Its UID.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its resource version as a number: API servers count up.
-    pub version: Option<u64>,
+    pub(crate) version: Option<u64>,
     /// Nodes on which the plan holds room for it, best first; `None`: there is no hold.
-    pub hold: Option<Vec<String>>,
+    pub(crate) hold: Option<Vec<String>>,
     /// UUID of the environment that it was dispatched to.
-    pub environment_uuid: Option<String>,
+    pub(crate) environment_uuid: Option<String>,
     /// AWS name of that environment.
-    pub environment: Option<String>,
+    pub(crate) environment: Option<String>,
     /// Number of its attempt.
-    pub attempt: Option<String>,
+    pub(crate) attempt: Option<String>,
 }
 
 /// What is known about a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeFacts {
+pub(crate) struct NodeFacts {
     /// Its UID.
-    pub uid: String,
+    pub(crate) uid: String,
     /// UUID of its environment; `None`: no batch node.
-    pub environment_uuid: Option<String>,
+    pub(crate) environment_uuid: Option<String>,
     /// It gets no more work.
-    pub leaving: bool,
+    pub(crate) leaving: bool,
 }
 
 impl PodFacts {
     /// From a pod's metadata.
-    pub fn read(metadata: &ObjectMeta) -> Self {
+    pub(crate) fn read(metadata: &ObjectMeta) -> Self {
         let annotation = |key| metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
         let label = |key| metadata.labels.as_ref().and_then(|all| all.get(key)).cloned();
         Self {
@@ -52,7 +52,7 @@ impl PodFacts {
     /// The newer of two views of the same pod. The scheduler's own watch and ours are independent: either may be ahead. A
     /// view of another pod with the same name is never taken.
     #[must_use]
-    pub fn newer(self, other: Option<Self>) -> Self {
+    pub(crate) fn newer(self, other: Option<Self>) -> Self {
         match other {
             Some(other) if other.uid == self.uid && other.version > self.version && self.version.is_some() => other,
             _ => self,
@@ -62,7 +62,7 @@ impl PodFacts {
 
 impl NodeFacts {
     /// From a node.
-    pub fn read(node: &Node) -> Self {
+    pub(crate) fn read(node: &Node) -> Self {
         let metadata = &node.metadata;
         let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
         Self {

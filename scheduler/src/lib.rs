@@ -4,14 +4,13 @@
 //! Invariant: with no extender nothing is bound; with one, nothing is bound outside a hold. It needs nothing but its own two
 //! watches: the hold is an annotation on the pod. Knows nothing about queues and plans.
 
-pub mod bind;
-pub mod cache;
-pub mod decide;
-pub mod facts;
-pub mod metrics;
-pub mod routes;
-pub mod run;
-pub mod watch;
-pub mod wire;
+mod bind;
+mod decide;
+mod facts;
+mod metrics;
+mod routes;
+mod run;
+mod watch;
+mod wire;
 
 pub use run::{Config, RunError, run};

@@ -27,14 +27,14 @@ struct Reason {
 
 /// What the extender counts. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     durations: Family<Request, Histogram, fn() -> Histogram>,
     refusals: Family<Reason, Counter>,
 }
 
 impl Metrics {
     /// Registers everything with the prefix `extender`.
-    pub fn new(registry: &mut Registry) -> Self {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
         let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
         let metrics = Self { durations: Family::new_with_constructor(histogram), refusals: Family::default() };
         let registry = registry.sub_registry_with_prefix("extender");
@@ -49,12 +49,12 @@ impl Metrics {
     }
 
     /// A request was answered.
-    pub fn answered(&self, verb: &'static str, outcome: &'static str, took: Duration) {
+    pub(crate) fn answered(&self, verb: &'static str, outcome: &'static str, took: Duration) {
         self.durations.get_or_create(&Request { verb, outcome }).observe(took.as_secs_f64());
     }
 
     /// A node was refused.
-    pub fn refused(&self, reason: &'static str) {
+    pub(crate) fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&Reason { reason }).inc();
     }
 }

@@ -26,17 +26,17 @@ const BODY_LIMIT: usize = 8 << 20;
 
 /// What the verbs need.
 #[derive(Clone)]
-pub struct Extender {
+pub(crate) struct Extender {
     /// What is known about the cluster.
-    pub caches: Caches,
+    pub(crate) caches: Caches,
     /// Who binds.
-    pub binder: Binder,
+    pub(crate) binder: Binder,
     /// What is counted.
-    pub metrics: Metrics,
+    pub(crate) metrics: Metrics,
 }
 
 /// The routes.
-pub fn router(extender: Extender) -> Router {
+pub(crate) fn router(extender: Extender) -> Router {
     Router::new()
         .route("/filter", post(filter))
         .route("/prioritize", post(prioritize))

@@ -3,14 +3,12 @@
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use k8s_openapi::api::core::v1::Node;
-use kube::runtime::watcher::Event;
 use model::keys;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::cache::Feed;
 use crate::facts::NodeFacts;
 
 pub(super) const NAMES: &str = include_str!("fixtures/filter-names.json");
@@ -27,18 +25,11 @@ fn batch_node(name: &str, retiring: bool) -> Node {
 
 /// An extender that has seen two batch nodes, the first of them as given, and `pods`.
 pub(super) fn extender(first_retires: bool, pods: Vec<(&'static str, PodFacts)>) -> Extender {
-    let caches = Caches::default();
-    let mut feed = Feed::new(caches.nodes.clone());
-    let list = [batch_node("batch-1", first_retires), batch_node("batch-2", false)].map(Event::InitApply);
-    for event in [Event::Init].into_iter().chain(list).chain([Event::InitDone]) {
-        feed.take(event, |node| (node.metadata.name.clone().unwrap(), Some(NodeFacts::read(&node))));
-    }
-    let mut feed = Feed::new(caches.pods.clone());
-    let list = pods.into_iter().map(Event::InitApply);
-    for event in [Event::Init].into_iter().chain(list).chain([Event::InitDone]) {
-        feed.take(event, |(key, facts)| (key.to_owned(), Some(facts)));
-    }
-    with_caches(caches)
+    let nodes = [batch_node("batch-1", first_retires), batch_node("batch-2", false)];
+    with_caches(Caches {
+        nodes: nodes.iter().map(|node| (node.metadata.name.clone().unwrap(), NodeFacts::read(node))).collect(),
+        pods: pods.into_iter().map(|(key, facts)| (key.to_owned(), facts)).collect(),
+    })
 }
 
 fn with_caches(caches: Caches) -> Extender {

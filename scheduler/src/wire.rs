@@ -12,95 +12,95 @@ use serde_json::Value;
 
 /// Body of `filter` and `prioritize`.
 #[derive(Clone, Debug, Deserialize)]
-pub struct ExtenderArgs {
+pub(crate) struct ExtenderArgs {
     /// The pod to place.
     #[serde(rename = "Pod")]
-    pub pod: Pod,
+    pub(crate) pod: Pod,
     /// Candidates as whole objects; set if the scheduler thinks that the extender has no cache of its own.
     #[serde(rename = "Nodes", default)]
-    pub nodes: Option<NodeList>,
+    pub(crate) nodes: Option<NodeList>,
     /// Candidates by name.
     #[serde(rename = "NodeNames", default)]
-    pub node_names: Option<Vec<String>>,
+    pub(crate) node_names: Option<Vec<String>>,
 }
 
 /// What is read of a pod.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Pod {
+pub(crate) struct Pod {
     /// Its metadata.
-    pub metadata: ObjectMeta,
+    pub(crate) metadata: ObjectMeta,
 }
 
 /// Nodes as whole objects, passed through as they came.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct NodeList {
+pub(crate) struct NodeList {
     /// The list's own metadata.
     #[serde(default)]
-    pub metadata: Value,
+    pub(crate) metadata: Value,
     /// The nodes.
     #[serde(default)]
-    pub items: Vec<Value>,
+    pub(crate) items: Vec<Value>,
 }
 
 /// Answer to `filter`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct FilterResult {
+pub(crate) struct FilterResult {
     /// Admitted nodes, if whole nodes were sent.
     #[serde(rename = "Nodes")]
-    pub nodes: Option<NodeList>,
+    pub(crate) nodes: Option<NodeList>,
     /// Names of the admitted nodes, if names were sent.
     #[serde(rename = "NodeNames")]
-    pub node_names: Option<Vec<String>>,
+    pub(crate) node_names: Option<Vec<String>>,
     /// Nodes on which preemption may help: always empty, nothing is preempted for a queue.
     #[serde(rename = "FailedNodes")]
-    pub failed_nodes: BTreeMap<String, String>,
+    pub(crate) failed_nodes: BTreeMap<String, String>,
     /// Nodes that are out of the question, and why.
     #[serde(rename = "FailedAndUnresolvableNodes")]
-    pub failed_and_unresolvable_nodes: BTreeMap<String, String>,
+    pub(crate) failed_and_unresolvable_nodes: BTreeMap<String, String>,
     /// If not empty: nothing can be said now, try again.
     #[serde(rename = "Error")]
-    pub error: String,
+    pub(crate) error: String,
 }
 
 /// One entry of the answer to `prioritize`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HostPriority {
+pub(crate) struct HostPriority {
     /// Name of the node.
     #[serde(rename = "Host")]
-    pub host: String,
+    pub(crate) host: String,
     /// 0 to 10, higher is better.
     #[serde(rename = "Score")]
-    pub score: i64,
+    pub(crate) score: i64,
 }
 
 /// Body of `bind`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct BindingArgs {
+pub(crate) struct BindingArgs {
     /// Name of the pod.
     #[serde(rename = "PodName")]
-    pub pod_name: String,
+    pub(crate) pod_name: String,
     /// Its namespace.
     #[serde(rename = "PodNamespace")]
-    pub pod_namespace: String,
+    pub(crate) pod_namespace: String,
     /// Its UID.
     #[serde(rename = "PodUID")]
-    pub pod_uid: String,
+    pub(crate) pod_uid: String,
     /// The node that the scheduler chose.
     #[serde(rename = "Node")]
-    pub node: String,
+    pub(crate) node: String,
 }
 
 /// Answer to `bind`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct BindingResult {
+pub(crate) struct BindingResult {
     /// If not empty: the pod was not bound, and why.
     #[serde(rename = "Error")]
-    pub error: String,
+    pub(crate) error: String,
 }
 
 impl ExtenderArgs {
     /// Names of the candidates, whichever way they came.
-    pub fn candidates(&self) -> Vec<String> {
+    pub(crate) fn candidates(&self) -> Vec<String> {
         match (&self.node_names, &self.nodes) {
             (Some(names), _) => names.clone(),
             (None, Some(nodes)) => nodes.items.iter().filter_map(name_of).map(str::to_owned).collect(),
@@ -111,12 +111,12 @@ impl ExtenderArgs {
 
 impl FilterResult {
     /// No answer now.
-    pub fn error(message: impl Into<String>) -> Self {
+    pub(crate) fn error(message: impl Into<String>) -> Self {
         Self { error: message.into(), ..Self::default() }
     }
 
     /// Admits some of the candidates, in the form in which they came.
-    pub fn new(args: ExtenderArgs, admitted: Vec<String>, refused: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(args: ExtenderArgs, admitted: Vec<String>, refused: BTreeMap<String, String>) -> Self {
         let (nodes, node_names) = match (args.node_names, args.nodes) {
             (None, Some(mut nodes)) => {
                 nodes.items.retain(|node| name_of(node).is_some_and(|name| admitted.iter().any(|one| one == name)));

@@ -4,7 +4,6 @@
 //! up, limits, logs and metrics. It writes nothing to the cluster. An answer that cannot be given in time or for want of
 //! knowledge is an HTTP error, so that the hook's failure policy decides.
 
-mod cache;
 mod hooks;
 mod look_up;
 mod metrics;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use api::crd::{ComputeEnvironment, EnvironmentType, JobQueue};
+use cluster::cache::Cache;
 use cluster::policies::Policies;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Namespace;
@@ -18,7 +19,6 @@ use planning::admission::policy::NamespaceFacts;
 use planning::admission::size::MOST_TEMPLATE_BYTES;
 use serde_json::Value;
 
-use crate::cache::Cache;
 
 /// What the watches have brought. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -147,7 +147,7 @@ impl LookUp {
     /// The kind of the compute environment that has this UUID. There are few of them, so a miss lists them.
     pub(crate) async fn environment(&self, uuid: &str) -> Result<Environment, LookUpError> {
         let wanted = |known: &KnownEnvironment| known.uuid.as_deref() == Some(uuid);
-        if let Some(known) = self.facts.environments.find(wanted) {
+        if let Some(known) = self.facts.environments.with(|all| all.values().find(|it| wanted(it)).cloned()) {
             return Ok(known.environment);
         }
         let api: Api<ComputeEnvironment> = Api::all(self.client.clone());

@@ -1,15 +1,21 @@
-//! Facts by key, kept up to date by one watch.
+//! Facts by key, kept up to date by one watch: what an edge needs of a kind of objects to look it up while it answers.
 //!
-//! Invariant: readers see either the state before a relist or the one after it, never a half-filled map; a key that a relist
-//! does not bring is gone. Does not know what the facts are.
+//! Invariant: readers see either the state before a relist or the one after it, never a half-filled map; a key that a relist does not
+//! bring is gone. An object that cannot be read is logged and left out, and never holds up the watch. Once a cache has been complete it is
+//! used, also while its watch is interrupted. Does not know what the facts are.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use futures::{Stream, StreamExt as _, pin_mut};
-use kube::runtime::watcher::{self, Event};
+use futures::{StreamExt as _, pin_mut};
+use kube::runtime::watcher::{Config, Event};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
 
-use cluster::admin::Check;
+use crate::admin::Check;
+use crate::telemetry::chain;
 
 /// Facts by key. Cheap to clone: all clones are the same map.
 #[derive(Debug)]
@@ -33,6 +39,13 @@ impl<V> Default for Cache<V> {
     }
 }
 
+/// A complete one.
+impl<V> FromIterator<(String, V)> for Cache<V> {
+    fn from_iter<I: IntoIterator<Item = (String, V)>>(facts: I) -> Self {
+        Self(Arc::new(RwLock::new(Content { by_key: facts.into_iter().collect(), complete: true })))
+    }
+}
+
 impl<V: Clone> Cache<V> {
     /// The facts of one key.
     pub fn get(&self, key: &str) -> Option<V> {
@@ -49,6 +62,33 @@ impl<V: Clone> Cache<V> {
         self.read().complete
     }
 
+    /// Keeps it up to date with what a watch shows; nobody else may write it. `read` gives the key and the facts of an object. Holds
+    /// `complete` as soon as all objects have been seen.
+    pub async fn follow<K>(
+        self,
+        objects: Api<K>,
+        which: Config,
+        complete: Check,
+        read: impl Fn(K) -> (String, Result<V, String>),
+    ) where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let kind = K::kind(&()).into_owned();
+        let mut feed = Feed { cache: self, relisted: HashMap::new() };
+        let events = watcher(objects, which).default_backoff();
+        pin_mut!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    feed.take(&kind, event, &read);
+                    complete.set(feed.cache.is_complete());
+                }
+                // The watcher recovers by itself, with a back-off.
+                Err(error) => tracing::warn!(kind, error = %chain(&error), "watch interrupted"),
+            }
+        }
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Content<V>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,20 +99,19 @@ impl<V: Clone> Cache<V> {
 }
 
 /// Brings a watch's events into a cache.
-#[derive(Debug)]
-pub struct Feed<V> {
+struct Feed<V> {
     cache: Cache<V>,
     relisted: HashMap<String, V>,
 }
 
 impl<V: Clone> Feed<V> {
-    /// Into `cache`; there must be no other feed.
-    pub fn new(cache: Cache<V>) -> Self {
-        Self { cache, relisted: HashMap::new() }
-    }
-
-    /// Takes one event. `read` gives the key and the facts of an object; no facts: it counts as gone.
-    pub fn take<K>(&mut self, event: Event<K>, read: impl Fn(K) -> (String, Option<V>)) {
+    fn take<K>(&mut self, kind: &str, event: Event<K>, read: impl Fn(K) -> (String, Result<V, String>)) {
+        let read = |object| {
+            let (key, facts) = read(object);
+            let facts =
+                facts.inspect_err(|error| tracing::warn!(kind, key, error, "object cannot be read and is left out"));
+            (key, facts.ok())
+        };
         match event {
             Event::Init => self.relisted.clear(),
             Event::InitApply(object) => {
@@ -96,27 +135,6 @@ impl<V: Clone> Feed<V> {
             }
         }
     }
-
-    /// Takes the events of a watch as long as it lasts, and says when the cache is complete.
-    pub async fn run<K>(
-        mut self,
-        kind: &'static str,
-        events: impl Stream<Item = Result<Event<K>, watcher::Error>>,
-        complete: Check,
-        read: impl Fn(K) -> (String, Option<V>),
-    ) {
-        pin_mut!(events);
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => {
-                    self.take(event, &read);
-                    complete.set(self.cache.is_complete());
-                }
-                // The watcher recovers by itself, with a back-off.
-                Err(error) => tracing::warn!(kind, error = %cluster::telemetry::chain(&error), "watch interrupted"),
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -127,9 +145,10 @@ mod tests {
 
     fn check(events: Vec<Event<Object>>, expected: &[Object], complete: bool) {
         let cache = Cache::<u32>::default();
-        let mut feed = Feed::new(cache.clone());
+        let mut feed = Feed { cache: cache.clone(), relisted: HashMap::new() };
+        let read = |(key, value): Object| (key.to_owned(), if value == 0 { Err("none".to_owned()) } else { Ok(value) });
         for event in events {
-            feed.take(event, |(key, value)| (key.to_owned(), (value != 0).then_some(value)));
+            feed.take("Object", event, read);
         }
         let mut content: Vec<(String, u32)> =
             cache.with(|all| all.iter().map(|(key, value)| (key.clone(), *value)).collect());
