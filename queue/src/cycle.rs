@@ -28,11 +28,11 @@ use crate::{jobs, pods, report, status};
 const RETRY: SignedDuration = SignedDuration::from_secs(1);
 /// Before the first plan, a store that failed is asked again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
-/// While things change all the time, the loop looks and plans for at most one part in so many of the time, so that a long look leaves the
+/// From the start of a cycle to that of the next passes at least so many times what looking and planning took: a long look leaves the
 /// processors to those who carry out what was planned.
-const THOUGHT: u32 = 4;
-/// But what changes is seen no later than this.
-const LONGEST_REST: Duration = Duration::from_millis(500);
+const APART: u32 = 4;
+/// But no more than this is waited for that, however long it took.
+const FARTHEST_APART: Duration = Duration::from_millis(500);
 /// Something is planned at least this often: a guard against a wake-up that was computed wrongly.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -231,7 +231,7 @@ async fn cycle(
 
 /// How long after its start a cycle is followed by another, if something changes.
 fn apart(min_interval: Duration, thought: Duration) -> Duration {
-    min_interval.max((thought * THOUGHT).min(LONGEST_REST))
+    min_interval.max((thought * APART).min(FARTHEST_APART))
 }
 
 fn pause(wake_at: Option<Timestamp>, failed: bool, now: Timestamp) -> Duration {

@@ -11,11 +11,11 @@ use tokio::sync::{Mutex as Turn, OnceCell};
 
 /// Questions under way.
 #[derive(Debug)]
-pub(crate) struct Looks<K: Eq + Hash, V>(Mutex<HashMap<K, Arc<Line<V>>>>);
+pub(crate) struct Looks<K: Eq + Hash, V>(Mutex<HashMap<K, Arc<Askers<V>>>>);
 
 /// Those who ask for one thing.
 #[derive(Debug)]
-struct Line<V> {
+struct Askers<V> {
     /// The answer of the look that begins next.
     next: Mutex<Option<Arc<OnceCell<V>>>>,
     /// Whose look is under way.
@@ -28,7 +28,7 @@ impl<K: Eq + Hash, V> Default for Looks<K, V> {
     }
 }
 
-impl<V> Default for Line<V> {
+impl<V> Default for Askers<V> {
     fn default() -> Self {
         Self { next: Mutex::default(), turn: Turn::default() }
     }
@@ -54,7 +54,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Looks<K, V> {
 struct Place<'a, K: Eq + Hash, V> {
     all: &'a Looks<K, V>,
     key: K,
-    line: Arc<Line<V>>,
+    line: Arc<Askers<V>>,
 }
 
 impl<'a, K: Clone + Eq + Hash, V> Place<'a, K, V> {

@@ -138,7 +138,7 @@ pub(crate) async fn stored(
 
 /// A line of history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line<'a> {
+pub(crate) struct HistoryRow<'a> {
     pub(crate) id: JobId,
     pub(crate) entry: u32,
     /// Milliseconds since 1970.
@@ -163,7 +163,7 @@ pub(crate) struct Written<'a> {
 pub(crate) struct Plan<'a> {
     /// Each job once.
     pub(crate) records: Vec<Written<'a>>,
-    pub(crate) history: Vec<Line<'a>>,
+    pub(crate) history: Vec<HistoryRow<'a>>,
     pub(crate) attempts: Vec<(JobId, &'a Attempt)>,
 }
 
@@ -191,7 +191,7 @@ pub(crate) fn plan<'a>(stored: &HashMap<JobId, Stored>, changes: &'a [Change], o
         };
         if is_line {
             let reason = record.reason.as_deref();
-            plan.history.push(Line { id: record.id, entry: before.entries, at, state: record.state, reason });
+            plan.history.push(HistoryRow { id: record.id, entry: before.entries, at, state: record.state, reason });
         }
         plan.attempts.extend(change.attempt.as_ref().map(|attempt| (record.id, attempt)));
         let row = Written { record, at, entries: after.entries, version: after.version };

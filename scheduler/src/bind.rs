@@ -11,7 +11,7 @@ use kube::api::{Api, PostParams};
 use serde_json::Value;
 
 use crate::decide;
-use crate::facts::PodFacts;
+use crate::facts::WaitingPod;
 use crate::watch::{Caches, pod_key};
 use crate::wire::BindingArgs;
 
@@ -69,12 +69,12 @@ impl Binder {
         match bound_to {
             Some(name) if name == node && pod.metadata.uid.as_ref() == Some(pod_uid) => Ok(Found::BoundHere),
             Some(name) => Err(format!("pod {pod_namespace}/{pod_name} is on node {name} already")),
-            None => Ok(Found::Waiting(PodFacts::read(&pod.metadata))),
+            None => Ok(Found::Waiting(WaitingPod::read(&pod.metadata))),
         }
     }
 }
 
 enum Found {
     BoundHere,
-    Waiting(PodFacts),
+    Waiting(WaitingPod),
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use model::keys;
 use serde_json::{Map, Value, json};
 
-use crate::facts::{NodeFacts, PodFacts};
+use crate::facts::{NodeFacts, WaitingPod};
 use crate::wire::{BindingArgs, HostPriority};
 
 /// The best score that an extender can give.
@@ -69,7 +69,11 @@ pub(crate) struct Filtered {
 }
 
 /// Which of the candidates the pod may go to.
-pub(crate) fn filter<'a>(pod: &PodFacts, candidates: Vec<String>, node: impl Fn(&str) -> Option<&'a NodeFacts>) -> Filtered {
+pub(crate) fn filter<'a>(
+    pod: &WaitingPod,
+    candidates: Vec<String>,
+    node: impl Fn(&str) -> Option<&'a NodeFacts>,
+) -> Filtered {
     let mut filtered = Filtered::default();
     for name in candidates {
         match judge(pod, &name, node(&name)) {
@@ -82,7 +86,7 @@ pub(crate) fn filter<'a>(pod: &PodFacts, candidates: Vec<String>, node: impl Fn(
 
 /// Scores by the order of the hold: its first node gets 10, its last 0, spread evenly, so that the plan's order outweighs the
 /// scheduler's own preference for empty nodes.
-pub(crate) fn prioritize(pod: &PodFacts, candidates: Vec<String>) -> Vec<HostPriority> {
+pub(crate) fn prioritize(pod: &WaitingPod, candidates: Vec<String>) -> Vec<HostPriority> {
     let hold = pod.hold.as_deref().unwrap_or_default();
     let rank = |name: &str| hold.iter().position(|held| held == name);
     let mut ranks: Vec<usize> = candidates.iter().filter_map(|name| rank(name)).collect();
@@ -100,7 +104,7 @@ pub(crate) fn prioritize(pod: &PodFacts, candidates: Vec<String>) -> Vec<HostPri
 
 /// The Binding to post: only for this very pod (UID), and with everything that tells the pod where it is, in the same write.
 /// API servers before 1.35 ignore its labels; the controller, which sees the pod bound, puts them on it.
-pub(crate) fn bind(order: &BindingArgs, pod: &PodFacts, node: Option<&NodeFacts>) -> Result<Value, String> {
+pub(crate) fn bind(order: &BindingArgs, pod: &WaitingPod, node: Option<&NodeFacts>) -> Result<Value, String> {
     let BindingArgs { pod_name, pod_namespace, pod_uid, node: node_name } = order;
     if pod.uid != *pod_uid {
         return Err(format!("pod {pod_namespace}/{pod_name} was replaced by another of the same name"));
@@ -132,7 +136,7 @@ fn labels(node: &NodeFacts) -> Value {
     json!({keys::NODE_UID: node.uid, keys::CE_UUID: node.environment_uuid})
 }
 
-fn judge(pod: &PodFacts, name: &str, node: Option<&NodeFacts>) -> Result<(), Refusal> {
+fn judge(pod: &WaitingPod, name: &str, node: Option<&NodeFacts>) -> Result<(), Refusal> {
     let hold = pod.hold.as_ref().ok_or(Refusal::NoHold)?;
     if !hold.iter().any(|held| held == name) {
         return Err(Refusal::NotHeld);

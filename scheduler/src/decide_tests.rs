@@ -6,14 +6,14 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
-fn pod(hold: &[&str]) -> PodFacts {
-    PodFacts {
+fn pod(hold: &[&str]) -> WaitingPod {
+    WaitingPod {
         uid: "pod-1".to_owned(),
         hold: Some(names(hold)),
         environment_uuid: Some("ce-1".to_owned()),
         environment: Some("My-CE".to_owned()),
         attempt: Some("2".to_owned()),
-        ..PodFacts::default()
+        ..WaitingPod::default()
     }
 }
 
@@ -21,7 +21,7 @@ fn node(environment: Option<&str>, leaving: bool) -> NodeFacts {
     NodeFacts { uid: "node-uid-1".to_owned(), environment_uuid: environment.map(str::to_owned), leaving }
 }
 
-fn check(pod: &PodFacts, node: Option<&NodeFacts>, expected: Result<(), Refusal>) {
+fn check(pod: &WaitingPod, node: Option<&NodeFacts>, expected: Result<(), Refusal>) {
     let filtered = filter(pod, names(&["n"]), |_| node);
     match expected {
         Ok(()) => assert_eq!(filtered.admitted, ["n"]),
@@ -46,12 +46,12 @@ fn only_a_held_batch_node_of_the_right_environment_that_stays_is_admitted() {
     check(&pod(&["n"]), Some(&good), Ok(()));
     check(&pod(&["other"]), Some(&good), Err(Refusal::NotHeld));
     check(&pod(&[]), Some(&good), Err(Refusal::NotHeld));
-    check(&PodFacts { hold: None, ..pod(&[]) }, Some(&good), Err(Refusal::NoHold));
+    check(&WaitingPod { hold: None, ..pod(&[]) }, Some(&good), Err(Refusal::NoHold));
     check(&pod(&["n"]), None, Err(Refusal::UnknownNode));
     check(&pod(&["n"]), Some(&node(None, false)), Err(Refusal::NoBatchNode));
     check(&pod(&["n"]), Some(&node(Some("ce-2"), false)), Err(Refusal::OtherEnvironment));
     check(&pod(&["n"]), Some(&node(Some("ce-1"), true)), Err(Refusal::Leaving));
-    check(&PodFacts { environment_uuid: None, ..pod(&["n"]) }, Some(&good), Ok(()));
+    check(&WaitingPod { environment_uuid: None, ..pod(&["n"]) }, Some(&good), Ok(()));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn scores_follow_the_order_of_the_hold() {
 fn many_nodes_share_the_ten_scores_and_never_leave_their_range() {
     let many: Vec<String> = (0..100).map(|index| format!("n{index}")).collect();
     let scores: Vec<i64> =
-        prioritize(&PodFacts { hold: Some(many.clone()), ..pod(&[]) }, many).iter().map(|one| one.score).collect();
+        prioritize(&WaitingPod { hold: Some(many.clone()), ..pod(&[]) }, many).iter().map(|one| one.score).collect();
     assert_eq!((scores[0], scores[99]), (10, 0));
     assert!(scores.is_sorted_by(|a, b| a >= b) && scores.iter().all(|score| (0..=10).contains(score)));
 }
@@ -124,7 +124,7 @@ fn a_binding_is_for_this_pod_only_and_says_where_it_is() {
 
 #[test]
 fn a_pod_that_was_replaced_is_not_bound() {
-    let other = PodFacts { uid: "pod-2".to_owned(), ..pod(&["n"]) };
+    let other = WaitingPod { uid: "pod-2".to_owned(), ..pod(&["n"]) };
     let error = bind(&order("n"), &other, Some(&node(Some("ce-1"), false))).unwrap_err();
     assert_eq!(error, "pod ns/p was replaced by another of the same name");
 }

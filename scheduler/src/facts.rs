@@ -8,7 +8,7 @@ use model::keys;
 
 /// What is known about a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PodFacts {
+pub(crate) struct WaitingPod {
     /// Its UID.
     pub(crate) uid: String,
     /// Its resource version as a number: API servers count up.
@@ -34,7 +34,7 @@ pub(crate) struct NodeFacts {
     pub(crate) leaving: bool,
 }
 
-impl PodFacts {
+impl WaitingPod {
     /// From a pod's metadata.
     pub(crate) fn read(metadata: &ObjectMeta) -> Self {
         let annotation = |key| metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
@@ -87,8 +87,8 @@ mod tests {
     fn a_hold_is_read_with_all_that_was_dispatched() {
         let args: crate::wire::ExtenderArgs = serde_json::from_str(include_str!("fixtures/filter-names.json")).unwrap();
         assert_eq!(
-            PodFacts::read(&args.pod.metadata),
-            PodFacts {
+            WaitingPod::read(&args.pod.metadata),
+            WaitingPod {
                 uid: "0d1c9f6e-5a8d-4b55-9f4e-0d7f5f6c1a01".to_owned(),
                 version: Some(4711),
                 hold: Some(vec!["batch-2".to_owned(), "batch-1".to_owned()]),
@@ -105,14 +105,14 @@ mod tests {
             annotations: Some([(keys::HOLD.to_owned(), value.to_owned())].into()),
             ..ObjectMeta::default()
         };
-        assert_eq!(PodFacts::read(&metadata("")).hold, Some(Vec::new()));
-        assert_eq!(PodFacts::read(&metadata(" a , b,")).hold, Some(vec!["a".to_owned(), "b".to_owned()]));
-        assert_eq!(PodFacts::read(&ObjectMeta::default()).hold, None);
+        assert_eq!(WaitingPod::read(&metadata("")).hold, Some(Vec::new()));
+        assert_eq!(WaitingPod::read(&metadata(" a , b,")).hold, Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(WaitingPod::read(&ObjectMeta::default()).hold, None);
     }
 
     #[test]
     fn the_newer_view_of_the_same_pod_counts() {
-        let view = |uid: &str, version| PodFacts { uid: uid.to_owned(), version, ..PodFacts::default() };
+        let view = |uid: &str, version| WaitingPod { uid: uid.to_owned(), version, ..WaitingPod::default() };
         for (requested, cached, expected) in [
             (view("a", Some(5)), Some(view("a", Some(6))), 6),
             (view("a", Some(5)), Some(view("a", Some(4))), 5),

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bind::Binder;
 use crate::decide;
-use crate::facts::PodFacts;
+use crate::facts::WaitingPod;
 use crate::metrics::Metrics;
 use crate::watch::{Caches, pod_key};
 use crate::wire::{BindingArgs, BindingResult, ExtenderArgs, FilterResult, Pod};
@@ -112,11 +112,11 @@ impl Extender {
     }
 
     /// The pod as the request shows it, or as our own watch does if that is newer.
-    fn known(&self, pod: &Pod) -> PodFacts {
+    fn known(&self, pod: &Pod) -> WaitingPod {
         let metadata = &pod.metadata;
         let key =
             pod_key(metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
-        PodFacts::read(metadata).newer(self.caches.pods.get(&key))
+        WaitingPod::read(metadata).newer(self.caches.pods.get(&key))
     }
 }
 

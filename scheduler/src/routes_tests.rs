@@ -24,7 +24,7 @@ fn batch_node(name: &str, retiring: bool) -> Node {
 }
 
 /// An extender that has seen two batch nodes, the first of them as given, and `pods`.
-pub(super) fn extender(first_retires: bool, pods: Vec<(&'static str, PodFacts)>) -> Extender {
+pub(super) fn extender(first_retires: bool, pods: Vec<(&'static str, WaitingPod)>) -> Extender {
     let nodes = [batch_node("batch-1", first_retires), batch_node("batch-2", false)];
     with_caches(Caches {
         nodes: nodes.iter().map(|node| (node.metadata.name.clone().unwrap(), NodeFacts::read(node))).collect(),
@@ -75,7 +75,7 @@ async fn whole_nodes_are_answered_with_whole_nodes() {
 
 #[tokio::test]
 async fn a_newer_hold_in_our_own_watch_counts() {
-    let mut newer: PodFacts = PodFacts::read(&serde_json::from_str::<ExtenderArgs>(NAMES).unwrap().pod.metadata);
+    let mut newer: WaitingPod = WaitingPod::read(&serde_json::from_str::<ExtenderArgs>(NAMES).unwrap().pod.metadata);
     newer.version = Some(4712);
     newer.hold = Some(vec!["batch-1".to_owned()]);
     let extender = extender(false, vec![("science/train-0-x7k2p", newer)]);
@@ -101,7 +101,7 @@ async fn before_everything_was_seen_there_is_an_error_and_no_verdict() {
 
 #[tokio::test]
 async fn a_binding_that_may_not_be_is_refused_without_asking_the_api_server() {
-    let pod = PodFacts { uid: "u".to_owned(), hold: Some(vec!["batch-1".to_owned()]), ..PodFacts::default() };
+    let pod = WaitingPod { uid: "u".to_owned(), hold: Some(vec!["batch-1".to_owned()]), ..WaitingPod::default() };
     let extender = extender(true, vec![("ns/p", pod)]);
     let order = r#"{"PodName":"p","PodNamespace":"ns","PodUID":"u","Node":"batch-1"}"#;
     let (status, answer) = post(extender, "/bind", order).await;
@@ -111,7 +111,7 @@ async fn a_binding_that_may_not_be_is_refused_without_asking_the_api_server() {
 
 #[tokio::test]
 async fn an_api_server_that_cannot_be_reached_is_an_error_in_the_answer() {
-    let pod = PodFacts { uid: "u".to_owned(), hold: Some(vec!["batch-1".to_owned()]), ..PodFacts::default() };
+    let pod = WaitingPod { uid: "u".to_owned(), hold: Some(vec!["batch-1".to_owned()]), ..WaitingPod::default() };
     let extender = extender(false, vec![("ns/p", pod)]);
     let order = r#"{"PodName":"p","PodNamespace":"ns","PodUID":"u","Node":"batch-1"}"#;
     let (status, answer) = post(extender, "/bind", order).await;

@@ -10,7 +10,7 @@ use kube::runtime::watcher::Config;
 use kube::{Api, Client, ResourceExt as _};
 use model::keys;
 
-use crate::facts::{NodeFacts, PodFacts};
+use crate::facts::{NodeFacts, WaitingPod};
 
 /// What the extender knows about the cluster.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Caches {
     /// Nodes by name.
     pub(crate) nodes: Cache<NodeFacts>,
     /// Pods that wait for the scheduler, by `namespace/name`.
-    pub(crate) pods: Cache<PodFacts>,
+    pub(crate) pods: Cache<WaitingPod>,
 }
 
 impl Caches {
@@ -46,11 +46,11 @@ pub(crate) async fn nodes(client: Client, cache: Cache<NodeFacts>, complete: Che
 }
 
 /// Keeps the pods up to date. Only their metadata is read, and a pod leaves the watch when it is bound.
-pub(crate) async fn pods(client: Client, cache: Cache<PodFacts>, complete: Check) {
+pub(crate) async fn pods(client: Client, cache: Cache<WaitingPod>, complete: Check) {
     let waiting = format!("spec.schedulerName={},spec.nodeName=", keys::SCHEDULER_EXTENDED);
     let read = |pod: PartialObjectMeta<Pod>| {
         let namespace = pod.namespace().unwrap_or_default();
-        (pod_key(&namespace, &pod.name_any()), Ok(PodFacts::read(&pod.metadata)))
+        (pod_key(&namespace, &pod.name_any()), Ok(WaitingPod::read(&pod.metadata)))
     };
     cache.follow(Api::all(client), Config::default().fields(&waiting), complete, read).await;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use model::keys;
 use planning::admission::identity::job_of_label;
 use planning::admission::job::{self, JobContext};
-use planning::admission::node::{self, Environment};
+use planning::admission::node::{self, NodeOwner};
 use planning::admission::pod::{self, PodContext, QueueFacts};
 use planning::admission::policy::{
     JobRoute, NamespaceFacts, Pass, PodRoute, QueuedPod, route_job, route_pod, route_pod_of_job,
@@ -155,11 +155,11 @@ async fn queue_pod(
 /// A node whose environment cannot be looked up gets the harmless taint; the controller completes it.
 async fn create_node(request: &Request, look_up: &LookUp) -> Admit {
     let environment = match node::environment_uuid(&request.object) {
-        None => Environment::Unknown,
+        None => NodeOwner::Unknown,
         Some(uuid) => look_up.environment(uuid).await.unwrap_or_else(|error| {
             let error = cluster::telemetry::chain(&error);
             tracing::warn!(uid = request.uid, node = request.name, error, "the node's environment is not known");
-            Environment::Unknown
+            NodeOwner::Unknown
         }),
     };
     node::mutate(&request.object, environment)

@@ -13,12 +13,11 @@ use kube::api::{ListParams, PartialObjectMeta};
 use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
-use planning::admission::node::Environment;
+use planning::admission::node::NodeOwner;
 use planning::admission::pod::{QueueFacts, Surroundings};
 use planning::admission::policy::NamespaceFacts;
 use planning::admission::size::MOST_TEMPLATE_BYTES;
 use serde_json::Value;
-
 
 /// What the watches have brought. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -55,7 +54,7 @@ impl Facts {
 #[derive(Clone, Debug)]
 pub(crate) struct KnownEnvironment {
     pub(crate) uuid: Option<String>,
-    pub(crate) environment: Environment,
+    pub(crate) environment: NodeOwner,
 }
 
 /// Why something is not known.
@@ -145,7 +144,7 @@ impl LookUp {
     }
 
     /// The kind of the compute environment that has this UUID. There are few of them, so a miss lists them.
-    pub(crate) async fn environment(&self, uuid: &str) -> Result<Environment, LookUpError> {
+    pub(crate) async fn environment(&self, uuid: &str) -> Result<NodeOwner, LookUpError> {
         let wanted = |known: &KnownEnvironment| known.uuid.as_deref() == Some(uuid);
         if let Some(known) = self.facts.environments.with(|all| all.values().find(|it| wanted(it)).cloned()) {
             return Ok(known.environment);
@@ -154,7 +153,7 @@ impl LookUp {
         let all = api.list(&ListParams::default()).await;
         let all = all.map_err(|error| api_error("the compute environments".to_owned(), error))?;
         let found = all.items.iter().map(read_environment).find(wanted);
-        Ok(found.map_or(Environment::Unknown, |known| known.environment))
+        Ok(found.map_or(NodeOwner::Unknown, |known| known.environment))
     }
 }
 
@@ -181,8 +180,8 @@ pub(crate) fn read_environment(environment: &ComputeEnvironment) -> KnownEnviron
     KnownEnvironment {
         uuid: environment.status.as_ref().and_then(|status| status.uuid.clone()),
         environment: match environment.spec.type_ {
-            EnvironmentType::Managed => Environment::Managed,
-            EnvironmentType::Unmanaged => Environment::Unmanaged,
+            EnvironmentType::Managed => NodeOwner::Managed,
+            EnvironmentType::Unmanaged => NodeOwner::Unmanaged,
         },
     }
 }

@@ -1,7 +1,7 @@
 //! What is kept of a Job that is in a queue.
 //!
 //! Invariant: its shape is that of the pods that will be made from it, as far as the template tells; what admission adds to it is applied
-//! by [`JobRecord::size`]. Does not know pods.
+//! by [`WatchedJob::size`]. Does not know pods.
 
 use k8s_openapi::api::batch::v1::{Job as RawJob, JobSpec, JobStatus};
 use k8s_openapi::api::core::v1::PodSpec;
@@ -20,7 +20,7 @@ use super::{LARGEST, Problems, annotation, created, key, label, queue, size, uid
 
 /// What is kept of a Job that is in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobRecord {
+pub struct WatchedJob {
     /// As the planner sees it.
     pub job: Job,
     /// How it ended (SUCCEEDED or FAILED); `None`: it has not.
@@ -37,7 +37,7 @@ pub struct JobRecord {
     classed: Option<Box<Classed>>,
 }
 
-impl JobRecord {
+impl WatchedJob {
     /// Name of the `RuntimeClass` of its pods.
     pub fn runtime_class(&self) -> Option<&str> {
         self.classed.as_ref().map(|classed| classed.class.as_str())
@@ -58,7 +58,7 @@ impl JobRecord {
 }
 
 /// What is kept of a Job; `None`: it is in no queue.
-pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
+pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<WatchedJob> {
     let meta = &raw.metadata;
     let queue = queue(meta)?;
     let id = label(meta, keys::JOB_ID)?;
@@ -78,7 +78,7 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
     });
     let class = template.filter(|_| barred.is_none()).and_then(|spec| spec.runtime_class_name.as_deref());
     let classed = class.map(|class| Box::new(Classed::new(class, &shape)));
-    Some(JobRecord {
+    Some(WatchedJob {
         job: Job {
             key: key(meta),
             uid: uid(meta),
@@ -106,7 +106,7 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<JobRecord> {
 }
 
 /// What is kept of a Job that cannot be read as a whole, so that it can say why it waits.
-pub fn unreadable(meta: &ObjectMeta, why: &str) -> Option<JobRecord> {
+pub fn unreadable(meta: &ObjectMeta, why: &str) -> Option<WatchedJob> {
     let bare = RawJob { metadata: meta.clone(), ..RawJob::default() };
     let mut record = job(&bare, &mut Problems::new())?;
     record.job.barred = Some(too_large(why));

@@ -6,7 +6,7 @@ use super::*;
 use model::status::{Code, Reason, Status};
 use serde_json::{Value, json};
 
-fn kept(change: impl FnOnce(&mut Value)) -> Option<JobRecord> {
+fn kept(change: impl FnOnce(&mut Value)) -> Option<WatchedJob> {
     let mut object = json!({
         "metadata": {
             "namespace": "n", "name": "j", "uid": "job-1", "creationTimestamp": "2026-01-02T03:04:05Z",
@@ -19,7 +19,7 @@ fn kept(change: impl FnOnce(&mut Value)) -> Option<JobRecord> {
     job(&serde_json::from_value(object).unwrap(), &mut Problems::new())
 }
 
-fn record(change: impl FnOnce(&mut Value)) -> JobRecord {
+fn record(change: impl FnOnce(&mut Value)) -> WatchedJob {
     kept(change).unwrap()
 }
 

@@ -22,7 +22,7 @@ use super::{LARGEST, Problems, annotation, created, key, label, queue, size, uid
 
 /// What is kept of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodRecord {
+pub struct WatchedPod {
     /// Namespace and name.
     pub key: ObjectKey,
     /// UID.
@@ -93,11 +93,11 @@ pub struct Queued {
 }
 
 /// What is kept of a pod.
-pub fn pod(pod: &Pod, problems: &mut Problems) -> PodRecord {
+pub fn pod(pod: &Pod, problems: &mut Problems) -> WatchedPod {
     let meta = &pod.metadata;
     let requests = Requests::of_pod(pod, problems).effective(&Additions::default());
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    PodRecord {
+    WatchedPod {
         key: key(meta),
         uid: uid(meta),
         created: created(meta),

@@ -5,7 +5,7 @@
 use super::*;
 use serde_json::{Value, json};
 
-fn record(change: impl FnOnce(&mut Value)) -> PodRecord {
+fn record(change: impl FnOnce(&mut Value)) -> WatchedPod {
     let mut object = json!({
         "metadata": {
             "namespace": "n", "name": "p", "uid": "pod-1", "creationTimestamp": "2026-01-02T03:04:05Z",

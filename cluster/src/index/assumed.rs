@@ -19,7 +19,7 @@ const DOUBT: Duration = Duration::from_secs(3);
 /// What is assumed about pods and Jobs, by UID.
 #[derive(Debug, Default)]
 pub(super) struct Assumed {
-    pods: HashMap<String, Entry<Placed>>,
+    pods: HashMap<String, Entry<AssumedPlace>>,
     released: HashMap<String, Entry<()>>,
     status: HashMap<String, Entry<Status>>,
 }
@@ -46,7 +46,7 @@ impl<T> Entry<T> {
 
 /// Where we put a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Placed {
+pub(super) enum AssumedPlace {
     /// On this node.
     Bound(String),
     /// With kube-scheduler, which may choose among these nodes.
@@ -58,20 +58,20 @@ pub(super) enum Placed {
     },
 }
 
-impl Entry<Placed> {
+impl Entry<AssumedPlace> {
     /// Until when a refusal may be of the hold before.
     fn doubt(&self) -> Option<Moment> {
-        matches!(self.what, Placed::Held { again: true, .. }).then(|| self.after(DOUBT))
+        matches!(self.what, AssumedPlace::Held { again: true, .. }).then(|| self.after(DOUBT))
     }
 }
 
 impl Assumed {
     pub(super) fn bound(&mut self, pod: &str, node: &str, now: Moment) {
-        self.pods.insert(pod.to_owned(), Entry::new(Placed::Bound(node.to_owned()), now));
+        self.pods.insert(pod.to_owned(), Entry::new(AssumedPlace::Bound(node.to_owned()), now));
     }
 
     pub(super) fn held(&mut self, pod: &str, nodes: &[String], again: bool, now: Moment) {
-        self.pods.insert(pod.to_owned(), Entry::new(Placed::Held { nodes: nodes.to_vec(), again }, now));
+        self.pods.insert(pod.to_owned(), Entry::new(AssumedPlace::Held { nodes: nodes.to_vec(), again }, now));
     }
 
     pub(super) fn released(&mut self, job: &str, now: Moment) {
@@ -107,7 +107,7 @@ impl Assumed {
         self.pods.values().filter_map(Entry::doubt).filter(|end| *end > now).min()
     }
 
-    pub(super) fn of_pod(&self, uid: &str) -> Option<&Placed> {
+    pub(super) fn of_pod(&self, uid: &str) -> Option<&AssumedPlace> {
         self.pods.get(uid).map(|entry| &entry.what)
     }
 
@@ -134,7 +134,7 @@ pub(super) enum Seen {
 /// What the watches show by now, or can no longer show because the object is gone.
 pub(super) trait Shown {
     /// Whether a pod was seen where it was put, or further on.
-    fn pod(&self, uid: &str, placed: &Placed) -> Seen;
+    fn pod(&self, uid: &str, placed: &AssumedPlace) -> Seen;
     /// Whether a Job was seen released.
     fn release(&self, uid: &str) -> bool;
     /// Whether a Job was seen with this status.

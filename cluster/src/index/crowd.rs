@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use api::convert::job::JobRecord;
+use api::convert::job::WatchedJob;
 use model::status::{Code, Reason};
 
 /// How much may wait in one namespace.
@@ -25,8 +25,8 @@ impl Default for NamespaceLimits {
 
 impl NamespaceLimits {
     /// UIDs of those that are too many among Jobs that wait.
-    pub(super) fn beyond<'a>(&self, waiting: impl Iterator<Item = &'a JobRecord>) -> HashSet<&'a str> {
-        let mut all: BTreeMap<&str, Vec<&JobRecord>> = BTreeMap::new();
+    pub(super) fn beyond<'a>(&self, waiting: impl Iterator<Item = &'a WatchedJob>) -> HashSet<&'a str> {
+        let mut all: BTreeMap<&str, Vec<&WatchedJob>> = BTreeMap::new();
         for record in waiting {
             all.entry(&record.job.key.namespace).or_default().push(record);
         }

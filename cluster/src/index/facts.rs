@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use api::convert::job::JobRecord;
-use api::convert::pod::{Origin, PodRecord};
+use api::convert::job::WatchedJob;
+use api::convert::pod::{Origin, WatchedPod};
 use k8s_openapi::api::core::v1::ObjectReference;
 use model::clock::Moment;
 use model::snapshot::{ObjectKey, Write};
@@ -64,7 +64,7 @@ impl State {
     }
 
     pub(super) fn finished_jobs(&self, now: Moment) -> Vec<FinishedJob> {
-        let finished = |record: &JobRecord| {
+        let finished = |record: &WatchedJob| {
             let state = record.ended?;
             let written = self.assumed.status_of(&record.job.uid).or(record.job.status.as_ref());
             let done = written.is_some_and(|status| status.state == state && status.reason.is_none());
@@ -97,7 +97,7 @@ impl State {
     }
 
     pub(super) fn unlabelled(&self) -> Vec<Unlabelled> {
-        let lacking = |record: &PodRecord| {
+        let lacking = |record: &WatchedPod| {
             let node = self.nodes.get(record.node.as_deref()?)?;
             let said = record.unlabelled.as_ref().filter(|uid| **uid == node.node.uid && !record.terminating)?;
             Some(Unlabelled {

@@ -21,7 +21,7 @@ mod table;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use api::convert::job::JobRecord;
+use api::convert::job::WatchedJob;
 use api::convert::node::NodeRecord;
 use api::convert::requests::Stated;
 use api::{BatchNode, ComputeEnvironment, JobQueue};
@@ -300,7 +300,7 @@ impl Index {
     }
 
     /// What `of` makes of the Jobs in queues, those that have ended included. Nothing else of the index may be read meanwhile.
-    pub fn map_jobs<T>(&self, of: impl FnMut(&JobRecord) -> Option<T>) -> Vec<T> {
+    pub fn map_jobs<T>(&self, of: impl FnMut(&WatchedJob) -> Option<T>) -> Vec<T> {
         self.state().jobs.values().filter_map(of).collect()
     }
 
@@ -310,7 +310,7 @@ impl Index {
     }
 
     /// Jobs that went, as they were last, since this was asked last; at most the first 10,000.
-    pub fn take_departed(&self) -> Vec<JobRecord> {
+    pub fn take_departed(&self) -> Vec<WatchedJob> {
         self.state().departed.as_mut().map(std::mem::take).unwrap_or_default()
     }
 

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use api::convert::job::JobRecord;
+use api::convert::job::WatchedJob;
 use api::convert::node::NodeRecord;
-use api::convert::pod::{Origin, PodRecord, Queued};
+use api::convert::pod::{Origin, Queued, WatchedPod};
 use api::convert::{Problems, custom};
 use api::crd::EnvironmentType;
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use planning::learned;
 use planning::membership::{Label, Of, belongs};
 
 use super::ages::Ages;
-use super::assumed::{Placed, Seen, Shown};
+use super::assumed::{AssumedPlace, Seen, Shown};
 use super::refusals;
 use super::state::State;
 use super::table::Table;
@@ -82,7 +82,7 @@ impl State {
 
     fn open_jobs(&self) -> Vec<Job> {
         let open = || self.jobs.values().filter(|record| record.ended.is_none() && !record.terminating);
-        let waits = |record: &&JobRecord| !record.job.released && !self.assumed.is_released(&record.job.uid);
+        let waits = |record: &&WatchedJob| !record.job.released && !self.assumed.is_released(&record.job.uid);
         let beyond = self.limits.beyond(open().filter(waits));
         open()
             .map(|record| {
@@ -110,7 +110,7 @@ impl State {
         (same() || derived_job_id(uid) == queued.id).then_some(uid)
     }
 
-    fn unit(&self, record: &PodRecord) -> Option<Unit> {
+    fn unit(&self, record: &WatchedPod) -> Option<Unit> {
         let queued = record.queued.as_ref()?;
         let job = self.job_of(queued);
         let index = queued.index.filter(|_| job.is_some());
@@ -132,15 +132,15 @@ impl State {
         })
     }
 
-    fn place(&self, record: &PodRecord, queued: &Queued) -> Option<Place> {
+    fn place(&self, record: &WatchedPod, queued: &Queued) -> Option<Place> {
         let shown = queued.place.clone()?;
         if record.node.is_some() {
             return (self.origin_of(record) == Origin::Unit).then_some(shown);
         }
         Some(match self.assumed.of_pod(&record.uid) {
             None => shown,
-            Some(Placed::Bound(node)) => Place::Bound { node: node.clone(), running: false },
-            Some(Placed::Held { nodes, .. }) => Place::Held { nodes: nodes.clone(), refused: false },
+            Some(AssumedPlace::Bound(node)) => Place::Bound { node: node.clone(), running: false },
+            Some(AssumedPlace::Held { nodes, .. }) => Place::Held { nodes: nodes.clone(), refused: false },
         })
     }
 
@@ -152,20 +152,20 @@ impl State {
     }
 
     /// Name of the node that a pod is on, or on which we put it a moment ago.
-    pub(super) fn node_of<'a>(&'a self, record: &'a PodRecord) -> Option<&'a str> {
+    pub(super) fn node_of<'a>(&'a self, record: &'a WatchedPod) -> Option<&'a str> {
         match (&record.node, self.assumed.of_pod(&record.uid)) {
-            (Some(node), _) | (None, Some(Placed::Bound(node))) => Some(node),
+            (Some(node), _) | (None, Some(AssumedPlace::Bound(node))) => Some(node),
             _ => None,
         }
     }
 
     /// Whose a pod is. A unit is what a plan has dispatched to the very node that it is on, or a moment ago.
-    pub(super) fn origin_of(&self, record: &PodRecord) -> Origin {
+    pub(super) fn origin_of(&self, record: &WatchedPod) -> Origin {
         let here = |name: &String| {
             let other = |uid: &String| self.nodes.get(name).is_some_and(|node| node.node.uid != *uid);
             record.dispatched.as_ref().is_some_and(|uid| !other(uid))
         };
-        let bound = || matches!(self.assumed.of_pod(&record.uid), Some(Placed::Bound(_)));
+        let bound = || matches!(self.assumed.of_pod(&record.uid), Some(AssumedPlace::Bound(_)));
         if record.node.as_ref().map_or_else(bound, here) { Origin::Unit } else { record.origin }
     }
 
@@ -263,17 +263,17 @@ fn held_nodes<'a>(place: &'a Place, there: &HashMap<String, usize>) -> impl Iter
 
 /// What the watches show by now.
 struct Watched<'a> {
-    pods: &'a Table<PodRecord>,
-    jobs: &'a Table<JobRecord>,
+    pods: &'a Table<WatchedPod>,
+    jobs: &'a Table<WatchedJob>,
 }
 
 impl Shown for Watched<'_> {
-    fn pod(&self, uid: &str, placed: &Placed) -> Seen {
+    fn pod(&self, uid: &str, placed: &AssumedPlace) -> Seen {
         let Some(record) = self.pods.get(uid) else { return Seen::Yes };
         let place = record.queued.as_ref().and_then(|queued| queued.place.as_ref());
         match (place, placed) {
             _ if record.node.is_some() => Seen::Yes,
-            (Some(Place::Held { nodes, refused }), Placed::Held { nodes: held, .. }) if nodes == held => {
+            (Some(Place::Held { nodes, refused }), AssumedPlace::Held { nodes: held, .. }) if nodes == held => {
                 if *refused {
                     Seen::Refused
                 } else {

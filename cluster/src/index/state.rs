@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use api::convert::added::ClassRecord;
-use api::convert::job::JobRecord;
+use api::convert::job::WatchedJob;
 use api::convert::mount::{About, unmounted};
 use api::convert::node::NodeRecord;
-use api::convert::pod::{Ending, PodRecord};
+use api::convert::pod::{Ending, WatchedPod};
 use api::convert::refusal::{Refusal, refusal};
 use api::convert::requests::Stated;
 use api::convert::{Problems, job, node, pod};
@@ -51,13 +51,13 @@ pub(super) struct State {
     pub(super) arn: ArnBase,
     pub(super) limits: NamespaceLimits,
     /// By UID; only pods that have not ended, and are on a node or in a queue.
-    pub(super) pods: Table<PodRecord>,
+    pub(super) pods: Table<WatchedPod>,
     /// By UID; pods made for the API, also those that have ended, until they are gone.
     pub(super) attempts: Table<Arc<PodFacts>>,
     /// By UID; only those in a queue.
-    pub(super) jobs: Table<JobRecord>,
+    pub(super) jobs: Table<WatchedJob>,
     /// Jobs that went, as they were last, until somebody takes them; at most [`MOST_DEPARTED`]. `None`: nobody will.
-    pub(super) departed: Option<Vec<JobRecord>>,
+    pub(super) departed: Option<Vec<WatchedJob>>,
     pub(super) nodes: Table<NodeRecord>,
     pub(super) environments: Table<Raw<ComputeEnvironment>>,
     pub(super) queues: Table<Raw<JobQueue>>,
@@ -161,7 +161,7 @@ impl State {
     }
 
     /// What is kept of a pod; notes it if it failed.
-    fn keep_pod(&mut self, record: Option<PodRecord>) -> Option<PodRecord> {
+    fn keep_pod(&mut self, record: Option<WatchedPod>) -> Option<WatchedPod> {
         let mut record = record?;
         record.attempt = None;
         // Later it may be resized, which says nothing about others.
@@ -183,7 +183,7 @@ impl State {
     }
 
     /// The last pods of a Job may go after it.
-    fn forget_failures(&mut self, record: Option<&PodRecord>) {
+    fn forget_failures(&mut self, record: Option<&WatchedPod>) {
         let job = record.and_then(|record| record.queued.as_ref()?.job.as_deref());
         if let Some(job) = job.filter(|job| self.jobs.listed() && self.jobs.get(job).is_none()) {
             self.failures.drop_job(job);
@@ -218,7 +218,7 @@ impl State {
         }
         if listed {
             // Pods that were listed before their Jobs.
-            let pods: Vec<PodRecord> = self.pods.values().filter(|pod| pod.queued.is_some()).cloned().collect();
+            let pods: Vec<WatchedPod> = self.pods.values().filter(|pod| pod.queued.is_some()).cloned().collect();
             for pod in &pods {
                 self.learn(pod);
             }
@@ -320,8 +320,8 @@ fn feed_unmounted(table: &mut Table<(About, Unmounted)>, event: Event<Deserializ
 }
 
 /// What an event about a pod says about an attempt.
-fn attempts(event: &Event<(String, Option<PodRecord>)>) -> Event<(String, Option<Arc<PodFacts>>)> {
-    let facts = |record: &Option<PodRecord>| record.as_ref().and_then(|record| record.attempt.clone());
+fn attempts(event: &Event<(String, Option<WatchedPod>)>) -> Event<(String, Option<Arc<PodFacts>>)> {
+    let facts = |record: &Option<WatchedPod>| record.as_ref().and_then(|record| record.attempt.clone());
     match event {
         Event::Apply((key, record)) => Event::Apply((key.clone(), facts(record))),
         Event::InitApply((key, record)) => Event::InitApply((key.clone(), facts(record))),

@@ -10,7 +10,7 @@ mod resources;
 mod retry;
 
 pub(crate) use check::Body;
-pub(crate) use pod::{Container, EnvVar, Metadata, PodProperties, Resources};
+pub(crate) use pod::{Container, ContainerResources, EnvVar, Metadata, PodProperties};
 pub(crate) use pod_check::{UNNAMED, UNNAMED_INIT, validate as validate_pod};
 pub(crate) use request::{Retry, Timeout};
 pub(crate) use retry::{retry_strategy, timeout_seconds};

@@ -64,7 +64,7 @@ pub(crate) struct Container {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) env: Vec<EnvVar>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) resources: Option<Resources>,
+    pub(crate) resources: Option<ContainerResources>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) volume_mounts: Vec<VolumeMount>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ pub(crate) struct EnvVar {
 /// `resources`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Resources {
+pub(crate) struct ContainerResources {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) limits: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

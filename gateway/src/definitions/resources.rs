@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pod::Resources;
+use super::pod::ContainerResources;
 use crate::failure::Invalid;
 
 const CPU: &str = "cpu";
@@ -13,9 +13,9 @@ const MEMORY: &str = "memory";
 const GPU: &str = "nvidia.com/gpu";
 
 /// Checks the resources of a container. A main container must say what it needs.
-pub(crate) fn validate(resources: Option<&Resources>, main: bool) -> Result<(), Invalid> {
-    let nothing = Resources::default();
-    let Resources { limits, requests } = resources.unwrap_or(&nothing);
+pub(crate) fn validate(resources: Option<&ContainerResources>, main: bool) -> Result<(), Invalid> {
+    let nothing = ContainerResources::default();
+    let ContainerResources { limits, requests } = resources.unwrap_or(&nothing);
     for (name, value) in limits.iter().chain(requests) {
         amount(name, value)?;
     }

@@ -49,7 +49,7 @@ pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String
 }
 
 pub(crate) async fn update<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
-    let request: request::Change = decode::members(body)?;
+    let request: request::UpdateEnvironment = decode::members(body)?;
     let given = name_of(Resource::ComputeEnvironment, &request.compute_environment)?;
     let decide = |stored: &ComputeEnvironment, _: &[JobQueue]| {
         let wanted = update::environment(stored, &request, body)?;

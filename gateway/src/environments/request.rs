@@ -19,7 +19,7 @@ pub(crate) struct Create {
     pub(crate) state: Option<String>,
     #[serde(rename = "unmanagedvCpus")]
     pub(crate) unmanaged_vcpus: Option<i64>,
-    pub(crate) compute_resources: Option<Resources>,
+    pub(crate) compute_resources: Option<ComputeResources>,
     #[serde(deserialize_with = "not_empty")]
     pub(crate) service_role: Option<String>,
     pub(crate) eks_configuration: Option<EksConfiguration>,
@@ -45,7 +45,7 @@ pub(crate) struct AccessEntry {
 /// `computeResources`, of a creation or a change.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Resources {
+pub(crate) struct ComputeResources {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     #[serde(deserialize_with = "not_empty")]
@@ -114,14 +114,14 @@ pub(crate) struct Describe {
 /// `UpdateComputeEnvironment`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Change {
+pub(crate) struct UpdateEnvironment {
     pub(crate) compute_environment: String,
     #[serde(default)]
     pub(crate) state: Option<String>,
     #[serde(default, rename = "unmanagedvCpus")]
     pub(crate) unmanaged_vcpus: Option<i64>,
     #[serde(default)]
-    pub(crate) compute_resources: Option<Resources>,
+    pub(crate) compute_resources: Option<ComputeResources>,
     #[serde(default)]
     pub(crate) eks_configuration: Option<EksConfiguration>,
     #[serde(default)]

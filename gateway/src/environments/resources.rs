@@ -6,7 +6,7 @@
 
 use api::crd::AllocationStrategy;
 
-use super::request::Resources;
+use super::request::ComputeResources;
 use crate::failure::Invalid;
 use crate::limits::one_of;
 use crate::tags::tags;
@@ -42,7 +42,7 @@ pub(crate) fn strategy_name(strategy: AllocationStrategy) -> &'static str {
 }
 
 /// Checks `computeResources` of a new MANAGED environment.
-pub(crate) fn validate(resources: &Resources) -> Result<Checked, Invalid> {
+pub(crate) fn validate(resources: &ComputeResources) -> Result<Checked, Invalid> {
     let (min_vcpus, max_vcpus) = vcpus(resources)?;
     let (instance_types, strategy) = machines(resources)?;
     surroundings(resources)?;
@@ -50,14 +50,14 @@ pub(crate) fn validate(resources: &Resources) -> Result<Checked, Invalid> {
 }
 
 /// Which machines are chosen, and how.
-pub(crate) fn machines(resources: &Resources) -> Result<(Vec<String>, AllocationStrategy), Invalid> {
+pub(crate) fn machines(resources: &ComputeResources) -> Result<(Vec<String>, AllocationStrategy), Invalid> {
     let types = instance_types(resources)?;
     let strategy = strategy(resources, &types)?;
     Ok((types, strategy))
 }
 
 /// What machines have around them on AWS: it has no meaning here.
-pub(crate) fn surroundings(resources: &Resources) -> Result<(), Invalid> {
+pub(crate) fn surroundings(resources: &ComputeResources) -> Result<(), Invalid> {
     let given = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     if !given(&resources.security_group_ids) {
         return Invalid::err("Security group ids are required.");
@@ -74,7 +74,7 @@ pub(crate) fn surroundings(resources: &Resources) -> Result<(), Invalid> {
 }
 
 /// How long an idle machine stays, if that is said; 0 says nothing.
-pub(crate) fn scale_down_minutes(resources: &Resources) -> Result<Option<u32>, Invalid> {
+pub(crate) fn scale_down_minutes(resources: &ComputeResources) -> Result<Option<u32>, Invalid> {
     match resources.scaling_policy.as_ref().and_then(|policy| policy.min_scale_down_delay_minutes) {
         None | Some(0) => Ok(None),
         Some(minutes @ 20..=10_080) => Ok(u32::try_from(minutes).ok()),
@@ -85,7 +85,7 @@ pub(crate) fn scale_down_minutes(resources: &Resources) -> Result<Option<u32>, I
 }
 
 /// The least and the most.
-pub(crate) fn vcpus(resources: &Resources) -> Result<(u32, u32), Invalid> {
+pub(crate) fn vcpus(resources: &ComputeResources) -> Result<(u32, u32), Invalid> {
     let Some(min) = resources.min_vcpus else { return Invalid::err("Resource minvCpus is required.") };
     let Some(max) = resources.max_vcpus else { return Invalid::err("Resource maxvCpus is required.") };
     if min < 0 {
@@ -103,7 +103,7 @@ pub(crate) fn vcpus(resources: &Resources) -> Result<(u32, u32), Invalid> {
     }
 }
 
-fn instance_types(resources: &Resources) -> Result<Vec<String>, Invalid> {
+fn instance_types(resources: &ComputeResources) -> Result<Vec<String>, Invalid> {
     let types = resources.instance_types.clone().unwrap_or_default();
     if types.is_empty() {
         return Invalid::err("Resource instanceTypes are required.");
@@ -129,7 +129,7 @@ fn is_arm(name: &str) -> bool {
     name == ARM || family == "a1" || (options != generation && options.starts_with('g'))
 }
 
-fn strategy(resources: &Resources, types: &[String]) -> Result<AllocationStrategy, Invalid> {
+fn strategy(resources: &ComputeResources, types: &[String]) -> Result<AllocationStrategy, Invalid> {
     let kind = resources.kind.as_deref().unwrap_or_default();
     let Some((_, spot)) = KINDS.iter().find(|(name, _)| *name == kind) else {
         return Invalid::err("Supported compute types for EKS compute environments are [EC2, SPOT].");
@@ -159,7 +159,7 @@ fn strategy(resources: &Resources, types: &[String]) -> Result<AllocationStrateg
     Ok(if lowest_price { AllocationStrategy::SpotPriceCapacityOptimized } else { strategy })
 }
 
-fn images(resources: &Resources) -> Result<(), Invalid> {
+fn images(resources: &ComputeResources) -> Result<(), Invalid> {
     if resources.ec2_configuration.len() > 2 {
         return Invalid::err("ec2Configuration can have at most 2 entries.");
     }

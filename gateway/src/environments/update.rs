@@ -7,7 +7,7 @@ use api::{ComputeEnvironment, JobQueue};
 use serde_json::{Map, Value, json};
 
 use super::create::{access_entry, delay, echoed};
-use super::request::{Change, Resources};
+use super::request::{ComputeResources, UpdateEnvironment};
 use super::resources::{machines, scale_down_minutes, strategy_name, surroundings, vcpus};
 use super::show;
 use crate::failure::Invalid;
@@ -16,7 +16,7 @@ use crate::limits::{STATES, one_of};
 /// The stored object with the changes of a request.
 pub(crate) fn environment(
     stored: &ComputeEnvironment,
-    request: &Change,
+    request: &UpdateEnvironment,
     body: &Map<String, Value>,
 ) -> Result<ComputeEnvironment, Invalid> {
     let mut wanted = stored.clone();
@@ -55,7 +55,11 @@ pub(crate) fn environment(
 }
 
 /// `computeResources`: what is stored with what is sent is checked as a whole, as far as what is stored came through the API.
-fn scale(stored: &ComputeEnvironment, given: &Resources, wanted: &mut ComputeEnvironment) -> Result<(), Invalid> {
+fn scale(
+    stored: &ComputeEnvironment,
+    given: &ComputeResources,
+    wanted: &mut ComputeEnvironment,
+) -> Result<(), Invalid> {
     let now = stored.status.as_ref().and_then(|status| status.desiredv_cpus).map_or(0, i64::from);
     if let Some(desired) = given.desired_vcpus {
         if desired < now {
@@ -85,13 +89,13 @@ fn scale(stored: &ComputeEnvironment, given: &Resources, wanted: &mut ComputeEnv
     Ok(())
 }
 
-fn merged(stored: &ComputeEnvironment, given: &Resources) -> Resources {
+fn merged(stored: &ComputeEnvironment, given: &ComputeResources) -> ComputeResources {
     let spec = &stored.spec;
     let given = given.clone();
     // An environment that kubectl made has none of what AWS requires and nothing here needs; that is no reason to refuse.
     let not_needed = || Some(vec!["-".to_owned()]);
     let any = || if spec.instance_types.is_empty() { vec!["optimal".to_owned()] } else { spec.instance_types.clone() };
-    Resources {
+    ComputeResources {
         kind: given.kind.or_else(|| Some(show::resource_type(spec))),
         allocation_strategy: given.allocation_strategy.or_else(|| Some(show::strategy(spec))),
         min_vcpus: given.min_vcpus.or(Some(i64::from(spec.minv_cpus))),

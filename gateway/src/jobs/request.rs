@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::decode::not_empty;
-use crate::definitions::{EnvVar, Metadata, Resources, Retry, Timeout};
+use crate::definitions::{ContainerResources, EnvVar, Metadata, Retry, Timeout};
 
 /// `SubmitJob`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -78,7 +78,7 @@ pub(crate) struct ContainerOverride {
     pub(crate) command: Option<Vec<String>>,
     pub(crate) args: Option<Vec<String>>,
     pub(crate) env: Vec<EnvVar>,
-    pub(crate) resources: Option<Resources>,
+    pub(crate) resources: Option<ContainerResources>,
 }
 
 /// `DescribeJobs`.

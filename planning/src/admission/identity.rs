@@ -23,14 +23,14 @@ pub enum Part {
 
 /// Names a unit: a job and a part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unit {
+pub struct UnitName {
     /// The job's id.
     pub job: String,
     /// Which part of it.
     pub part: Part,
 }
 
-impl Unit {
+impl UnitName {
     /// The id as AWS Batch writes it: `<id>`, `<id>:<child>`.
     pub fn raw(&self) -> String {
         match self.part {
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn raw_and_label_form_name_the_same_unit() {
-        let child = Unit { job: "j".into(), part: Part::Child(3) };
+        let child = UnitName { job: "j".into(), part: Part::Child(3) };
         assert_eq!((child.raw().as_str(), child.label().as_str()), ("j:3", "j.3"));
         assert_eq!(job_of_label(&child.label()), "j");
         assert_eq!(job_of_label("j_2"), "j");
@@ -83,9 +83,9 @@ mod tests {
     fn the_index_is_read_from_label_or_annotation() {
         for place in ["labels", "annotations"] {
             let pod = json!({"metadata": {place: {keys::K8S_COMPLETION_INDEX: "7"}}});
-            assert_eq!(Unit::of_pod("j", &pod).raw(), "j:7");
+            assert_eq!(UnitName::of_pod("j", &pod).raw(), "j:7");
         }
-        assert_eq!(Unit::of_pod("j", &json!({})).raw(), "j");
+        assert_eq!(UnitName::of_pod("j", &json!({})).raw(), "j");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// What is known about the compute environment that a node's label names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Environment {
+pub enum NodeOwner {
     /// Bulkhead adds and removes its nodes: nothing but batch work may ever run there.
     Managed,
     /// The user labels its nodes: what runs there already may stay.
@@ -25,13 +25,13 @@ pub fn environment_uuid(node: &Value) -> Option<&str> {
 }
 
 /// Taints a node that is created with the label of a compute environment.
-pub fn mutate(node: &Value, environment: Environment) -> Admit {
+pub fn mutate(node: &Value, environment: NodeOwner) -> Admit {
     if environment_uuid(node).is_none() {
         return Admit::unchanged(Outcome::LeftAlone);
     }
     let effects: &[&str] = match environment {
-        Environment::Managed => &["NoSchedule", "NoExecute"],
-        Environment::Unmanaged | Environment::Unknown => &["NoSchedule"],
+        NodeOwner::Managed => &["NoSchedule", "NoExecute"],
+        NodeOwner::Unmanaged | NodeOwner::Unknown => &["NoSchedule"],
     };
     let mut editor = Editor::new(node.clone());
     let path = ["spec", "taints"];
@@ -51,7 +51,7 @@ mod tests {
     use super::super::Allowed;
     use super::*;
 
-    fn check(taints: &Value, environment: Environment, expected: &Value) {
+    fn check(taints: &Value, environment: NodeOwner, expected: &Value) {
         let node = json!({"metadata": {"labels": {keys::CE_UUID: "u"}}, "spec": {"taints": taints}});
         let Admit::Allowed(Allowed { patch, .. }) = mutate(&node, environment) else {
             panic!("nodes are never refused")
@@ -67,13 +67,13 @@ mod tests {
 
     #[test]
     fn a_managed_node_gets_both_taints() {
-        check(&Value::Null, Environment::Managed, &json!([ours("NoSchedule"), ours("NoExecute")]));
+        check(&Value::Null, NodeOwner::Managed, &json!([ours("NoSchedule"), ours("NoExecute")]));
     }
 
     #[test]
     fn what_runs_on_an_unmanaged_or_unknown_node_is_not_evicted() {
-        check(&Value::Null, Environment::Unmanaged, &json!([ours("NoSchedule")]));
-        check(&json!([]), Environment::Unknown, &json!([ours("NoSchedule")]));
+        check(&Value::Null, NodeOwner::Unmanaged, &json!([ours("NoSchedule")]));
+        check(&json!([]), NodeOwner::Unknown, &json!([ours("NoSchedule")]));
     }
 
     #[test]
@@ -81,14 +81,14 @@ mod tests {
         let other = json!({"key": "example.com/gpu", "effect": "NoSchedule"});
         check(
             &json!([other, ours("NoSchedule")]),
-            Environment::Managed,
+            NodeOwner::Managed,
             &json!([other, ours("NoSchedule"), ours("NoExecute")]),
         );
-        check(&json!([ours("NoSchedule")]), Environment::Unmanaged, &json!([ours("NoSchedule")]));
+        check(&json!([ours("NoSchedule")]), NodeOwner::Unmanaged, &json!([ours("NoSchedule")]));
     }
 
     #[test]
     fn a_node_without_the_label_is_not_touched() {
-        assert_eq!(mutate(&json!({"metadata": {}}), Environment::Managed), Admit::unchanged(Outcome::LeftAlone));
+        assert_eq!(mutate(&json!({"metadata": {}}), NodeOwner::Managed), Admit::unchanged(Outcome::LeftAlone));
     }
 }

@@ -5,7 +5,7 @@
 
 use super::Outcome;
 use super::edit::{at, is_true, items, text};
-use super::identity::{Part, Unit, derived_job_id, job_of_label};
+use super::identity::{Part, UnitName, derived_job_id, job_of_label};
 use super::pod::host_network;
 use jiff::Timestamp;
 use model::keys;
@@ -114,7 +114,7 @@ pub struct QueuedPod {
     /// Name of the queue.
     pub queue: String,
     /// The unit it is.
-    pub unit: Unit,
+    pub unit: UnitName,
     /// Number of children of its array job, where the pod itself does not say.
     pub array_size: Option<u64>,
     /// The user's choice about the host network, where it shows on the Job only.
@@ -151,10 +151,10 @@ pub fn route_pod(pod: &Value, namespace: &NamespaceFacts, requester: &str, fresh
         return PodRoute::Outside(format!("this pod does not go through queue {queue:?}: {reason}"));
     }
     let unit = match (owner, labelled) {
-        (Some(_), Some(job)) if keys::JOB_CONTROLLER_USERS.contains(&requester) => Unit::of_pod(job, pod),
+        (Some(_), Some(job)) if keys::JOB_CONTROLLER_USERS.contains(&requester) => UnitName::of_pod(job, pod),
         (Some(look_up), _) => return look_up,
-        (None, Some(own)) if taken => Unit { job: own.to_owned(), part: Part::Whole },
-        (None, _) => Unit { job: fresh_id.to_owned(), part: Part::Whole },
+        (None, Some(own)) if taken => UnitName { job: own.to_owned(), part: Part::Whole },
+        (None, _) => UnitName { job: fresh_id.to_owned(), part: Part::Whole },
     };
     PodRoute::Queue(QueuedPod { queue: queue.to_owned(), unit, array_size: None, host_network: None })
 }
@@ -187,10 +187,10 @@ pub fn route_pod_of_job(
     );
     let host_network = host_network::choice_of_job(job);
     if has_ended(job) && !keys::JOB_CONTROLLER_USERS.contains(&requester) {
-        let unit = Unit { job: fresh_id.to_owned(), part: Part::Whole };
+        let unit = UnitName { job: fresh_id.to_owned(), part: Part::Whole };
         return PodRoute::Queue(QueuedPod { queue, unit, array_size: None, host_network });
     }
-    PodRoute::Queue(QueuedPod { queue, unit: Unit::of_pod(&id, pod), array_size: array_size(job), host_network })
+    PodRoute::Queue(QueuedPod { queue, unit: UnitName::of_pod(&id, pod), array_size: array_size(job), host_network })
 }
 
 fn has_ended(job: &Value) -> bool {

@@ -2,9 +2,9 @@
 //!
 //! For any object: the patch applies, a second pass is empty, and everything that is not Bulkhead's stays as it was.
 
-use super::identity::{Part, Unit};
+use super::identity::{Part, UnitName};
 use super::job::JobContext;
-use super::node::Environment;
+use super::node::NodeOwner;
 use super::pod::{PodContext, QueueFacts, Surroundings};
 use super::policy::{NamespaceFacts, Pass};
 use super::size::MOST_TEMPLATE_BYTES;
@@ -236,7 +236,7 @@ proptest! {
 
     #[test]
     fn any_pod_keeps_what_is_the_users(before in any_pod(), child in any::<Option<u16>>(), labelled: bool, strict: bool, late: bool) {
-        let unit = Unit { job: "id".into(), part: child.map_or(Part::Whole, |index| Part::Child(index.into())) };
+        let unit = UnitName { job: "id".into(), part: child.map_or(Part::Whole, |index| Part::Child(index.into())) };
         let queue = QueueFacts { default_requests: [("cpu".to_owned(), "1".to_owned())].into(), ..QueueFacts::unknown("Q") };
         let context = PodContext { unit: &unit, queue_label: labelled.then_some("q"), queue: &queue, array_size: Some(3),
             host_network: None, surroundings: Surroundings { network_policy: strict, ..Surroundings::default() }, pass: if late { Pass::Late } else { Pass::First } };
@@ -279,7 +279,7 @@ proptest! {
     #[test]
     fn any_node_only_gains_taints(metadata in metadata(), taints in list(junk().boxed()), managed: bool) {
         let before = json!({"metadata": metadata, "spec": {"taints": taints, "podCIDR": "x"}});
-        let environment = if managed { Environment::Managed } else { Environment::Unmanaged };
+        let environment = if managed { NodeOwner::Managed } else { NodeOwner::Unmanaged };
         let after = settled(&before, |seen| node::mutate(seen, environment))?;
         let length = taints.as_array().map_or(0, Vec::len);
         prop_assert_eq!(&after["spec"]["taints"].as_array().map(|t| t[..length].to_vec()), &before["spec"]["taints"].as_array().cloned());

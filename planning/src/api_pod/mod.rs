@@ -13,7 +13,7 @@ use model::{keys, names};
 use serde_json::{Map, Value, json};
 
 use crate::admission::Admit;
-use crate::admission::identity::{Part, Unit};
+use crate::admission::identity::{Part, UnitName};
 use crate::admission::pod::{self as contract, PodContext, QueueFacts, Surroundings, mutate};
 use crate::admission::policy::Pass;
 use shape::{METADATA, POD, VOLUME_SOURCES};
@@ -71,7 +71,7 @@ pub fn judged(pod: &Value) -> bool {
 }
 
 fn apply_contract(pod: &mut Value, made: &Made, host_network: Option<bool>) -> Result<(), String> {
-    let unit = Unit { job: made.id.job.to_string(), part: made.id.child.map_or(Part::Whole, Part::Child) };
+    let unit = UnitName { job: made.id.job.to_string(), part: made.id.child.map_or(Part::Whole, Part::Child) };
     let context = PodContext {
         unit: &unit,
         queue_label: None,

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use api::convert::job::JobRecord as Seen;
+use api::convert::job::WatchedJob as Seen;
 use cluster::index::Index;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;

@@ -96,7 +96,7 @@ proptest! {
             done = done.max(to.min(changes.len()));
         }
         prop_assert_eq!(&seen, &after(&stored, &once));
-        let sorted = |mut lines: Vec<crate::write::Line>| {
+        let sorted = |mut lines: Vec<crate::write::HistoryRow>| {
             lines.sort_by_key(|it| (it.id, it.entry));
             format!("{lines:?}")
         };

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use api::JobQueue;
 use api::convert::added::{self, Additions, ClassRecord};
-use api::convert::job::JobRecord;
-use api::convert::pod::PodRecord;
+use api::convert::job::WatchedJob;
+use api::convert::pod::WatchedPod;
 use api::convert::requests::Stated;
 use api::convert::{Problems, custom};
 use jiff::Timestamp;
@@ -40,14 +40,14 @@ pub(super) struct Sizes<'a> {
 
 impl Sizes<'_> {
     /// Makes a Job's shape that of its pods to come.
-    pub(super) fn apply(&self, record: &mut JobRecord, problems: &mut Problems) {
+    pub(super) fn apply(&self, record: &mut WatchedJob, problems: &mut Problems) {
         let predicted = self.predict(record, problems);
         let surprise = self.surprises.get(&record.job.uid).filter(|surprise| surprise.predicted == predicted);
         let requests = surprise.map_or(predicted, |surprise| surprise.requests.clone());
         record.size(requests, record.runtime_class().and_then(|name| self.classes.get(name)));
     }
 
-    fn predict(&self, record: &JobRecord, problems: &mut Problems) -> Resources {
+    fn predict(&self, record: &WatchedJob, problems: &mut Problems) -> Resources {
         let class = record.runtime_class().and_then(|name| self.classes.get(name));
         record.requests(&Additions {
             each: container_defaults(self.limit_ranges, &record.job.key.namespace),
@@ -98,7 +98,7 @@ impl State {
     }
 
     /// Learns from a pod what the next ones of its Job will request.
-    pub(super) fn learn(&mut self, pod: &PodRecord) {
+    pub(super) fn learn(&mut self, pod: &WatchedPod) {
         let Self { queues, limit_ranges, classes, surprises, .. } = self;
         let uid = pod.queued.as_ref().and_then(|queued| queued.job.as_ref());
         let Some((uid, job)) = uid.and_then(|uid| Some((uid, self.jobs.get_mut(uid)?))) else { return };

@@ -13,7 +13,7 @@ pub use host_network::Surroundings;
 pub use schedule::judged;
 
 use super::edit::Editor;
-use super::identity::Unit;
+use super::identity::UnitName;
 use super::policy::Pass;
 use super::{Admit, Outcome, reserved};
 use model::keys;
@@ -42,7 +42,7 @@ impl QueueFacts {
 #[derive(Debug, Clone)]
 pub struct PodContext<'a> {
     /// The unit it is.
-    pub unit: &'a Unit,
+    pub unit: &'a UnitName,
     /// Value of its queue label; without one the pod gets no queue label and no hook is called for it.
     pub queue_label: Option<&'a str>,
     /// Its queue.

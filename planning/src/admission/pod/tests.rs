@@ -9,8 +9,8 @@ fn queue() -> QueueFacts {
     QueueFacts::unknown("My-Queue")
 }
 
-fn unit(part: Part) -> Unit {
-    Unit { job: "id".into(), part }
+fn unit(part: Part) -> UnitName {
+    UnitName { job: "id".into(), part }
 }
 
 fn mutated(pod: &Value, context: &PodContext) -> Value {

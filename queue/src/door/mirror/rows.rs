@@ -3,7 +3,7 @@
 //! Invariant: times never go back, whatever clocks they come from; how a Job ended that nobody saw is never guessed. Pure.
 
 use api::convert::asked::Asked;
-use api::convert::job::JobRecord as Seen;
+use api::convert::job::WatchedJob as Seen;
 use api::convert::outcome::Outcome;
 use jiff::{SignedDuration, Timestamp};
 use model::job::{Door, JobRecord, OUTCOME_UNKNOWN, Spec};
