@@ -17,6 +17,7 @@ use kube::Client;
 use model::plan::{Launch, Plan, Retire};
 use tokio::time;
 
+use crate::context::Context;
 use crate::door::{ApiDoor, Decided, LeadersStore, Limits};
 use crate::labels::Labels;
 use crate::metrics::Metrics;
@@ -50,19 +51,6 @@ pub struct Config {
 /// Carries out the part of a plan that concerns nodes. Answers false if something failed and should be planned again.
 pub type NodeOrders = Box<dyn Fn(Vec<Launch>, Vec<Retire>) -> BoxFuture<'static, bool> + Send + Sync>;
 
-/// What carrying out needs.
-#[derive(Clone)]
-pub(crate) struct Context {
-    pub(crate) client: Client,
-    /// Makes pods of the API, and does nothing else.
-    pub(crate) batch: Client,
-    pub(crate) rights: Rights,
-    pub(crate) index: Index,
-    pub(crate) events: Events,
-    pub(crate) policies: Policies,
-    pub(crate) config: Config,
-}
-
 /// What the loop works with.
 pub struct Parts {
     /// Must not repeat requests by itself: refused bindings are planned again.
@@ -89,9 +77,10 @@ pub struct Parts {
 /// leads by now.
 pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(), records::Error> {
     let Parts { client, batch, index, policies, events, nodes, metrics, heartbeat, store } = parts;
-    let mut door = ApiDoor::new(store, config.limits);
     let rights = Rights::new(client.clone());
-    let context = Context { client, batch, rights, index, events, policies, config };
+    let Config { min_interval, label_after_bind, limits } = config;
+    let context = Context { client, batch, rights, index, events, policies, label_after_bind };
+    let mut door = ApiDoor::new(store, limits);
     let mut version = context.index.version();
     let mut shown = Shown::default();
     let stopped = shutdown.stopped();
@@ -99,7 +88,7 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
     let begun = Instant::now();
     while door.is_awaited(begun.elapsed()) {
         heartbeat.beat();
-        let pause = if door.read(&context, clock::now()).await { context.config.min_interval } else { AGAIN };
+        let pause = if door.read(&context, clock::now()).await { min_interval } else { AGAIN };
         tokio::select! {
             biased;
             () = &mut stopped => return Ok(()),
@@ -128,7 +117,7 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
                 () = shown.orders.done() => {}
                 () = time::sleep(pause) => {}
             }
-            time::sleep_until((started + apart(context.config.min_interval, thought)).into()).await;
+            time::sleep_until((started + apart(min_interval, thought)).into()).await;
         };
         tokio::select! {
             biased;

@@ -15,7 +15,7 @@ use model::status::Status;
 use planning::refusal::Answer;
 use serde_json::{Value, json};
 
-use crate::cycle::Context;
+use crate::context::Context;
 use crate::pods::together;
 use crate::report;
 use crate::write::{self, Clogged, Outcome, patient};

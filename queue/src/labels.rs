@@ -13,7 +13,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-use crate::cycle::Context;
+use crate::context::Context;
 use crate::pods::labels;
 
 /// The watch needs a moment to show what was written.
@@ -28,7 +28,7 @@ pub(crate) struct Labels(HashMap<String, (u32, Instant)>);
 impl Labels {
     /// Labels what lacks its labels.
     pub(crate) fn look(&mut self, context: &Context) {
-        if !context.config.label_after_bind {
+        if !context.label_after_bind {
             return;
         }
         for pod in self.due(context.index.unlabelled(), Instant::now()) {

@@ -3,6 +3,7 @@
 //! Invariant: every action is idempotent and carries the UID it was planned for, so a plan that is carried out twice, or half,
 //! is harmless. Knows nothing about how nodes are launched: that part of the plan is handed on.
 
+mod context;
 mod cycle;
 mod door;
 mod jobs;

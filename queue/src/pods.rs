@@ -15,7 +15,7 @@ use model::snapshot::Write;
 use planning::refusal::Answer;
 use serde_json::{Value, json};
 
-use crate::cycle::Context;
+use crate::context::Context;
 use crate::write::{self, Clogged, Outcome, patient};
 
 /// Requests under way at the same time.

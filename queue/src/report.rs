@@ -9,7 +9,7 @@ use model::snapshot::Write;
 use model::status::{Code, JobState};
 use planning::refusal::Answer;
 
-use crate::cycle::Context;
+use crate::context::Context;
 
 /// Machines are on their way for a Job.
 pub(crate) fn launches(context: &Context, launches: &[Launch]) {

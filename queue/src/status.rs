@@ -19,7 +19,7 @@ use planning::health::{self, Health, Hindrances};
 use planning::refusal::Answer;
 use serde_json::json;
 
-use crate::cycle::Context;
+use crate::context::Context;
 use crate::write::{Outcome, outcome, patient, slow};
 
 const MIN_INTERVAL: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use model::snapshot::Write;
 use planning::refusal::Answer;
 use serde::de::DeserializeOwned;
 
-use crate::cycle::Context;
+use crate::context::Context;
 use crate::report;
 
 /// Far above what an API server takes that is well, far below the ten to thirty seconds for which it waits for somebody's webhook.

@@ -23,7 +23,7 @@ use serde_json::json;
 
 use super::allowed::allowed;
 use super::{Open, bounded, units};
-use crate::cycle::Context;
+use crate::context::Context;
 use crate::pods::together;
 use crate::write::{self, Clogged, patient};
 

@@ -35,7 +35,7 @@ use records::{Leading, Request, Store, Term};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::cycle::Context;
+use crate::context::Context;
 use answer::{Failure, bounded};
 use logs::Logs;
 use retention::AbortOnDrop;

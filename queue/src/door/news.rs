@@ -12,7 +12,7 @@ use model::job::Door;
 use super::answer::{Failure, bounded};
 use super::terms::Terms;
 use super::{Open, POLL, load};
-use crate::cycle::Context;
+use crate::context::Context;
 
 /// Submissions and requests taken in at most in one cycle.
 const INBOX: u32 = 2_000;

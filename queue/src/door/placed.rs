@@ -17,7 +17,7 @@ use planning::lifecycle;
 use planning::lifecycle::whereabouts::{Whereabouts, whereabouts};
 
 use super::{Open, units};
-use crate::cycle::Context;
+use crate::context::Context;
 
 impl Open {
     /// Takes in what the cluster shows of the pods.

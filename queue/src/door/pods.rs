@@ -23,7 +23,7 @@ use planning::refusal::Answer;
 use serde_json::json;
 
 use super::{Open, bounded};
-use crate::cycle::Context;
+use crate::context::Context;
 use crate::pods::together;
 use crate::write::{self, Clogged, Outcome, patient};
 

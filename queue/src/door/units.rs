@@ -15,7 +15,7 @@ use planning::admission::pod::QueueFacts;
 use planning::ledger::{Ledger, Live};
 
 use super::pods::Deeds;
-use crate::cycle::Context;
+use crate::context::Context;
 
 /// Puts the API's jobs into a snapshot.
 pub(super) fn add(
