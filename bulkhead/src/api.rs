@@ -17,7 +17,7 @@ use gateway::KubeObjects;
 use jiff::SignedDuration;
 use model::names::ArnBase;
 use prometheus_client::registry::Registry;
-use records::{Store, Term};
+use records::{Amount, Quotas, Store, Term};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -57,6 +57,19 @@ pub(crate) struct ApiArgs {
     /// How long a volume of a job may fail to be attached or mounted; then the job is ended, as AWS Batch does. The job says why it waits meanwhile.
     #[arg(long, value_parser = crate::duration, default_value = "10m")]
     mount_patience: Duration,
+    /// Jobs of the API that have not ended and whose pods go to one namespace, each child of an array job counted. What would be more is refused at `SubmitJob`. Each takes
+    /// about 1 KB of the controller's memory, so its limit goes with this one.
+    #[arg(long, default_value_t = Quotas::default().namespace.jobs)]
+    namespace_api_jobs: u64,
+    /// Bytes that may be stored of what those of one namespace ask for; children share their array job's.
+    #[arg(long, default_value_t = Quotas::default().namespace.bytes)]
+    namespace_api_bytes: u64,
+    /// The same for all namespaces together.
+    #[arg(long, default_value_t = Quotas::default().all.jobs)]
+    api_jobs: u64,
+    /// The same for all namespaces together.
+    #[arg(long, default_value_t = Quotas::default().all.bytes)]
+    api_bytes: u64,
 }
 
 fn provider(text: &str) -> Result<Provider, String> {
@@ -69,6 +82,14 @@ fn provider(text: &str) -> Result<Provider, String> {
 }
 
 impl ApiArgs {
+    /// How much may be stored of jobs that have not ended.
+    fn quotas(&self) -> Quotas {
+        Quotas {
+            namespace: Amount { jobs: self.namespace_api_jobs, bytes: self.namespace_api_bytes },
+            all: Amount { jobs: self.api_jobs, bytes: self.api_bytes },
+        }
+    }
+
     /// How the leader serves the API's jobs.
     pub(crate) fn limits(&self) -> queue::Limits {
         let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
@@ -84,6 +105,7 @@ impl ApiArgs {
 /// The record store of this process, once it is open.
 pub(crate) struct Stores {
     database: Option<String>,
+    quotas: Quotas,
     metrics: records::Metrics,
     sender: watch::Sender<Option<Store>>,
 }
@@ -92,7 +114,12 @@ impl Stores {
     /// Not open yet.
     pub(crate) fn new(arguments: &ApiArgs, registry: &mut Registry) -> Self {
         let metrics = records::Metrics::register(registry);
-        Self { database: arguments.database.clone(), metrics, sender: watch::Sender::new(None) }
+        Self {
+            database: arguments.database.clone(),
+            quotas: arguments.quotas(),
+            metrics,
+            sender: watch::Sender::new(None),
+        }
     }
 
     /// The store, once it is open.
@@ -120,7 +147,7 @@ impl Stores {
         tokio::pin!(stopped);
         let Some(url) = self.database.as_deref().filter(|_| leads == self.is_a_file()) else { return stopped.await };
         loop {
-            match Store::open_counted(url, self.metrics.clone()).await {
+            match Store::open_limited(url, self.quotas, self.metrics.clone()).await {
                 Ok(store) => {
                     tracing::info!("the record store is open");
                     self.sender.send_replace(Some(store.clone()));

@@ -1,16 +1,23 @@
-//! The job queues as `SubmitJob` sees them: at most two seconds old.
+//! The job queues as `SubmitJob` sees them, and the compute environments that say where their pods go: at most two seconds old.
 //!
-//! Invariant: what this gateway itself has changed is seen at once. A queue that is not found here is looked for past the cache.
+//! Invariant: what this gateway itself has changed of queues is seen at once. A queue that is not found here is looked for past the cache.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use api::JobQueue;
+use api::{ComputeEnvironment, JobQueue};
 
 /// How long another replica's or kubectl's change of a queue may go unseen by submissions.
 pub(crate) const AGE: Duration = Duration::from_secs(2);
 
-/// Job queues that were read a moment ago.
+/// What was read together.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) queues: Vec<JobQueue>,
+    pub(crate) environments: Vec<ComputeEnvironment>,
+}
+
+/// Job queues and compute environments that were read a moment ago.
 #[derive(Debug, Default)]
 pub(crate) struct Queues(RwLock<Known>);
 
@@ -18,7 +25,7 @@ pub(crate) struct Queues(RwLock<Known>);
 struct Known {
     /// How many changes there were.
     generation: u64,
-    read: Option<(Instant, Arc<Vec<JobQueue>>)>,
+    read: Option<(Instant, Arc<Listed>)>,
 }
 
 /// Between which changes something was looked for.
@@ -27,17 +34,17 @@ pub(crate) struct Generation(u64);
 
 impl Queues {
     /// What is known, unless it is too old; and for [`put`](Self::put) the generation of what is read from now on.
-    pub(crate) fn get(&self, now: Instant) -> (Option<Arc<Vec<JobQueue>>>, Generation) {
+    pub(crate) fn get(&self, now: Instant) -> (Option<Arc<Listed>>, Generation) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let fresh = known.read.as_ref().filter(|(read, _)| now.duration_since(*read) < AGE);
-        (fresh.map(|(_, queues)| queues.clone()), Generation(known.generation))
+        (fresh.map(|(_, listed)| listed.clone()), Generation(known.generation))
     }
 
     /// What was read, by a request that began at this time. What was changed while it was read may not be in it: then it is dropped.
-    pub(crate) fn put(&self, begun: Instant, generation: Generation, queues: Arc<Vec<JobQueue>>) {
+    pub(crate) fn put(&self, begun: Instant, generation: Generation, listed: Arc<Listed>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if generation == Generation(known.generation) {
-            known.read = Some((begun, queues));
+            known.read = Some((begun, listed));
         }
     }
 

@@ -4,6 +4,7 @@
 //! message of it. What went wrong inside is logged and never sent.
 
 use axum::http::StatusCode;
+use records::{Counted, Exceeded, Measure};
 use uuid::Uuid;
 
 use crate::objects::ObjectError;
@@ -50,6 +51,8 @@ pub(crate) enum Failure {
     BodyLate,
     /// Too many requests at once.
     Busy,
+    /// Too many jobs that have not ended. Clients of AWS try it again, as some may end.
+    Exceeded(Exceeded),
     /// It took too long.
     Late,
     /// Something that it needs does not answer.
@@ -74,7 +77,7 @@ impl Failure {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyLate => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::Exceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Late | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Crashed => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -91,7 +94,7 @@ impl Failure {
             Self::UnknownOperation(_) | Self::Method(_) => "UnknownOperationException",
             Self::TooLarge(_) => "RequestEntityTooLargeException",
             Self::BodyLate => "RequestTimeoutException",
-            Self::Busy => "TooManyRequestsException",
+            Self::Busy | Self::Exceeded(_) => "TooManyRequestsException",
             Self::Late | Self::Unavailable { .. } | Self::Crashed => "ServerException",
         }
     }
@@ -116,6 +119,11 @@ impl Failure {
             Self::TooLarge(limit) => format!("Request size must be at most {} KiB", limit / 1024),
             Self::BodyLate => "The body of the request did not come in time".to_owned(),
             Self::Busy => "Too Many Requests".to_owned(),
+            Self::Exceeded(exceeded) => format!(
+                "Too Many Requests: {exceeded}. Try again when some have ended, end some with TerminateJob, or have an administrator \
+                 raise {} of Bulkhead's controller",
+                flag(exceeded)
+            ),
             Self::Late => "The request took too long; try again".to_owned(),
             Self::Malformed(message) | Self::Unavailable { message, .. } => message.clone(),
             Self::Crashed => "Internal error; the log of Bulkhead's controller says where".to_owned(),
@@ -141,6 +149,16 @@ impl Failure {
     }
 }
 
+/// The argument of the controller that says the limit.
+fn flag(exceeded: &Exceeded) -> &'static str {
+    match (&exceeded.of, exceeded.measure) {
+        (Counted::Namespace(_), Measure::Jobs) => "--namespace-api-jobs",
+        (Counted::Namespace(_), Measure::Bytes) => "--namespace-api-bytes",
+        (Counted::All, Measure::Jobs) => "--api-jobs",
+        (Counted::All, Measure::Bytes) => "--api-bytes",
+    }
+}
+
 impl From<Invalid> for Failure {
     fn from(invalid: Invalid) -> Self {
         Self::Refused(invalid)
@@ -151,6 +169,12 @@ impl From<records::Error> for Failure {
     fn from(error: records::Error) -> Self {
         match error {
             records::Error::Invalid(message) => Self::Refused(Invalid(message)),
+            // Clients would try it again for nothing.
+            records::Error::Exceeded(it) if it.is_for_ever() => Self::Refused(Invalid(format!(
+                "{it}, which never fits. Make it smaller, or have an administrator raise {} of Bulkhead's controller",
+                flag(&it)
+            ))),
+            records::Error::Exceeded(it) => Self::Exceeded(it),
             _ => Self::Unavailable {
                 message: "The record store does not answer; try again".to_owned(),
                 cause: cluster::telemetry::chain(&error),
@@ -172,6 +196,34 @@ impl From<ObjectError> for Failure {
                 message: "The Kubernetes API does not answer; try again".to_owned(),
                 cause: cluster::telemetry::chain(&error),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_fit_later_is_tried_again_by_clients_and_what_never_fits_is_not() {
+        let advice = "Try again when some have ended, end some with TerminateJob, or have an administrator raise";
+        let never = "which never fits. Make it smaller, or have an administrator raise";
+        let mine = || Counted::Namespace("a".to_owned());
+        for (of, measure, (limit, used, asked), status, kind, said, flag) in [
+            (mine(), Measure::Jobs, (100, 95, 11), 429, "TooManyRequestsException", advice, "--namespace-api-jobs"),
+            (mine(), Measure::Bytes, (100, 95, 11), 429, "TooManyRequestsException", advice, "--namespace-api-bytes"),
+            (Counted::All, Measure::Jobs, (100, 100, 1), 429, "TooManyRequestsException", advice, "--api-jobs"),
+            (Counted::All, Measure::Bytes, (100, 100, 100), 429, "TooManyRequestsException", advice, "--api-bytes"),
+            (mine(), Measure::Bytes, (100, 0, 101), 400, "ClientException", never, "--namespace-api-bytes"),
+            (Counted::All, Measure::Jobs, (100, 100, 101), 400, "ClientException", never, "--api-jobs"),
+        ] {
+            let exceeded = Exceeded { of, measure, limit, used, asked };
+            let text = exceeded.to_string();
+            let failure = Failure::from(records::Error::Exceeded(exceeded));
+            let message = failure.message(Uuid::nil());
+            assert_eq!((failure.status().as_u16(), failure.kind()), (status, kind), "{message}");
+            let whole = message.contains(&format!("{text}{} {said} {flag} of", if status == 429 { "." } else { "," }));
+            assert!(whole, "{message}");
         }
     }
 }

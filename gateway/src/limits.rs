@@ -1,4 +1,4 @@
-//! Limits and forms that several kinds of request share: time, namespaces, enumerations.
+//! Limits and forms that several kinds of request share: time, namespaces, enumerations, how many objects there may be.
 //!
 //! Invariant: pure; AWS's words where they are recorded.
 
@@ -8,12 +8,28 @@ use api::crd::State;
 use model::names::is_reserved_namespace;
 
 use crate::failure::Invalid;
+use crate::objects::Kind;
 
 /// How long a request may take: less than the 60 seconds that AWS's clients wait.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// `state` of environments and queues.
 pub(crate) const STATES: [(&str, State); 2] = [("ENABLED", State::Enabled), ("DISABLED", State::Disabled)];
+/// Compute environments, and job queues, with which another one is still made through the API: twice what AWS has as a quota
+/// (<https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html>). They are custom resources, and so everybody's etcd.
+const MOST_OBJECTS: usize = 100;
+
+/// Whether there may be another object beside so many. Those that come at the same time do not see each other.
+pub(crate) fn another<K: Kind>(existing: usize) -> Result<(), Invalid> {
+    if existing < MOST_OBJECTS {
+        return Ok(());
+    }
+    Invalid::err(format!(
+        "There are {existing} {}s, and at most {MOST_OBJECTS} are made through this API: delete some, or have an administrator make it \
+         with kubectl",
+        K::NAME.to_lowercase()
+    ))
+}
 
 /// One of the values of an enumeration.
 pub(crate) fn one_of<T: Copy>(member: &str, given: &str, values: &[(&str, T)]) -> Result<T, Invalid> {
@@ -49,6 +65,13 @@ pub(crate) fn namespace(name: &str) -> Result<(), Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_is_not_any_number_of_objects() {
+        for (existing, expected) in [(0, true), (99, true), (100, false), (5_000, false)] {
+            assert_eq!(another::<api::JobQueue>(existing).is_ok(), expected, "{existing}");
+        }
+    }
 
     #[test]
     fn namespaces_follow_the_rules_of_kubernetes_and_are_not_the_systems() {

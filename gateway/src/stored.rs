@@ -3,6 +3,7 @@
 //! Invariant: what is written was decided on what was read, and is not written if that has changed meanwhile.
 
 use crate::failure::{Failure, Invalid};
+use crate::limits;
 use crate::objects::{Kind, ObjectError, Objects};
 
 /// How often a change is decided anew because somebody else was faster.
@@ -13,12 +14,18 @@ pub(crate) fn find<'a, K: Kind>(all: &'a [K], name: &str) -> Option<&'a K> {
     all.iter().find(|object| object.aws_name() == name)
 }
 
-/// Stores a new object, unless there is one of its AWS name.
-pub(crate) async fn create<K: Kind>(objects: &impl Objects, wanted: K) -> Result<(), ObjectError> {
-    if find(&objects.list::<K>().await?, wanted.aws_name()).is_some() {
-        return Err(ObjectError::Taken);
+/// Stores a new object, unless there is one of its AWS name, which is `taken` then, or there are too many.
+pub(crate) async fn create<K: Kind>(objects: &impl Objects, wanted: K, taken: Invalid) -> Result<(), Failure> {
+    let existing = objects.list::<K>().await?;
+    if find(&existing, wanted.aws_name()).is_some() {
+        return Err(taken.into());
     }
-    objects.create(wanted).await.map(drop)
+    limits::another::<K>(existing.len())?;
+    match objects.create(wanted).await {
+        Ok(_) => Ok(()),
+        Err(ObjectError::Taken) => Err(taken.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Stores what `decide` makes of an object and those of the other kind; `None`: it stays as it is.

@@ -11,7 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
 use model::names::ArnBase;
 use prometheus_client::registry::Registry;
-use records::Store;
+use records::{Quotas, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -36,10 +36,11 @@ impl World {
         Self { router, objects, stores, directory: tempfile::tempdir().unwrap() }
     }
 
-    async fn with_records() -> Self {
+    async fn with_records(quotas: Quotas) -> Self {
         let world = Self::new();
         let url = format!("sqlite://{}/records.db", world.directory.path().display());
-        world.stores.send_replace(Some(Store::open(&url).await.unwrap()));
+        let store = Store::open_limited(&url, quotas, records::Metrics::default()).await.unwrap();
+        world.stores.send_replace(Some(store));
         world
     }
 
@@ -87,7 +88,12 @@ impl World {
 
     /// With a record store, the environment `CE`, valid, and the queue `Q` and the definition `D`.
     async fn ready() -> Self {
-        let world = Self::with_records().await;
+        Self::ready_with(Quotas::NONE).await
+    }
+
+    /// The same with these limits.
+    async fn ready_with(quotas: Quotas) -> Self {
+        let world = Self::with_records(quotas).await;
         world.ok("CreateComputeEnvironment", environment("CE")).await;
         world.objects.validate();
         world.create_queue("Q").await;

@@ -51,14 +51,18 @@ impl Dialect {
         AssertSqlSafe(text.replace("{each}", each))
     }
 
-    fn schema(self) -> [(i64, &'static str); 2] {
+    fn schema(self) -> [(i64, &'static str); 3] {
         match self {
-            Self::Sqlite => {
-                [(1, include_str!("../migrations/sqlite/1.sql")), (2, include_str!("../migrations/sqlite/2.sql"))]
-            }
-            Self::Postgres => {
-                [(1, include_str!("../migrations/postgres/1.sql")), (2, include_str!("../migrations/postgres/2.sql"))]
-            }
+            Self::Sqlite => [
+                (1, include_str!("../migrations/sqlite/1.sql")),
+                (2, include_str!("../migrations/sqlite/2.sql")),
+                (3, include_str!("../migrations/sqlite/3.sql")),
+            ],
+            Self::Postgres => [
+                (1, include_str!("../migrations/postgres/1.sql")),
+                (2, include_str!("../migrations/postgres/2.sql")),
+                (3, include_str!("../migrations/postgres/3.sql")),
+            ],
         }
     }
 

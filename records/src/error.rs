@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
 
+use crate::quota::Exceeded;
+
 /// Why the record store did not do what it was asked. Cheap to clone: one failure may be the answer to many callers.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -42,6 +44,9 @@ pub enum Error {
          give each its own"
     )]
     Late,
+    /// More than may be stored of jobs that have not ended.
+    #[error("{0}")]
+    Exceeded(Exceeded),
     /// The call itself is wrong: a cursor that did not come from the store, a text that cannot be stored.
     #[error("{0}")]
     Invalid(String),
@@ -69,6 +74,7 @@ impl Error {
             Self::Denied(_) => "denied",
             Self::Conflict(_) => "conflict",
             Self::Late => "late",
+            Self::Exceeded(_) => "exceeded",
             Self::Invalid(_) => "invalid",
             Self::Broken(_) => "broken",
         }

@@ -1,6 +1,6 @@
 //! Forgets what is old, and says how much is kept.
 //!
-//! Invariant: a job goes with its children, attempts and history, and only after it has ended. Steps are small, so that submissions go on
+//! Invariant: a job goes with its children, attempts and history, and only after all of them have ended. Steps are small, so that submissions go on
 //! in between.
 
 use jiff::{SignedDuration, Timestamp};
@@ -58,6 +58,7 @@ impl Leading {
         let mut transaction = self.begin().await?;
         let text = "SELECT job, 1 + COALESCE(size, 0) FROM jobs
             WHERE child = -1 AND state IN ('SUCCEEDED', 'FAILED') AND COALESCE(stopped, changed) < $1
+                AND NOT EXISTS (SELECT 1 FROM jobs c WHERE c.job = jobs.job AND c.state NOT IN ('SUCCEEDED', 'FAILED'))
             ORDER BY COALESCE(stopped, changed) LIMIT $2";
         let limit = STEP.min(i64::try_from(left).unwrap_or(STEP));
         let query = sqlx::query(text).bind(before.as_millisecond()).bind(limit);

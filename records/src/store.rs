@@ -12,6 +12,7 @@ use crate::database::{Database, Patience};
 use crate::definitions;
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::quota::Quotas;
 use crate::writer::{self, Writer};
 
 /// The record store. Cheap to clone.
@@ -29,17 +30,22 @@ impl Store {
     /// Opens the store at `sqlite:///directory/file.db` or `postgres://user:password@host/database`: creates the file, and brings the
     /// tables to the schema of this release.
     pub async fn open(url: &str) -> Result<Self, Error> {
-        Self::open_counted(url, Metrics::default()).await
+        Self::open_limited(url, Quotas::NONE, Metrics::default()).await
     }
 
-    /// As [`open`](Self::open), with metrics that are registered somewhere.
-    pub async fn open_counted(url: &str, metrics: Metrics) -> Result<Self, Error> {
-        Self::open_with(url, Patience::default(), metrics).await
+    /// As [`open`](Self::open), with limits of what is stored of jobs that have not ended, and metrics that are registered somewhere.
+    pub async fn open_limited(url: &str, quotas: Quotas, metrics: Metrics) -> Result<Self, Error> {
+        Self::open_with(url, Patience::default(), quotas, metrics).await
     }
 
-    pub(crate) async fn open_with(url: &str, patience: Patience, metrics: Metrics) -> Result<Self, Error> {
+    pub(crate) async fn open_with(
+        url: &str,
+        patience: Patience,
+        quotas: Quotas,
+        metrics: Metrics,
+    ) -> Result<Self, Error> {
         let database = Database::open(url, patience).await?;
-        let (writer, task) = writer::start(database.clone(), patience.call, metrics.clone());
+        let (writer, task) = writer::start(database.clone(), patience.call, quotas, metrics.clone());
         let (looks, task) = (Arc::default(), Arc::new(Mutex::new(Some(task))));
         Ok(Self { database, writer, patience, metrics, looks, task })
     }

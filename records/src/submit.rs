@@ -1,6 +1,6 @@
 //! Stores submissions: the job, what was asked for, and all its children.
 //!
-//! Invariant: a job is there with all its children or not at all. Who calls gives the transaction.
+//! Invariant: a job is there with all its children or not at all, and what is there counts in `usage`. Who calls gives the transaction.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,8 +12,10 @@ use uuid::Uuid;
 
 use crate::database::Dialect;
 use crate::error::Error;
+use crate::quota::{Amount, Quotas};
 use crate::rows::{list, written};
 use crate::store::Store;
+use crate::usage::{self, Sums};
 
 /// A job to be stored.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct Submission {
     pub record: JobRecord,
     /// What was asked for; with `array_size` that many children are stored too.
     pub spec: Arc<Spec>,
+    /// For whose limits it counts: the namespace of its pods, as far as that is known.
+    pub namespace: String,
 }
 
 impl Store {
@@ -52,10 +56,11 @@ const SPECS: &str = "INSERT INTO specs (job, body)
 
 const JOBS: &str =
     "INSERT INTO jobs (job, child, created, changed, door, queue, name, definition, definition_name, size,
-        state, attempt, placement, entries)
+        namespace, bytes, state, attempt, placement, entries)
     SELECT CAST(value->>0 AS TEXT), CAST(value->>1 AS BIGINT), CAST(value->>2 AS BIGINT), CAST(value->>2 AS BIGINT),
         CAST(value->>3 AS TEXT), CAST(value->>4 AS TEXT), CAST(value->>5 AS TEXT), CAST(value->>6 AS TEXT),
-        CAST(value->>7 AS TEXT), CAST(value->>8 AS BIGINT), 'SUBMITTED', 1, 0, 0 FROM {each} WHERE true
+        CAST(value->>7 AS TEXT), CAST(value->>8 AS BIGINT), CAST(value->>9 AS TEXT), CAST(value->>10 AS BIGINT),
+        'SUBMITTED', 1, 0, 0 FROM {each} WHERE true
     ON CONFLICT (job, child) DO UPDATE SET door = excluded.door, queue = excluded.queue, name = excluded.name,
         definition = excluded.definition, definition_name = excluded.definition_name, size = excluded.size";
 
@@ -69,38 +74,62 @@ const CHILDREN: &str = "WITH RECURSIVE v AS (
     INSERT INTO jobs (job, child, created, changed, state, attempt, placement, entries)
     SELECT job, child, created, created, 'SUBMITTED', 1, 0, 0 FROM n";
 
-/// Stores submissions; returns which of them were there already, by position.
+/// Stores submissions; returns of each whether it was, or why not: it was there already, or there would be too much.
 pub(crate) async fn store(
     transaction: &mut Transaction<'static, Any>,
     dialect: Dialect,
+    quotas: &Quotas,
     submissions: &[&Submission],
-) -> Result<HashSet<usize>, Error> {
-    let (mut specs, mut seen, mut known) = (Vec::new(), HashSet::new(), HashSet::new());
-    for (at, submission) in submissions.iter().enumerate() {
-        let job = submission.record.id.job;
-        if seen.insert(job) {
-            specs.push(json!([job.to_string(), written(&*submission.spec)?]));
-        } else {
-            known.insert(at);
+) -> Result<Vec<Result<(), Error>>, Error> {
+    if submissions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let namespaces = submissions.iter().map(|it| it.namespace.clone()).collect();
+    let mut used = usage::used(transaction, dialect, &namespaces).await?;
+    let (mut specs, mut asked, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+    for submission in submissions {
+        let body = written(&*submission.spec)?;
+        let amount = amount(&submission.spec, &body);
+        let admitted = quotas.admit(&mut used, &submission.namespace, &amount);
+        if admitted.is_ok() {
+            specs.push(json!([submission.record.id.job.to_string(), body]));
         }
+        asked.push(amount);
+        answers.push(admitted.map_err(Error::Exceeded));
     }
     let stored = sqlx::query(dialect.sql(SPECS)).bind(list(specs)).fetch_all(&mut **transaction).await?;
-    let stored: HashSet<String> = stored.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    known.extend((0..submissions.len()).filter(|at| !stored.contains(&submissions[*at].record.id.job.to_string())));
-    let new: Vec<&&Submission> =
-        submissions.iter().enumerate().filter(|(at, _)| !known.contains(at)).map(|(_, it)| it).collect();
-    let rows = new.iter().map(|it| searchable(&it.record, &it.spec));
+    let mut stored: HashSet<String> = stored.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let mut new: Vec<(&Submission, Amount)> = Vec::new();
+    for ((submission, amount), answer) in submissions.iter().zip(asked).zip(&mut answers) {
+        if answer.is_ok() && stored.remove(&submission.record.id.job.to_string()) {
+            new.push((submission, amount));
+        } else if answer.is_ok() {
+            *answer = Err(Error::Conflict(format!("job {}", submission.record.id)));
+        }
+    }
+    if new.is_empty() {
+        return Ok(answers);
+    }
+    let rows = new.iter().map(|(it, amount)| searchable(&it.record, &it.spec, Some((&it.namespace, amount.bytes))));
     sqlx::query(dialect.sql(JOBS)).bind(list(rows)).execute(&mut **transaction).await?;
-    let arrays: Vec<Value> = new
-        .iter()
-        .filter_map(|it| {
-            Some(json!([it.record.id.job.to_string(), it.record.created.as_millisecond(), it.spec.array_size?]))
-        })
-        .collect();
+    let array = |it: &Submission| {
+        Some(json!([it.record.id.job.to_string(), it.record.created.as_millisecond(), it.spec.array_size?]))
+    };
+    let arrays: Vec<Value> = new.iter().filter_map(|(it, _)| array(it)).collect();
     if !arrays.is_empty() {
         sqlx::query(dialect.sql(CHILDREN)).bind(list(arrays)).execute(&mut **transaction).await?;
     }
-    Ok(known)
+    let mut sums = Sums::default();
+    for (it, amount) in &new {
+        sums.come(&it.namespace, amount);
+    }
+    usage::add(transaction, dialect, &sums).await?;
+    Ok(answers)
+}
+
+/// What a job counts for.
+fn amount(spec: &Spec, body: &str) -> Amount {
+    Amount { jobs: 1 + u64::from(spec.array_size.unwrap_or(0)), bytes: body.len() as u64 }
 }
 
 /// Stores jobs with their specs, or brings what they are searched by up to date. Their state is not touched.
@@ -120,7 +149,7 @@ pub(crate) async fn upsert(
             specs.push(json!([record.id.job.to_string(), written(spec)?]));
         }
         if seen.insert(record.id) {
-            rows.push(searchable(record, spec));
+            rows.push(searchable(record, spec, None));
         }
     }
     sqlx::query(dialect.sql(SPECS)).bind(list(specs)).execute(&mut **transaction).await?;
@@ -128,8 +157,8 @@ pub(crate) async fn upsert(
     Ok(())
 }
 
-/// A row of [`JOBS`]: of a child only what it does not have from its parent.
-fn searchable(record: &JobRecord, spec: &Spec) -> Value {
+/// A row of [`JOBS`]: of a child only what it does not have from its parent. `counts`: for which namespace, and with how many bytes.
+fn searchable(record: &JobRecord, spec: &Spec, counts: Option<(&str, u64)>) -> Value {
     let (job, child) = (record.id.job.to_string(), crate::rows::child(record.id));
     let created = record.created.as_millisecond();
     if record.id.child.is_some() {
@@ -141,7 +170,8 @@ fn searchable(record: &JobRecord, spec: &Spec) -> Value {
     };
     let name = spec.name.to_lowercase();
     let definition = definition_name(&spec.definition);
-    json!([job, child, created, door, spec.queue, name, spec.definition, definition, spec.array_size])
+    let (namespace, bytes) = counts.unzip();
+    json!([job, child, created, door, spec.queue, name, spec.definition, definition, spec.array_size, namespace, bytes])
 }
 
 /// `name` of `arn:…:job-definition/name:revision`, or of `name:revision`.

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::inbox::{self, Request};
 use crate::lead::Leading;
 use crate::rows::{IDS, SET, child, clean, ended, id, ids, list, number, row, state, state_name, version, written};
+use crate::usage;
 
 /// Changes per statement: bounds the memory that one takes.
 const CHUNK: usize = 2000;
@@ -37,8 +38,8 @@ impl Leading {
     pub async fn write(&self, changes: &[Change], taken: &[Request]) -> Result<(), Error> {
         self.call("write", async {
             let mut transaction = self.begin().await?;
-            apply(&mut transaction, self.database.dialect, changes, Order::Numbered).await?;
             inbox::take(&mut transaction, self.database.dialect, taken).await?;
+            apply(&mut transaction, self.database.dialect, changes, Order::Numbered).await?;
             transaction.commit().await?;
             Ok(())
         })
@@ -55,13 +56,14 @@ pub(crate) enum Order {
     AsSeen,
 }
 
-/// Stores changes.
+/// Stores changes. It is the last thing that a transaction does.
 pub(crate) async fn apply(
     transaction: &mut Transaction<'static, Any>,
     dialect: Dialect,
     changes: &[Change],
     order: Order,
 ) -> Result<(), Error> {
+    let mut all_over = Vec::new();
     for part in changes.chunks(CHUNK) {
         let touched: HashSet<JobId> = part.iter().map(|it| it.record.id).collect();
         let stored = stored(transaction, dialect, &touched.into_iter().collect::<Vec<_>>()).await?;
@@ -88,9 +90,10 @@ pub(crate) async fn apply(
             let text = "DELETE FROM requests WHERE (job, child) IN (
                 SELECT CAST(value->>0 AS TEXT), CAST(value->>1 AS BIGINT) FROM {each})";
             sqlx::query(dialect.sql(text)).bind(ids(&over)).execute(&mut **transaction).await?;
+            all_over.extend(over);
         }
     }
-    Ok(())
+    usage::ended(transaction, dialect, &all_over).await
 }
 
 async fn run(

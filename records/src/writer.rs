@@ -13,6 +13,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::inbox::{self, Request};
 use crate::metrics::Metrics;
+use crate::quota::Quotas;
 use crate::submit::{self, Submission};
 
 /// Entries that wait.
@@ -73,11 +74,16 @@ impl Writer {
 }
 
 /// Starts the task. It ends when it is stopped, or when nobody is left who could call.
-pub(crate) fn start(database: Database, patience: Duration, metrics: Metrics) -> (Writer, JoinHandle<()>) {
+pub(crate) fn start(
+    database: Database,
+    patience: Duration,
+    quotas: Quotas,
+    metrics: Metrics,
+) -> (Writer, JoinHandle<()>) {
     let (entries, queue) = mpsc::channel(QUEUE);
     let (count, changed) = watch::channel(0);
     let (stop, stopped) = watch::channel(false);
-    let task = Task { database, patience, metrics, count };
+    let task = Task { database, patience, quotas, metrics, count };
     let task = tokio::spawn(task.run(queue, stopped));
     (Writer { entries, changed, stop: Arc::new(stop) }, task)
 }
@@ -85,6 +91,7 @@ pub(crate) fn start(database: Database, patience: Duration, metrics: Metrics) ->
 struct Task {
     database: Database,
     patience: Duration,
+    quotas: Quotas,
     metrics: Metrics,
     count: watch::Sender<u64>,
 }
@@ -145,15 +152,14 @@ impl Task {
             }
         }
         let mut transaction = self.database.begin().await?;
-        let known = submit::store(&mut transaction, self.database.dialect, &submissions).await?;
+        // Requests first: what a leader has locked of them is waited for before anything is held that a leader waits for.
         inbox::store(&mut transaction, self.database.dialect, &requests).await?;
+        let answers = submit::store(&mut transaction, self.database.dialect, &self.quotas, &submissions).await?;
         transaction.commit().await?;
-        let mut at = 0..;
+        let mut answers = answers.into_iter();
         let answer = |entry: &Entry| match &entry.what {
-            What::Submission(it) if at.next().is_some_and(|at| known.contains(&at)) => {
-                Err(Error::Conflict(format!("job {}", it.record.id)))
-            }
-            _ => Ok(()),
+            What::Submission(_) => answers.next().unwrap_or(Ok(())),
+            What::Stop(_) => Ok(()),
         };
         Ok(batch.iter().map(answer).collect())
     }

@@ -77,13 +77,24 @@ impl<'a> Host<'a> {
         api: SocketAddr,
         database: Option<&str>,
     ) -> Result<Controller> {
+        self.start_with(fault, api, database, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(
+        &self,
+        fault: Option<(Point, Fate)>,
+        api: SocketAddr,
+        database: Option<&str>,
+        more: &[&str],
+    ) -> Result<Controller> {
         let name = self.fixture.named(fault.map_or("last", |(point, _)| point.name()));
         let log = self.directory.join(format!("{name}.log"));
         let output = std::fs::File::create(&log)?;
         let mut command = Command::new(&self.binary);
         command.arg("--kubeconfig").arg(self.kubeconfig());
         command.args(["controller", "--admin", "127.0.0.1:0", "--identity", &name, "--lease-seconds", "2"]);
-        command.arg("--api-listen").arg(api.to_string());
+        command.arg("--api-listen").arg(api.to_string()).args(more);
         if let Some(database) = database {
             command.arg("--database").arg(database);
         }

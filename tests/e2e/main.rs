@@ -31,6 +31,7 @@ mod losses;
 mod outage;
 mod owners;
 mod policies;
+mod quota;
 mod reasons;
 mod refusals;
 mod rights;
@@ -167,6 +168,7 @@ fn scenarios() -> Vec<Scenario> {
         large_objects::scenarios(),
         vanished_jobs::scenarios(),
         bad_requests::scenarios(),
+        quota::scenarios(),
         // What kills others' servers comes last.
         outage::scenarios(),
         hook_faults::scenarios(),

@@ -91,7 +91,7 @@ async fn sticks(fixture: &Fixture) -> Result<()> {
     let free = fixture.namespace("free", Some(&queue)).await?;
     fixture.label_node(&environment, "n", "1", "1Gi").await?;
     let aws = Aws::of(&fixture.world).await?;
-    let definition = aws.define(&fixture.named("long"), "100m", "sleep 600", &json!({})).await?;
+    let definition = aws.define(&fixture.named("long"), "0.25", "sleep 600", &json!({})).await?;
     let id = aws.submit(&queue, &definition, &json!({})).await?;
     aws.reaches(&id, "RUNNING").await?;
 

@@ -3,8 +3,11 @@
 mod admission;
 mod cold;
 mod connection;
+mod controller;
 mod figures;
+mod gateway;
 mod ground;
+mod hostile;
 mod jobs;
 mod load;
 mod machine;
@@ -61,6 +64,11 @@ enum Command {
     /// Fails if a unit is not on one node exactly once. Needs the local cluster with one ordinary node and Bulkhead installed; everything
     /// else it makes and removes, and fake nodes that were there before go. The controller starts anew.
     Units(units::Args),
+    /// Memory of the controller when one namespace has as many jobs of both doors as are kept, of the kinds that take most.
+    ///
+    /// Fails if the controller ends, or takes more than its limit. Needs the local cluster with one ordinary node and Bulkhead installed;
+    /// everything else it makes and removes. The controller starts anew.
+    Hostile(hostile::Args),
     /// The server of `bench jobs`.
     #[command(hide = true)]
     JobsServer(jobs::ServerArgs),
@@ -92,6 +100,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::AdmissionProcess(args) => admission::run_process(&args),
         Command::Jobs(args) => jobs::run(&args),
         Command::Units(args) => units::run(&args),
+        Command::Hostile(args) => hostile::run(&args),
         Command::JobsServer(args) => jobs::run_server(&args),
     }
 }

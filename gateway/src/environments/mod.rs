@@ -17,7 +17,7 @@ use crate::decode;
 use crate::failure::{Failure, Invalid};
 use crate::gateway::Gateway;
 use crate::names::{Resource, name_of};
-use crate::objects::{ObjectError, Objects};
+use crate::objects::Objects;
 use crate::page;
 use crate::stored;
 
@@ -25,11 +25,9 @@ pub(crate) async fn create<O: Objects>(gateway: &Gateway<O>, body: &Map<String, 
     let request = decode::members(body)?;
     let wanted = create::environment(&request, body, gateway.config.default_provider.as_ref())?;
     let name = wanted.aws_name().to_owned();
-    match stored::create(&gateway.objects, wanted).await {
-        Ok(()) => Ok(named(gateway, &name)),
-        Err(ObjectError::Taken) => Err(Invalid(format!("Object already exists: compute environment {name}")).into()),
-        Err(error) => Err(error.into()),
-    }
+    let taken = Invalid(format!("Object already exists: compute environment {name}"));
+    stored::create(&gateway.objects, wanted, taken).await?;
+    Ok(named(gateway, &name))
 }
 
 pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {

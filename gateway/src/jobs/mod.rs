@@ -35,8 +35,8 @@ pub(crate) async fn submit<O: Objects>(gateway: &Gateway<O>, body: &Map<String, 
     let request: request::Submit = decode::members(body)?;
     let (records, arn) = (gateway.records()?, &gateway.config.arn);
     submit::precheck(&request)?;
-    let queue = recent(gateway, name_of(Resource::JobQueue, &request.job_queue)?).await?;
-    let queue = submit::queue(&request, queue.as_ref())?;
+    let recent = recent(gateway, name_of(Resource::JobQueue, &request.job_queue)?).await?;
+    let queue = submit::queue(&request, recent.as_ref().map(|it| &it.queue))?;
     let wanted = names::definition(&request.job_definition)?;
     let found = records.definition(&wanted.name, wanted.revision).await?;
     let definition = submit::definition(&request, found)?;
@@ -57,7 +57,9 @@ pub(crate) async fn submit<O: Objects>(gateway: &Gateway<O>, body: &Map<String, 
     let id = JobId::made(Uuid::new_v4(), now);
     let answer = json!({"jobArn": arn.job(id), "jobName": spec.name, "jobId": id});
     let record = JobRecord::submitted(id, now);
-    records.submit(Submission { record, spec: Arc::new(spec) }).await?;
+    // Which environment it gets only the plan will say: it counts for where it goes if there is room in the first.
+    let namespace = spec.namespace.clone().or(recent.map(|it| it.namespace)).unwrap_or_default();
+    records.submit(Submission { record, spec: Arc::new(spec), namespace }).await?;
     fault::reach(Point::JobStored);
     Ok(answer)
 }

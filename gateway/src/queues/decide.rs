@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::crd::{JobQueueSpec, State};
 use api::{ComputeEnvironment, JobQueue};
+use model::keys::BATCH_NAMESPACE;
 use model::names::object_name;
 use serde_json::{Map, Value};
 
@@ -50,6 +51,14 @@ pub(crate) fn queue(
         aws: Some(echoed(body)),
     };
     Ok(JobQueue::new(&object_name(name), spec))
+}
+
+/// Where pods of a queue's jobs go that say nothing themselves, if its first environment has room for them.
+pub(crate) fn namespace(queue: &JobQueue, environments: &[ComputeEnvironment]) -> String {
+    let called =
+        |name: &String| environments.iter().find(|it| it.aws_name() == name || it.metadata.name.as_ref() == Some(name));
+    let first = queue.spec.compute_environments.iter().find_map(called);
+    first.and_then(|it| it.spec.namespace.clone()).unwrap_or_else(|| BATCH_NAMESPACE.to_owned())
 }
 
 /// The stored object with the changes of a request.

@@ -104,3 +104,22 @@ fn only_what_is_sent_changes() {
     assert!(actions(json!([limit])).unwrap_err().contains("not supported"));
     assert_eq!(actions(json!([])).unwrap().spec.aws.unwrap()["jobStateTimeLimitActions"], json!([]));
 }
+
+#[test]
+fn pods_that_say_nothing_go_where_the_first_environment_has_them() {
+    let environment = |name: &str, namespace: Value| -> ComputeEnvironment {
+        let spec = json!({"name": name, "type": "UNMANAGED", "namespace": namespace});
+        serde_json::from_value(json!({"metadata": {"name": name.to_lowercase()}, "spec": spec})).unwrap()
+    };
+    let all = [environment("A", json!("here")), environment("B", json!("there")), environment("Silent", json!(null))];
+    for (names, expect) in [
+        (json!(["A", "B"]), "here"),
+        (json!(["b", "A"]), "there"),
+        (json!(["gone", "B"]), "there"),
+        (json!(["Silent", "B"]), "default"),
+        (json!([]), "default"),
+    ] {
+        let queue = json!({"metadata": {"name": "q"}, "spec": {"computeEnvironments": names}});
+        assert_eq!(namespace(&serde_json::from_value(queue).unwrap(), &all), expect, "{names}");
+    }
+}

@@ -13,13 +13,13 @@ use api::{ComputeEnvironment, JobQueue};
 use model::job::{Stop, StopKind};
 use serde_json::{Map, Value, json};
 
-use crate::cache::AGE;
+use crate::cache::{AGE, Listed};
 use crate::decode;
 use crate::failure::{Failure, Invalid};
 use crate::gateway::Gateway;
 use crate::limits::TIME_LIMIT;
 use crate::names::{Resource, name_of};
-use crate::objects::{ObjectError, Objects};
+use crate::objects::Objects;
 use crate::page;
 use crate::stored::{self, find};
 
@@ -31,13 +31,10 @@ pub(crate) async fn create<O: Objects>(gateway: &Gateway<O>, body: &Map<String, 
     let environments = gateway.objects.list().await?;
     let wanted = decide::queue(&request, body, &environments)?;
     let name = wanted.aws_name().to_owned();
-    let created = stored::create(&gateway.objects, wanted).await;
+    let taken = Invalid(format!("Job queue {name} already exists"));
+    let created = stored::create(&gateway.objects, wanted, taken).await;
     gateway.queues.forget();
-    match created {
-        Ok(()) => Ok(named(gateway, &name)),
-        Err(ObjectError::Taken) => Err(Invalid(format!("Job queue {name} already exists")).into()),
-        Err(error) => Err(error.into()),
-    }
+    created.map(|()| named(gateway, &name))
 }
 
 pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
@@ -111,16 +108,30 @@ async fn end_jobs_if_gone<O: Objects>(gateway: &Gateway<O>, name: &str) -> Resul
     Ok(())
 }
 
+/// A queue, and where its pods go that say nothing themselves.
+pub(crate) struct Recent {
+    pub(crate) queue: JobQueue,
+    pub(crate) namespace: String,
+}
+
 /// The queue of an AWS name, as it was at most two seconds ago.
-pub(crate) async fn recent<O: Objects>(gateway: &Gateway<O>, name: &str) -> Result<Option<JobQueue>, Failure> {
+pub(crate) async fn recent<O: Objects>(gateway: &Gateway<O>, name: &str) -> Result<Option<Recent>, Failure> {
     let begun = Instant::now();
     let (known, generation) = gateway.queues.get(begun);
-    if let Some(found) = known.and_then(|queues| find(&queues, name).cloned()) {
+    let in_it = |listed: &Listed| {
+        let queue = find(&listed.queues, name)?.clone();
+        Some(Recent { namespace: decide::namespace(&queue, &listed.environments), queue })
+    };
+    if let Some(found) = known.as_deref().and_then(in_it) {
         return Ok(Some(found));
     }
-    let read: Arc<Vec<JobQueue>> = Arc::new(gateway.objects.list().await?);
-    let found = find(&read, name).cloned();
-    gateway.queues.put(begun, generation, read);
+    let queues: Vec<JobQueue> = gateway.objects.list().await?;
+    if find(&queues, name).is_none() {
+        return Ok(None);
+    }
+    let listed = Listed { queues, environments: gateway.objects.list().await? };
+    let found = in_it(&listed);
+    gateway.queues.put(begun, generation, Arc::new(listed));
     Ok(found)
 }
 

@@ -116,7 +116,7 @@ async fn lists_come_in_pages() {
 
 #[tokio::test]
 async fn definitions_get_revisions_and_are_shown_as_registered() {
-    let world = World::with_records().await;
+    let world = World::with_records(records::Quotas::NONE).await;
     let mut body = definition("D");
     body["retryStrategy"] = json!({"attempts": 3, "evaluateOnExit": [{"onExitCode": "1*", "action": "RETRY"}]});
     body["timeout"] = json!({"attemptDurationSeconds": 60});
@@ -136,4 +136,19 @@ async fn definitions_get_revisions_and_are_shown_as_registered() {
     let shown = world.ok("DescribeJobDefinitions", json!({"jobDefinitions": ["D:1"]})).await;
     assert_eq!(shown["jobDefinitions"][0]["status"], "INACTIVE");
     assert!(world.call("DeregisterJobDefinition", json!({"jobDefinition": "D"})).await.is_err());
+}
+
+#[tokio::test]
+async fn nobody_fills_the_cluster_with_queues_and_environments() {
+    let world = World::ready().await;
+    let order = json!([{"order": 1, "computeEnvironment": "CE"}]);
+    let queue = |name: &str| json!({"jobQueueName": name, "priority": 1, "computeEnvironmentOrder": order});
+    for number in 1..100 {
+        world.ok("CreateJobQueue", queue(&format!("Q{number}"))).await;
+        world.ok("CreateComputeEnvironment", environment(&format!("CE{number}"))).await;
+    }
+    let refused = world.call("CreateJobQueue", queue("More")).await.unwrap_err();
+    assert!(refused.starts_with("There are 100 job queues, and at most 100"), "{refused}");
+    let refused = world.call("CreateComputeEnvironment", environment("More")).await.unwrap_err();
+    assert!(refused.starts_with("There are 100 compute environments"), "{refused}");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use model::job::{Change, JobId, JobRecord, StopKind};
 use model::status::JobState;
-use records::{Filter, Kept, Scope, Submission, Term};
+use records::{Amount, Filter, Kept, Quotas, Scope, Submission, Term};
 use uuid::Uuid;
 
 use super::*;
@@ -76,7 +76,7 @@ async fn late_job(world: &World) -> JobId {
     let spec = world.first().await.spec;
     let record = JobRecord::submitted(JobId::new(Uuid::new_v4()), Timestamp::UNIX_EPOCH);
     let id = record.id;
-    world.records().submit(Submission { record, spec }).await.unwrap();
+    world.records().submit(Submission { record, spec, namespace: "n".to_owned() }).await.unwrap();
     id
 }
 
@@ -249,4 +249,29 @@ async fn nothing_is_sent_into_the_namespaces_of_the_system() {
         body["eksConfiguration"]["kubernetesNamespace"] = json!(namespace);
         assert!(world.call("CreateComputeEnvironment", body).await.is_err(), "{namespace}");
     }
+}
+
+#[tokio::test]
+async fn a_job_counts_for_the_namespace_that_its_pods_go_to() {
+    let few = Amount { jobs: 4, bytes: u64::MAX };
+    let world = World::ready_with(Quotas { namespace: few, all: Amount::MOST }).await;
+    let array = json!({"arrayProperties": {"size": 2}});
+    let own = json!({"eksPropertiesOverride": {"podProperties": {"metadata": {"namespace": "own"}}}});
+    let status = async |body: &Value| {
+        let response = world.send("POST", "/v1/submitjob", submission(body.clone()).to_string()).await;
+        let status = response.status().as_u16();
+        (status, inner(read(response).await["message"].as_str().unwrap_or_default()))
+    };
+    assert_eq!(status(&array).await, (200, String::new()));
+    let said = "Too Many Requests: Namespace my-aws-batch-namespace has 3 of at most 4 jobs";
+    let (code, message) = status(&array).await;
+    assert!(code == 429 && message.starts_with(said), "{code}: {message}");
+    for _ in 0..4 {
+        assert_eq!(status(&own).await.0, 200);
+    }
+    let (code, message) = status(&own).await;
+    assert!(code == 429 && message.contains("Namespace own has 4 of at most 4 jobs"), "{code}: {message}");
+    let (code, message) = status(&json!({"arrayProperties": {"size": 4}})).await;
+    assert!(code == 400 && message.contains("would add 5, which never fits"), "{code}: {message}");
+    assert_eq!(status(&json!({})).await.0, 200, "what fits is taken");
 }

@@ -21,14 +21,16 @@ use uuid::Uuid;
 
 use super::units;
 
-/// Entries kept; beyond, they are made anew, so that jobs that all differ cannot fill the memory.
-const MOST: usize = 10_000;
+/// Bytes of what entries are found by; beyond, all are made anew, so that jobs that all differ cannot fill the memory.
+const MOST: usize = 8 << 20;
 
 /// Terms and shapes.
 #[derive(Debug, Default)]
 pub(super) struct Terms {
     /// By what they are made from.
     known: HashMap<String, (Arc<Spec>, Arc<Shape>)>,
+    /// How long those texts are together.
+    bytes: usize,
     /// Requests by default of each queue (AWS name) with which they were made.
     defaults: HashMap<String, BTreeMap<String, String>>,
     /// What `LimitRanges` gave to containers, by queue (AWS name) and namespace of the job.
@@ -49,9 +51,11 @@ impl Terms {
         self.limits.entry((spec.queue.clone(), spec.namespace.clone())).or_insert(each);
         self.defaults.entry(queue.name).or_insert(queue.default_requests);
         let entry = (Arc::new(Spec { pod: Value::Null, ..lean }), Arc::new(shape));
-        if self.known.len() >= MOST {
+        if self.bytes + key.len() > MOST {
             self.known.clear();
+            self.bytes = 0;
         }
+        self.bytes += key.len();
         self.known.insert(key, entry.clone());
         entry
     }

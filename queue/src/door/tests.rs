@@ -40,7 +40,8 @@ fn submission(number: u128) -> Submission {
         share: None,
         priority: None,
     };
-    Submission { record: JobRecord::submitted(job(number), Timestamp::UNIX_EPOCH), spec: Arc::new(spec) }
+    let record = JobRecord::submitted(job(number), Timestamp::UNIX_EPOCH);
+    Submission { record, spec: Arc::new(spec), namespace: "ns".to_owned() }
 }
 
 /// Pods without requests get this much memory in the queue.

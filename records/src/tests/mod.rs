@@ -9,6 +9,7 @@ mod lead;
 mod leader;
 mod lists;
 mod plan;
+mod quota;
 mod server;
 mod writer;
 
@@ -22,7 +23,7 @@ use model::status::JobState;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{Leading, Store, Submission, Term};
+use crate::{Leading, Metrics, Quotas, Store, Submission, Term};
 use testbed::Postgresql;
 
 type Case = fn(Leading) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -45,6 +46,8 @@ const CASES: &[(&str, Case)] = cases! {
         what_lives_is_read_with_shared_specs, large_jobs_are_taken_up_a_few_at_a_time, old_jobs_go_with_everything, ten_thousand_changes_are_one_write;
     lists: pages_are_stable_while_jobs_come, filters_select, children_are_listed_by_index, a_list_has_the_last_attempt_of_what_has_ended,
         a_foreign_cursor_is_refused;
+    quota: one_namespace_is_refused_and_others_are_not, room_comes_back_when_jobs_have_ended, what_is_counted_is_what_is_there,
+        who_is_refused_takes_nothing_from_those_beside;
     definitions: revisions_are_given_out_once, a_definition_is_found_until_it_is_purged, pages_of_definitions;
 };
 
@@ -64,7 +67,9 @@ async fn postgresql_keeps_all_promises() {
 async fn run(url: impl AsyncFn(&str) -> String) {
     let mut failed = Vec::new();
     for (name, case) in CASES {
-        let store = Store::open(&url(name).await).await.unwrap().lead(&term("a", 1)).await.unwrap();
+        let quotas = if name.starts_with("quota::") { quota::LIMITS } else { Quotas::NONE };
+        let store = Store::open_limited(&url(name).await, quotas, Metrics::default()).await.unwrap();
+        let store = store.lead(&term("a", 1)).await.unwrap();
         if tokio::spawn(case(store.clone())).await.is_err() {
             failed.push(*name);
         }
@@ -109,7 +114,8 @@ fn spec(name: &str) -> Spec {
 
 /// A submission of job `number`, at that millisecond.
 fn submission(number: u32, spec: Spec) -> Submission {
-    Submission { record: JobRecord::submitted(job(number), at(i64::from(number))), spec: Arc::new(spec) }
+    let record = JobRecord::submitted(job(number), at(i64::from(number)));
+    Submission { record, spec: Arc::new(spec), namespace: "default".to_owned() }
 }
 
 fn array(number: u32, size: u32) -> Submission {

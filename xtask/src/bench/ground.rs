@@ -26,6 +26,11 @@ impl Ground {
         &self.client
     }
 
+    /// The cluster's processes.
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// How many nodes there are.
     pub(super) async fn nodes(&self) -> Result<usize> {
         Ok(Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await?.items.len())

@@ -4,9 +4,7 @@
 
 mod bare;
 mod clocks;
-mod controller;
 mod door;
-mod gateway;
 mod lean;
 mod measured;
 mod memory;

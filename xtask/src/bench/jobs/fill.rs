@@ -52,7 +52,7 @@ pub(super) async fn fill(store: &Store, spec: &Spec, numbers: RangeInclusive<usi
     let submit = |number: usize| {
         let spec = Spec { name: format!("queued-{number}"), ..spec.clone() };
         let record = JobRecord::submitted(sample::id(number), Timestamp::now());
-        store.submit(Submission { record, spec: Arc::new(spec) })
+        store.submit(Submission { record, spec: Arc::new(spec), namespace: "default".to_owned() })
     };
     let mut stored = stream::iter(numbers).map(submit).buffer_unordered(AT_ONCE);
     while stored.try_next().await?.is_some() {

@@ -5,8 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use testbed::Cluster;
 
-use super::super::machine;
-use super::controller;
+use super::super::{controller, machine};
 
 /// Time on a processor, by the name of the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

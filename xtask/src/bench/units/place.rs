@@ -13,8 +13,8 @@ use kube::{Api, Client, ResourceExt as _};
 use model::keys;
 use testbed::{Cluster, FakeNodes};
 
+use super::super::gateway::Gateway;
 use super::super::ground::Ground;
-use super::gateway::Gateway;
 use super::sample;
 
 /// A series, and where its pods are.

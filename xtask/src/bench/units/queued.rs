@@ -7,10 +7,10 @@ use api::JobQueue;
 use kube::Api;
 use serde_json::Value;
 
+use super::super::controller;
 use super::super::machine::{self, Resident};
 use super::super::metrics::Histogram;
 use super::ARRAYS;
-use super::controller;
 use super::memory::{Cycles, Waiting, text};
 use super::place::{EMPTY, Place};
 use super::sample;
@@ -33,7 +33,7 @@ pub(super) async fn measure(place: &Place, queued: u32) -> Result<String> {
 }
 
 async fn one(place: &Place, queued: u32, submissions: &[Value]) -> Result<Waiting> {
-    controller::restart(place).await?;
+    controller::restart(place.ground()).await?;
     let gateway = place.gateway().await?;
     let before = memory(place)?;
     eprintln!("submitting {} jobs", submissions.len());
@@ -71,5 +71,5 @@ fn memory(place: &Place) -> Result<Resident> {
 }
 
 async fn cycles(place: &Place) -> Result<Histogram> {
-    Ok(Histogram::read(&controller::metrics(place).await?, "bulkhead_queue_plan_seconds", &[]))
+    Ok(Histogram::read(&controller::metrics(place.ground()).await?, "bulkhead_queue_plan_seconds", &[]))
 }

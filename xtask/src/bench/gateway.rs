@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use axum::http::StatusCode;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::super::connection::Connection;
-use super::super::load::{self, Caller, Extent, Failure};
+use super::connection::Connection;
+use super::load::{self, Caller, Extent, Failure};
 
 /// Calls under way at the same time, where there are many.
 const AT_ONCE: usize = 64;
@@ -54,6 +55,26 @@ impl Gateway {
             bail!(problem);
         }
         Ok(outcome.lasted)
+    }
+
+    /// Calls an operation with these bodies, many at the same time, until one is refused because there are too many jobs. Returns how many
+    /// were taken.
+    pub(super) async fn until_too_many(&self, operation: &str, bodies: &[Value]) -> Result<usize> {
+        let mut taken = 0;
+        for some in bodies.chunks(AT_ONCE) {
+            let answers = join_all(some.iter().map(|body| self.call(operation, body))).await;
+            for answer in &answers {
+                match answer {
+                    Ok(_) => taken += 1,
+                    Err(error) if format!("{error:#}").contains("Too Many Requests: ") => {}
+                    Err(error) => bail!("{error:#}"),
+                }
+            }
+            if answers.iter().any(Result::is_err) {
+                break;
+            }
+        }
+        Ok(taken)
     }
 
     /// Ends every job of a queue, and waits until they have.

@@ -6,7 +6,7 @@ use kube::Api;
 use model::keys;
 use testbed::Cluster;
 
-use super::place::Place;
+use super::ground::Ground;
 
 const POD: &str = "bulkhead-controller-0";
 /// Where it shows its metrics.
@@ -22,7 +22,7 @@ pub(super) fn process(cluster: &Cluster) -> Result<u32> {
 }
 
 /// Has it start anew, so that its memory has seen nothing yet, and waits until it leads.
-pub(super) async fn restart(place: &Place) -> Result<()> {
+pub(super) async fn restart(ground: &Ground) -> Result<()> {
     eprintln!("starting the controller anew");
     let work = |cluster: &Cluster| {
         cluster.kubectl_run(&["delete", "pod", "-n", keys::NAMESPACE, POD, "--timeout=60s"])?;
@@ -30,13 +30,17 @@ pub(super) async fn restart(place: &Place) -> Result<()> {
         cluster.kubectl_run(&["rollout", "status", "-n", keys::NAMESPACE, set, "--timeout=120s"])?;
         Ok(())
     };
-    place.ground().blocking(work).await
+    ground.blocking(work).await
+}
+
+/// Its pod.
+pub(super) async fn pod(ground: &Ground) -> Result<Pod> {
+    Ok(Api::namespaced(ground.client().clone(), keys::NAMESPACE).get(POD).await?)
 }
 
 /// What it counts, as text.
-pub(super) async fn metrics(place: &Place) -> Result<String> {
-    let pods: Api<Pod> = Api::namespaced(place.ground().client().clone(), keys::NAMESPACE);
-    let address = pods.get(POD).await?.status.and_then(|status| status.pod_ip);
+pub(super) async fn metrics(ground: &Ground) -> Result<String> {
+    let address = pod(ground).await?.status.and_then(|status| status.pod_ip);
     let url = format!("http://{}:{PORT}/metrics", address.context("the controller has no address")?);
     let client = reqwest::Client::builder().no_proxy().build()?;
     let answer = client.get(&url).send().await.with_context(|| format!("{url} does not answer"))?;
