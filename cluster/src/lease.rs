@@ -138,7 +138,7 @@ impl Lease {
         }
         tracing::info!(lease = %self.record, identity = self.me.identity, "leading");
         // There is one: a write of ours has just been answered.
-        let tenure = self.tenure.clone().unwrap_or_else(|| Tenure::new("", 0, Duration::ZERO));
+        let tenure = self.tenure.clone().unwrap_or_else(Tenure::over);
         let (told, state) = watch::channel(State::Leading);
         let (release, released) = watch::channel(false);
         let keeper = tokio::spawn(self.keep(told, released));

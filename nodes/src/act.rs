@@ -92,7 +92,7 @@ async fn launch(shared: &Shared, machine: &BatchNode, facts: &Facts) -> Result<P
         compute_environment: spec.compute_environment_name.clone(),
     };
     let launched = match Provider::new(&spec.provider, &shared.http) {
-        Ok(provider) => provider.launch(&machine.name_any(), &request).await,
+        Ok(provider) => provider.launch(&machine.name_any(), &request, &shared.tenure).await,
         Err(error) => Err(error),
     };
     match launched {

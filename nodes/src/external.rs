@@ -4,16 +4,20 @@
 //! decided in [`answers`].
 
 mod answers;
+mod timely;
 
 use std::time::Duration;
 
 use api::provider::LaunchRequest;
+use cluster::lease::Tenure;
 use model::snapshot::Offer;
 use planning::machine::ending::Answer as Ended;
-use reqwest::{Client, Method, Url, redirect};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Body, Client, Method, Url, redirect};
 
 use crate::provider::{Launched, List, ProviderError};
 use answers::Answer;
+use timely::Timely;
 
 /// A provider answers from its books; making the machine happens after the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,9 +68,16 @@ impl External {
         Ok(offers)
     }
 
-    /// `PUT /instances/{token}`.
-    pub async fn launch(&self, token: &str, request: &LaunchRequest) -> Result<Launched, ProviderError> {
-        let answer = self.call(Method::PUT, &["instances", token], Some(request)).await?;
+    /// `PUT /instances/{token}`, if `tenure` is not over when it is sent.
+    pub async fn launch(
+        &self,
+        token: &str,
+        request: &LaunchRequest,
+        tenure: &Tenure,
+    ) -> Result<Launched, ProviderError> {
+        let body = serde_json::to_vec(request).expect("texts and lists of texts are JSON");
+        let body = Body::wrap(Timely::new(body, tenure.clone()));
+        let answer = self.call(Method::PUT, &["instances", token], Some(body)).await?;
         answers::launched(&answer, token)
     }
 
@@ -82,13 +93,13 @@ impl External {
         answers::ended(&answer, token)
     }
 
-    async fn call(&self, method: Method, path: &[&str], body: Option<&LaunchRequest>) -> Result<Answer, ProviderError> {
+    async fn call(&self, method: Method, path: &[&str], body: Option<Body>) -> Result<Answer, ProviderError> {
         let url = self.url(path);
         let unreachable =
             |source: reqwest::Error| ProviderError::Unreachable { url: url.to_string(), source: source.without_url() };
         let mut request = self.http.request(method, url.clone());
         if let Some(body) = body {
-            request = request.json(body);
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status().as_u16();

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use api::provider::LaunchRequest;
+use cluster::lease::Tenure;
 use model::snapshot::Offer;
 use planning::machine::books::Listed;
 use planning::machine::ending::Answer;
@@ -139,10 +140,15 @@ impl Provider {
         }
     }
 
-    /// Launches a machine, or returns the one that this token has launched before.
-    pub async fn launch(&self, token: &str, request: &LaunchRequest) -> Result<Launched, ProviderError> {
+    /// Launches a machine, or returns the one that this token has launched before. Whoever leads no more sends nothing.
+    pub async fn launch(
+        &self,
+        token: &str,
+        request: &LaunchRequest,
+        tenure: &Tenure,
+    ) -> Result<Launched, ProviderError> {
         match self {
-            Self::External(external) => external.launch(token, request).await,
+            Self::External(external) => external.launch(token, request, tenure).await,
         }
     }
 

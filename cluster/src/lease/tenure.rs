@@ -41,6 +41,11 @@ impl Tenure {
         Self::new("", 0, Duration::MAX)
     }
 
+    /// One that is over: of whoever does not lead.
+    pub fn over() -> Self {
+        Self::new("", 0, Duration::ZERO)
+    }
+
     /// It lasts until this moment, counted from the start of the machine.
     pub(super) fn extend(&self, until: Duration) {
         self.0.until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);

@@ -48,9 +48,25 @@ async fn every_call_reaches_its_path_below_the_base_url() {
     .await;
     assert_eq!(provider.offers().await.unwrap()[0].name, "o");
     assert_eq!(provider.instances().await.unwrap().machines["t"], Listed::Alive);
-    assert_eq!(provider.launch("t-1", &request()).await.unwrap().id, "i-1");
+    assert_eq!(provider.launch("t-1", &request(), &Tenure::for_ever()).await.unwrap().id, "i-1");
     assert_eq!(provider.terminate("gone").await.unwrap(), Ended::Unknown);
     assert_eq!(provider.terminate("t-1").await.unwrap(), Ended::Ending);
+}
+
+/// The connection is made, and what is sent over it waits until the tenure is over.
+#[tokio::test]
+async fn a_launch_is_not_sent_when_its_time_is_over() {
+    let bodies = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&bodies);
+    let launch = async move |body: String| {
+        seen.lock().unwrap().push(body);
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
+    let provider = served(Router::new().route("/instances/{token}", put(launch))).await;
+    let error = provider.launch("t", &request(), &Tenure::over()).await.unwrap_err();
+    assert!(cluster::telemetry::chain(&error).contains("may not lead any more"), "{error:?}");
+    provider.launch("t", &request(), &Tenure::for_ever()).await.unwrap_err();
+    assert_eq!(*bodies.lock().unwrap(), [serde_json::to_string(&request()).unwrap()]);
 }
 
 #[tokio::test]
@@ -70,7 +86,7 @@ async fn a_launch_that_was_sent_may_have_made_a_machine_whatever_became_of_the_a
         tokio::io::AsyncReadExt::read_exact(&mut stream, &mut request).await.unwrap();
     });
     let provider = External::new(&url, http_client().unwrap()).unwrap();
-    let error = provider.launch("t", &request()).await.unwrap_err();
+    let error = provider.launch("t", &request(), &Tenure::for_ever()).await.unwrap_err();
     cut.await.unwrap();
     assert!(matches!(error, ProviderError::Unreachable { .. }) && !error.is_certain(), "{error}");
 }

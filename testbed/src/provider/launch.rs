@@ -23,6 +23,7 @@ pub(super) fn decide(
     token: &str,
     request: &LaunchRequest,
     known: Option<&Record>,
+    deleted: bool,
     offers: &[Offer],
     faults: &Faults,
     machine: &Machine,
@@ -33,6 +34,12 @@ pub(super) fn decide(
             return Decision::Known;
         }
         return refuse(ErrorCode::InvalidRequest, format!("`{token}` was launched before, with a different request"));
+    }
+    if deleted {
+        return refuse(
+            ErrorCode::InvalidRequest,
+            format!("`{token}` was deleted; a DELETE wins over what comes after it"),
+        );
     }
     let Some(offer) = offers.iter().find(|offer| offer.name == request.offer) else {
         let names: Vec<&str> = offers.iter().map(|offer| offer.name.as_str()).collect();
@@ -80,11 +87,20 @@ mod tests {
         }
     }
 
+    /// Of a token that was `deleted` if it begins so.
     fn outcome(token: &str, offer: &str, known: Option<&str>, short: &[&str]) -> String {
         let known = known.map(|offer| Record { id: "i".into(), request: request(offer), phase: Phase::Failed });
         let faults =
             Faults { insufficient_capacity: short.iter().map(|s| (*s).to_owned()).collect(), ..Faults::default() };
-        match decide(token, &request(offer), known.as_ref(), &offers(MACHINE), &faults, &MACHINE) {
+        match decide(
+            token,
+            &request(offer),
+            known.as_ref(),
+            token.starts_with("deleted"),
+            &offers(MACHINE),
+            &faults,
+            &MACHINE,
+        ) {
             Decision::Refuse(error) => format!("{:?}: {}", error.code, error.message),
             other => format!("{other:?}"),
         }
@@ -102,6 +118,8 @@ mod tests {
         check("a", "local.small", Some("m5.large"), &[], "InvalidRequest: `a` was launched before");
         check("a", "local.small", None, &["local.small"], "InsufficientCapacity: no `local.small`");
         check("a", "local.small", None, &["m5.large"], "Make");
+        check("deleted", "local.small", None, &[], "InvalidRequest: `deleted` was deleted");
+        check("deleted", "local.small", Some("local.small"), &[], "Known");
         check("a", "x", None, &[], "InvalidRequest: there is no offer `x`; there are m5.large, local.medium");
         check("A_", "local.small", None, &[], "InvalidRequest: `A_` cannot be a node's name");
     }

@@ -19,6 +19,9 @@ use crate::cluster::Cluster;
 use crate::shape::Machine;
 use crate::{files, layout, node, say};
 
+/// Ends the name of the empty file that says that a token was deleted.
+const DELETED: &str = ".deleted";
+
 /// All instances of one cluster.
 pub(super) struct Store {
     cluster: Cluster,
@@ -31,16 +34,19 @@ struct Inner {
     records: BTreeMap<String, Record>,
     /// Tokens that a thread works on.
     busy: BTreeSet<String>,
+    /// Tokens that were deleted: nothing is launched for them any more, however late a request comes.
+    deleted: BTreeSet<String>,
     faults: Faults,
 }
 
 impl Store {
     /// Reads the records and goes on with whatever was under way.
     pub(super) fn open(cluster: Cluster) -> Result<Arc<Self>> {
-        let mut records = BTreeMap::new();
+        let (mut records, mut deleted) = (BTreeMap::new(), BTreeSet::new());
         fs::create_dir_all(cluster.layout().instances())?;
         for entry in fs::read_dir(cluster.layout().instances())?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
+            deleted.extend(name.strip_suffix(DELETED).map(ToOwned::to_owned));
             if let Some(token) = name.strip_suffix(".json")
                 && let Some(record) = files::read_json(&entry.path())?
             {
@@ -48,7 +54,7 @@ impl Store {
             }
         }
         let tokens: Vec<String> = records.keys().cloned().collect();
-        let inner = Mutex::new(Inner { records, ..Inner::default() });
+        let inner = Mutex::new(Inner { records, deleted, ..Inner::default() });
         let store = Arc::new(Self { cluster, machine: Machine::read()?, inner });
         for token in tokens {
             store.work(&token);
@@ -86,7 +92,8 @@ impl Store {
         let record = {
             let mut inner = self.lock();
             let known = inner.records.get(token);
-            match launch::decide(token, &request, known, &self.offers(), &inner.faults, &self.machine) {
+            let deleted = inner.deleted.contains(token);
+            match launch::decide(token, &request, known, deleted, &self.offers(), &inner.faults, &self.machine) {
                 Decision::Refuse(error) => return Ok(Err(error)),
                 Decision::Known => known.cloned(),
                 Decision::Make if node::find(self.cluster.layout(), token).is_some() => {
@@ -105,8 +112,16 @@ impl Store {
         Ok(record.map(|record| self.view(token, &record)).ok_or_else(|| gone(token)))
     }
 
-    /// Begins to terminate an instance; `None` if there is none.
+    /// Begins to terminate an instance; `None` if there is none. It is remembered in either case.
     pub(super) fn terminate(self: &Arc<Self>, token: &str) -> Result<Option<Instance>> {
+        {
+            let mut inner = self.lock();
+            let is_name = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            if is_name && !inner.deleted.contains(token) {
+                fs::write(self.cluster.layout().instances().join(format!("{token}{DELETED}")), [])?;
+                inner.deleted.insert(token.to_owned());
+            }
+        }
         self.turn(token, Phase::Terminating)
     }
 
