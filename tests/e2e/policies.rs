@@ -161,8 +161,10 @@ async fn node_uid(fixture: &Fixture) -> Result<String> {
 async fn controllers(fixture: &Fixture, namespace: &str, alice: &[&str]) -> Result<()> {
     let environment = fixture.unmanaged("ce").await?;
     let batch = fixture.label_node(&environment, "n", "1", "1Gi").await?;
+    // On a node of its own: others' batch nodes, which it would be let onto, too, may go at any moment.
+    let here = format!("nodeSelector: {{kubernetes.io/hostname: {batch}}}\n");
     let toleration = |toleration: &str| {
-        let text = job_with("tolerates", 1, "10m", "16Mi", "true", &format!("tolerations: [{toleration}]\n"));
+        let text = job_with("tolerates", 1, "10m", "16Mi", "true", &format!("tolerations: [{toleration}]\n{here}"));
         serde_saphyr::from_str::<Value>(&text)
     };
     let ours = toleration(&format!("{{key: {}, operator: Exists}}", keys::BATCH_TAINT))?;
