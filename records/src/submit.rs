@@ -84,29 +84,36 @@ pub(crate) async fn store(
     if submissions.is_empty() {
         return Ok(Vec::new());
     }
-    let namespaces = submissions.iter().map(|it| it.namespace.clone()).collect();
-    let mut used = usage::used(transaction, dialect, &namespaces).await?;
-    let (mut specs, mut asked, mut answers) = (Vec::new(), Vec::new(), Vec::new());
-    for submission in submissions {
-        let body = written(&*submission.spec)?;
-        let amount = amount(&submission.spec, &body);
-        let admitted = quotas.admit(&mut used, &submission.namespace, &amount);
+    let bodies = submissions.iter().map(|it| written(&*it.spec)).collect::<Result<Vec<_>, _>>()?;
+    let amounts: Vec<Amount> = submissions.iter().zip(&bodies).map(|(it, body)| amount(&it.spec, body)).collect();
+    // Counted before it is judged, in one statement: nearly all fit.
+    let (mut come, mut go) = (Sums::default(), Sums::default());
+    for (submission, amount) in submissions.iter().zip(&amounts) {
+        come.come(&submission.namespace, amount);
+    }
+    let mut used = usage::add(transaction, dialect, &come).await?;
+    let (mut specs, mut answers) = (Vec::new(), Vec::new());
+    for ((submission, body), amount) in submissions.iter().zip(bodies).zip(&amounts) {
+        let admitted = quotas.admit(&mut used, &submission.namespace, amount);
         if admitted.is_ok() {
             specs.push(json!([submission.record.id.job.to_string(), body]));
         }
-        asked.push(amount);
         answers.push(admitted.map_err(Error::Exceeded));
     }
     let stored = sqlx::query(dialect.sql(SPECS)).bind(list(specs)).fetch_all(&mut **transaction).await?;
     let mut stored: HashSet<String> = stored.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
     let mut new: Vec<(&Submission, Amount)> = Vec::new();
-    for ((submission, amount), answer) in submissions.iter().zip(asked).zip(&mut answers) {
+    for ((submission, amount), answer) in submissions.iter().zip(amounts).zip(&mut answers) {
         if answer.is_ok() && stored.remove(&submission.record.id.job.to_string()) {
             new.push((submission, amount));
-        } else if answer.is_ok() {
+            continue;
+        }
+        go.go(&submission.namespace, &amount);
+        if answer.is_ok() {
             *answer = Err(Error::Conflict(format!("job {}", submission.record.id)));
         }
     }
+    usage::take(transaction, dialect, &go).await?;
     if new.is_empty() {
         return Ok(answers);
     }
@@ -119,11 +126,6 @@ pub(crate) async fn store(
     if !arrays.is_empty() {
         sqlx::query(dialect.sql(CHILDREN)).bind(list(arrays)).execute(&mut **transaction).await?;
     }
-    let mut sums = Sums::default();
-    for (it, amount) in &new {
-        sums.come(&it.namespace, amount);
-    }
-    usage::add(transaction, dialect, &sums).await?;
     Ok(answers)
 }
 

@@ -11,7 +11,8 @@ use testbed::Postgresql;
 
 use super::{array, change, job, server, spec, submission, term};
 use crate::quota::{Amount, Counted, Quotas};
-use crate::{Error, Leading, Metrics, Store, Submission, usage};
+use crate::usage::{self, Sums};
+use crate::{Error, Leading, Metrics, Store, Submission};
 
 /// Those of the stores of these cases.
 pub(super) const LIMITS: Quotas =
@@ -23,10 +24,12 @@ fn of(namespace: &str, submission: Submission) -> Submission {
 
 async fn used(store: &Store, namespaces: &[&str]) -> HashMap<Counted, Amount> {
     let mut transaction = store.database.begin().await.unwrap();
-    let used =
-        usage::used(&mut transaction, store.database.dialect, &namespaces.iter().map(|it| (*it).to_owned()).collect())
-            .await
-            .unwrap();
+    let mut nothing = Sums::default();
+    for namespace in namespaces.iter().chain(&["nobody"]) {
+        nothing.come(namespace, &Amount::default());
+    }
+    let mut used = usage::add(&mut transaction, store.database.dialect, &nothing).await.unwrap();
+    used.retain(|of, amount| *of == Counted::All || amount.jobs > 0);
     transaction.rollback().await.unwrap();
     used
 }
