@@ -27,6 +27,8 @@ pub struct WatchedJob {
     pub ended: Option<JobState>,
     /// It is being deleted.
     pub terminating: bool,
+    /// How many of its pods have failed, if the Job controller counts failures of each index and writes them on its pods.
+    pub failed: Option<u32>,
     /// Its job id, as its label says.
     pub id: String,
     /// What its record shows; `None`: its id is not one of ours.
@@ -97,6 +99,7 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<WatchedJob> {
         },
         ended: ended(status),
         terminating: meta.deletion_timestamp.is_some(),
+        failed: spec.backoff_limit_per_index.map(|_| count(status.failed.unwrap_or(0))),
         id: id.to_owned(),
         asked: asked(raw),
         size,

@@ -83,8 +83,10 @@ pub struct Queued {
     pub job: Option<String>,
     /// Completion index; `None`: its Job is not Indexed.
     pub index: Option<u32>,
-    /// Number of its attempt, where the pod says.
+    /// Number of its attempt, where its dispatch has written it.
     pub attempt: Option<u32>,
+    /// How often its index is said to have failed: by the Job controller, or by whoever wrote the template.
+    pub failures: Option<u32>,
     /// What it needs.
     pub shape: Arc<Shape>,
     /// Where it is; `None`: nobody may dispatch it: it is being deleted, waits for somebody else's gate, or is another
@@ -166,7 +168,8 @@ fn queued(pod: &Pod, requests: &Resources, problems: &mut Problems) -> Option<Qu
         id: label(meta, keys::JOB_ID).map(job_of_label).unwrap_or_default().to_owned(),
         job: job.map(|owner| owner.uid.clone()),
         index: either(keys::K8S_COMPLETION_INDEX).and_then(|text| text.parse().ok()),
-        attempt: said.or(failures.map(|failures| failures.saturating_add(1))),
+        attempt: said,
+        failures,
         shape: Arc::new(shape),
         place,
     })

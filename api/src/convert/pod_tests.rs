@@ -144,18 +144,18 @@ fn a_pod_runs_once_any_of_its_containers_has_started() {
 }
 
 #[test]
-fn attempt_and_index_come_from_what_the_pod_says() {
+fn attempt_failures_and_index_are_what_the_pod_says() {
     let index = keys::K8S_COMPLETION_INDEX;
     let failures = keys::K8S_INDEX_FAILURE_COUNT;
-    for (annotations, attempt, found_index) in [
-        (json!({}), None, None),
-        (json!({index: "3"}), None, Some(3)),
-        (json!({index: "3", failures: "2"}), Some(3), Some(3)),
-        (json!({index: "x", failures: "2", keys::ATTEMPT: "7"}), Some(7), None),
-        (json!({keys::ATTEMPT: "0"}), None, None),
+    for (annotations, expected) in [
+        (json!({}), (None, None, None)),
+        (json!({index: "3"}), (None, None, Some(3))),
+        (json!({index: "3", failures: "2"}), (None, Some(2), Some(3))),
+        (json!({index: "x", failures: "2", keys::ATTEMPT: "7"}), (Some(7), Some(2), None)),
+        (json!({keys::ATTEMPT: "0"}), (None, None, None)),
     ] {
         let found = queued(|pod| pod["metadata"]["annotations"] = annotations);
-        assert_eq!((found.attempt, found.index), (attempt, found_index));
+        assert_eq!((found.attempt, found.failures, found.index), expected);
     }
 }
 

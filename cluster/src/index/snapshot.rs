@@ -110,11 +110,18 @@ impl State {
         (same() || derived_job_id(uid) == queued.id).then_some(uid)
     }
 
+    /// What the Job controller has written on a pod about its index. It replaces what a template says only in Jobs that limit the failures of
+    /// each index, and no index has failed more often than all pods together: a retry goes before all others.
+    fn attempt_of_index(&self, job: &str, queued: &Queued) -> Option<u32> {
+        let failed = self.jobs.get(job)?.failed?;
+        queued.failures.map(|failures| failures.min(failed).saturating_add(1))
+    }
+
     fn unit(&self, record: &WatchedPod) -> Option<Unit> {
         let queued = record.queued.as_ref()?;
         let job = self.job_of(queued);
         let index = queued.index.filter(|_| job.is_some());
-        let said = queued.attempt.filter(|_| job.is_some());
+        let said = job.and_then(|uid| queued.attempt.or_else(|| self.attempt_of_index(uid, queued)));
         Some(Unit {
             key: record.key.clone(),
             uid: record.uid.clone(),
