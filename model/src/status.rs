@@ -72,6 +72,9 @@ pub enum Code {
     /// Its pod template is larger than what is kept of a Job.
     #[strum(serialize = "MISCONFIGURATION:JOB_TOO_LARGE")]
     JobTooLarge,
+    /// It carries the id of another job.
+    #[strum(serialize = "MISCONFIGURATION:JOB_ID_TAKEN")]
+    JobIdTaken,
     /// More waits in its namespace than may.
     #[strum(serialize = "LIMIT:NAMESPACE_WAITING")]
     NamespaceWaiting,

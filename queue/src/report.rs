@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use model::plan::{Dispatch, Launch, StatusChange};
 use model::snapshot::Write;
-use model::status::{Code, JobState};
+use model::status::{Code, JobState, Reason};
 use planning::refusal::Answer;
 
 use crate::context::Context;
@@ -72,6 +72,12 @@ pub(crate) fn waits(context: &Context, change: &StatusChange) {
     }
 }
 
+/// A Job is found not to be what it says. It may have been released before that was known, and then has no other place to say so.
+pub(crate) fn barred(context: &Context, job: &str, reason: &Reason) {
+    let Some(about) = context.index.job_reference(job) else { return };
+    context.events.warning(&about, "Waiting", format!("{}: {}", reason.code.as_str(), reason.message));
+}
+
 /// A write to a Job or to one of its pods did not go through.
 pub(crate) fn refused(context: &Context, job: Option<&str>, write: Write, answer: &Answer) {
     let Some(about) = job.and_then(|job| context.index.job_reference(job)) else { return };
@@ -93,6 +99,7 @@ fn needs_somebody(code: Code) -> bool {
             | Code::EnvironmentNotFound
             | Code::EnvironmentDisabled
             | Code::JobTooLarge
+            | Code::JobIdTaken
             | Code::MaxResource
             | Code::ResourceRequirement
             | Code::ProviderError

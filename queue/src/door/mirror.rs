@@ -2,23 +2,28 @@
 //!
 //! Invariant: written only when it differs from what is stored, and not again when retention has removed it. Nothing is decided on them:
 //! Kubernetes' objects are the truth, then the Events about those that are gone. A Job that came and went while nobody looked has no record.
+//! Nor has one that carries another's id.
 
 mod evidence;
 mod rows;
+mod strangers;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use api::convert::asked::Asked;
 use api::convert::job::WatchedJob as Seen;
 use cluster::index::Index;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use model::job::{JobId, JobRecord, Spec};
 use model::snapshot::Snapshot;
+use model::status::Reason;
 use records::{Error, Leading};
 
 use evidence::Evidence;
+use strangers::{Strangers, is_of};
 
 /// Records written at most in one cycle. What a Job asks for is in memory only meanwhile.
 const MOST: usize = 250;
@@ -31,8 +36,9 @@ type Row = (JobRecord, Arc<Spec>);
 pub(super) struct Mirror {
     /// Those that have not ended, as stored, but without their pods.
     open: HashMap<JobId, Row>,
-    /// Those that are still there, and whose end is stored or was forgotten long ago.
-    done: HashSet<JobId>,
+    /// Those that are still there, and whose end is stored or was forgotten long ago, with their UIDs.
+    done: HashMap<JobId, String>,
+    strangers: Strangers,
     /// Those that went, which is not stored yet.
     departed: Vec<Seen>,
     evidence: Evidence,
@@ -45,15 +51,16 @@ struct News {
     fresh: Vec<Row>,
     /// Of all Jobs that are there or were seen to go.
     here: HashSet<JobId>,
-    /// Those that ended too long ago.
-    forgotten: Vec<JobId>,
+    /// Those that ended too long ago, with their UIDs.
+    forgotten: Vec<(JobId, String)>,
 }
 
 impl Mirror {
     /// Of which nothing is known yet; records go after `retention`.
     pub(super) fn new(retention: SignedDuration) -> Self {
-        let (open, done, departed) = (HashMap::new(), HashSet::new(), Vec::new());
-        Self { open, done, departed, evidence: Evidence::default(), retention }
+        let (open, done, departed) = (HashMap::new(), HashMap::new(), Vec::new());
+        let (strangers, evidence) = (Strangers::default(), Evidence::default());
+        Self { open, done, strangers, departed, evidence, retention }
     }
 
     /// Takes in a record that is stored as open.
@@ -61,7 +68,29 @@ impl Mirror {
         self.open.insert(record.id, (record, without_pod(spec)));
     }
 
-    /// Stores what is new. What the store does not take, the next cycle brings again.
+    /// Looks which Jobs carry the ids of others. `is_taken` says whether the API has a job of this id.
+    pub(super) fn look(&mut self, index: &Index, is_taken: impl Fn(JobId) -> bool) {
+        let (open, done) = (&self.open, &self.done);
+        self.strangers.look(index, |seen, id| {
+            let stored = || open.get(&id).map(|(_, spec)| is_of(spec, seen));
+            let ended = || done.get(&id).map(|uid| *uid == seen.job.uid);
+            if is_taken(id) { Some(false) } else { stored().or_else(ended) }
+        });
+    }
+
+    /// Why a Job that carries another's id is not released.
+    pub(super) fn stranger(&self, uid: &str) -> Option<Reason> {
+        self.strangers.reason(uid)
+    }
+
+    /// Whether what is seen is the job that has this id, as far as is known here.
+    fn is_owner(&self, seen: &Seen, id: JobId) -> bool {
+        !self.strangers.has(&seen.job.uid)
+            && self.open.get(&id).is_none_or(|(_, spec)| is_of(spec, seen))
+            && self.done.get(&id).is_none_or(|uid| *uid == seen.job.uid)
+    }
+
+    /// Stores what is new. What the store does not take, the next cycle brings again. Returns the UIDs of those whose ids it has as others'.
     pub(super) async fn update(
         &mut self,
         index: &Index,
@@ -69,10 +98,10 @@ impl Mirror {
         snapshot: &Snapshot,
         store: &Leading,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<String>, Error> {
         let News { mut fresh, here, forgotten } = self.news(index, snapshot, now);
         self.done.extend(forgotten);
-        self.done.retain(|id| here.contains(id));
+        self.done.retain(|id, _| here.contains(id));
         let gone: Vec<&Row> = self.open.values().filter(|(record, _)| !here.contains(&record.id)).collect();
         let told = self.evidence.of(client, &gone, Instant::now()).await;
         fresh.extend(
@@ -81,25 +110,30 @@ impl Mirror {
         fresh.truncate(MOST);
         if fresh.is_empty() {
             self.departed.clear();
-            return Ok(());
+            return Ok(Vec::new());
         }
         // What was asked for is stored once.
         let new = |(record, spec): &Row| (!self.open.contains_key(&record.id)).then(|| (**spec).clone());
         let all: Vec<(JobRecord, Option<Spec>)> = fresh.iter().map(|row| (row.0.clone(), new(row))).collect();
-        store.mirror(&all).await?;
+        let others = store.mirror(&all).await?;
         if all.len() < MOST {
             self.departed.clear();
         }
+        let mut told = Vec::new();
         for (record, spec) in fresh {
             let id = record.id;
-            if record.state.is_terminal() {
+            let uid = || spec.uid.clone().unwrap_or_default();
+            if others.contains(&id) {
+                self.strangers.told(uid(), id);
+                told.push(uid());
+            } else if record.state.is_terminal() {
                 self.open.remove(&id);
-                self.done.insert(id);
+                self.done.insert(id, uid());
             } else {
                 self.open.insert(id, (record, without_pod(&spec)));
             }
         }
-        Ok(())
+        Ok(told)
     }
 
     /// What is seen and not stored.
@@ -108,13 +142,14 @@ impl Mirror {
         let mut news = News::default();
         let instead = index.shown_instead();
         let mut look = |seen: &Seen, gone: bool| {
-            let Some(asked) = seen.asked.as_ref().filter(|asked| news.here.insert(asked.id)) else { return };
+            let is_new = |asked: &&Asked| self.is_owner(seen, asked.id) && news.here.insert(asked.id);
+            let Some(asked) = seen.asked.as_ref().filter(is_new) else { return };
             let stored = self.open.get(&asked.id);
-            if self.done.contains(&asked.id) || news.fresh.len() >= MOST {
+            if self.done.contains_key(&asked.id) || news.fresh.len() >= MOST {
                 return;
             }
             if stored.is_none() && rows::is_forgotten(seen, asked, self.retention, now) {
-                news.forgotten.push(asked.id);
+                news.forgotten.push((asked.id, seen.job.uid.clone()));
                 return;
             }
             let status = instead.get(&seen.job.uid).or(seen.job.status.as_ref());

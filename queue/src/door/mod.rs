@@ -199,6 +199,10 @@ impl ApiDoor {
         open.ledger.clock_was_set(open.jumps.seen(now));
         open.observe(context, pods, self.limits.mount_patience, now);
         open.ledger.tick(now.wall);
+        open.mirror.look(&context.index, |id| open.ledger.get(id).is_some());
+        for job in &mut snapshot.jobs {
+            job.barred = open.mirror.stranger(&job.uid).or_else(|| job.barred.take());
+        }
         units::add(&open.ledger, &open.pods, &open.deeds, snapshot, self.limits.window, now);
     }
 
@@ -326,7 +330,12 @@ impl Open {
     /// Brings the records of the Job door's Jobs up to date. False: the store did not take them.
     async fn mirror(&mut self, context: &Context, snapshot: &Snapshot, now: Timestamp) -> bool {
         match bounded(self.mirror.update(&context.index, &context.client, snapshot, &self.store, now)).await {
-            Ok(()) => true,
+            Ok(told) => {
+                for (uid, reason) in told.iter().filter_map(|uid| Some((uid, self.mirror.stranger(uid)?))) {
+                    crate::report::barred(context, uid, &reason);
+                }
+                true
+            }
             Err(failure) => self.rest("records of Jobs cannot be stored", &failure),
         }
     }

@@ -122,3 +122,38 @@ pub(super) async fn a_mirrored_job_is_one_job(store: Leading) {
     store.mirror(&[(JobRecord { id: job(2), ..record }, Some(other))]).await.unwrap();
     assert_eq!(store.history(job(2)).await.unwrap()[1].0, at(9));
 }
+
+pub(super) async fn an_id_belongs_to_what_was_stored_with_it_first(store: Leading) {
+    let of = |uid: Option<&str>| Spec {
+        door: Door::Job,
+        name: format!("{uid:?}"),
+        uid: uid.map(ToOwned::to_owned),
+        ..spec("kubectl")
+    };
+    let seen = |number, state, spec| (change(job(number), state, None, 9).record, spec);
+    store.submit(submission(1, spec("a"))).await.unwrap();
+    let earlier = [(2, Some("u2")), (3, Some("u3")), (4, None)];
+    let first: Vec<_> = earlier.iter().map(|(number, uid)| seen(*number, JobState::Running, Some(of(*uid)))).collect();
+    assert!(store.mirror(&first).await.unwrap().is_empty());
+    store.mirror(&[seen(3, JobState::Succeeded, None)]).await.unwrap();
+    let before = store.jobs(&[job(1), job(2), job(3)]).await.unwrap();
+    let used = store.size().await.unwrap();
+    // They come with the ids of a job of the API, of a Job, of one that has ended, and beside them some that may.
+    let mut forged: Vec<_> = (1..=3).map(|number| seen(number, JobState::Failed, Some(of(Some("forged"))))).collect();
+    forged.extend([5, 4].map(|number| seen(number, JobState::Running, Some(of(Some("own"))))));
+    assert_eq!(store.mirror(&forged).await.unwrap(), [job(1), job(2), job(3)].into());
+    assert_eq!(store.mirror(&[seen(1, JobState::Failed, None)]).await.unwrap(), [job(1)].into());
+    let after = store.jobs(&[job(1), job(2), job(3)]).await.unwrap();
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!((&after.record, &after.spec), (&before.record, &before.spec));
+        assert_eq!(store.history(after.record.id).await.unwrap().last().unwrap().1, before.record.state);
+    }
+    let kept = store.jobs(&[job(4), job(5)]).await.unwrap();
+    assert!(kept.iter().all(|kept| kept.spec.uid.as_deref() == Some("own")), "of the first no UID was stored");
+    assert_eq!(store.size().await.unwrap().live, used.live + 1);
+    // Whose it was still ends as it does, and once its record is removed the id is free.
+    assert!(store.mirror(&[seen(2, JobState::Succeeded, Some(of(Some("u2"))))]).await.unwrap().is_empty());
+    assert_eq!(store.jobs(&[job(2)]).await.unwrap()[0].record.state, JobState::Succeeded);
+    store.retain(at(1_000), 10).await.unwrap();
+    assert!(store.mirror(&[seen(2, JobState::Running, Some(of(Some("forged"))))]).await.unwrap().is_empty());
+}

@@ -36,7 +36,8 @@ macro_rules! cases {
 }
 
 const CASES: &[(&str, Case)] = cases! {
-    jobs: everything_reads_back, a_job_comes_with_all_its_children, unknown_jobs_are_left_out, a_mirrored_job_is_one_job;
+    jobs: everything_reads_back, a_job_comes_with_all_its_children, unknown_jobs_are_left_out, a_mirrored_job_is_one_job,
+        an_id_belongs_to_what_was_stored_with_it_first;
     writer: who_submits_at_the_same_time_shares_transactions, one_that_cannot_be_stored_fails_alone,
         what_was_handed_over_is_stored_before_it_closes, what_nobody_waits_for_any_more_is_not_stored,
         texts_that_cannot_be_stored_are_refused;

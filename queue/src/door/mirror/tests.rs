@@ -47,6 +47,19 @@ fn go(index: &Index, number: u128, ended: bool) {
     index.feed(Event::Delete(DeserializeGuard(Ok(job(number, ended)))));
 }
 
+/// A Job that was made at such a second with the id of job `number`.
+fn copy(number: u128, uid: &str, second: i64) -> Job {
+    let mut job = job(number, false);
+    job.metadata.uid = Some(uid.into());
+    job.metadata.name = Some(uid.into());
+    job.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(second)));
+    job
+}
+
+fn come_as(index: &Index, job: Job) {
+    index.feed(Event::Apply(DeserializeGuard(Ok(job))));
+}
+
 /// Nobody answers there.
 fn nowhere() -> Client {
     cluster::client::install_crypto();
@@ -123,5 +136,59 @@ async fn a_new_leader_does_not_bring_back_what_retention_has_removed() {
     }
     let (ended, runs) = ((id(1), JobState::Succeeded), (id(2), versions[1][0].1));
     assert_eq!(versions, [vec![ended, runs], vec![runs]]);
+    store.close().await;
+}
+
+/// UIDs of those that carry another's id.
+fn strangers(mirror: &mut Mirror, index: &Index, of_api: &[u128], all: &[&str]) -> Vec<String> {
+    mirror.look(index, |it| of_api.iter().any(|number| id(*number) == it));
+    all.iter().filter(|uid| mirror.stranger(uid).is_some()).map(|uid| (*uid).to_owned()).collect()
+}
+
+#[test]
+fn an_id_is_of_what_is_stored_then_of_who_was_first() {
+    let index = Index::new(ArnBase::default());
+    let mut mirror = knowing(&index, 1);
+    // Of the stored one only a copy is there; of two new ones both; one has the id of a job of the API.
+    for (number, uid, second) in
+        [(1, "older", -9), (1, "younger", 9), (2, "second", 7), (2, "first", 3), (2, "third", 8), (4, "api", 0)]
+    {
+        come_as(&index, copy(number, uid, second));
+    }
+    come(&index, 3, false);
+    let all = ["u1", "older", "younger", "first", "second", "third", "u3", "api"];
+    assert_eq!(strangers(&mut mirror, &index, &[4], &all), ["older", "younger", "second", "third", "api"]);
+    let news = mirror.news(&index, &Snapshot::default(), at(20));
+    let mut fresh: Vec<_> = news.fresh.iter().map(|(_, spec)| spec.uid.as_deref().unwrap()).collect();
+    fresh.sort_unstable();
+    assert_eq!((fresh, news.here), (vec!["first", "u3"], [id(2), id(3)].into()), "the stored one is missed");
+    come(&index, 1, false);
+    assert!(!strangers(&mut mirror, &index, &[], &all).contains(&"u1".to_owned()), "whose it is comes back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_an_id_that_is_stored_as_anothers_has_no_record_and_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&format!("sqlite://{}/records.db", directory.path().display())).await.unwrap();
+    let leading = store.lead(&Term { lease: "uid".into(), turn: 1 }).await.unwrap();
+    let (index, client) = (Index::new(ArnBase::default()), nowhere());
+    let update = async |mirror: &mut Mirror, now| {
+        mirror.look(&index, |_| false);
+        mirror.update(&index, &client, &Snapshot::default(), &leading, now).await.unwrap();
+        leading.jobs(&[id(1)]).await.unwrap().remove(0)
+    };
+    let mut mirror = Mirror::new(WEEK);
+    come(&index, 1, true);
+    let before = update(&mut mirror, at(20)).await;
+    // The Job goes, and comes again with another UID from a copy, twice: before and after another leads.
+    go(&index, 1, true);
+    assert_eq!(before.record.state, JobState::Succeeded);
+    for uid in ["copy", "another"] {
+        come_as(&index, copy(1, uid, 30));
+        let after = update(&mut mirror, at(40)).await;
+        assert_eq!((&after.record, &after.spec), (&before.record, &before.spec), "{uid}");
+        assert_eq!(strangers(&mut mirror, &index, &[], &["copy", "another"]).last().map(String::as_str), Some(uid));
+        mirror = Mirror::new(WEEK);
+    }
     store.close().await;
 }
