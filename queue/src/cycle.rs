@@ -194,10 +194,11 @@ async fn cycle(
     let (choices, given): (Vec<_>, Vec<_>) = hold.into_iter().partition(|one| one.record.is_some());
     let decided = Decided { snapshot: &snapshot, dispatch: &attempts, hold: &choices, explain: &explain };
     // What the cluster refuses of these is planned again when its time has come.
-    let (nodes_ok, bound, (), (), (), recorded) = tokio::join!(
+    let (nodes_ok, bound, (), (), (), (), recorded) = tokio::join!(
         shown.orders.give(nodes, launch, retire),
         pods::bind_all(context, &dispatch),
         pods::hold_all(context, &given),
+        pods::look_all(context),
         jobs::release_all(context, &release),
         jobs::probe_all(context, &probe),
         door.after(context, decided, now),

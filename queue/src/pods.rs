@@ -11,7 +11,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use model::keys;
 use model::plan::{Dispatch, Hold};
-use model::snapshot::Write;
+use model::snapshot::{ObjectKey, Write};
 use planning::refusal::Answer;
 use serde_json::{Value, json};
 
@@ -67,12 +67,32 @@ async fn send_binding(context: Context, dispatch: Dispatch) -> Option<Answer> {
             return Some(Answer::Refused("the pod is gone".to_owned()));
         }
         Outcome::Not(answer) => {
-            context.index.forget(&dispatch.uid);
+            // Whatever was answered: an earlier Binding may have gone through, and its room is taken.
+            if look(&context, &dispatch.unit, &dispatch.uid).await.as_ref() == Some(&dispatch.node) {
+                context.index.accepted(&dispatch.uid, Write::Bind);
+                return None;
+            }
             write::note(&context, &dispatch.uid, dispatch.job.as_deref(), Write::Bind, &answer);
             return Some(answer);
         }
     }
     None
+}
+
+/// Looks up the pods of which the watch has not shown for long where they are: their room is kept until that is known.
+pub(crate) async fn look_all(context: &Context) {
+    let look = |(pod, uid): (ObjectKey, String)| {
+        let context = context.clone();
+        patient(async move { look(&context, &pod, &uid).await }).boxed()
+    };
+    together(context.index.unseen(clock::now()).into_iter().map(look).collect()).await;
+}
+
+/// Asks the API server where a pod is; returns its node. Without an answer what was assumed of it stays.
+async fn look(context: &Context, pod: &ObjectKey, uid: &str) -> Option<String> {
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &pod.namespace);
+    let found = pods.get_opt(&pod.name).await.ok()?;
+    context.index.found(uid, found.as_ref(), clock::now())
 }
 
 pub(crate) fn labels(node: &str, environment: &str) -> Value {
@@ -131,7 +151,7 @@ async fn send_hold(context: Context, hold: Hold) -> Option<Answer> {
         Outcome::Written => context.index.accepted(&hold.uid, Write::Hold),
         Outcome::Gone => context.index.forget(&hold.uid),
         Outcome::Not(answer) => {
-            context.index.forget(&hold.uid);
+            look(&context, &hold.unit, &hold.uid).await;
             write::note(&context, &hold.uid, hold.job.as_deref(), Write::Hold, &answer);
             return Some(answer);
         }
@@ -163,8 +183,6 @@ fn holding(hold: &Hold) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use model::snapshot::ObjectKey;
-
     use super::*;
 
     #[test]

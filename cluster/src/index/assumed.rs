@@ -1,7 +1,8 @@
 //! What our own writes changed that the watches have not shown yet.
 //!
-//! Invariant: an assumption ends when the watch shows it, when its object is gone, or after [`LIFETIME`], so a wrong one cannot
-//! last. Does not know whether a write succeeded: whoever wrote says so.
+//! Invariant: an assumption ends when the watch shows it or its object is gone. After [`LIFETIME`] one about a Job ends, and one about a pod is
+//! to be looked up, because its room is given to somebody else when it ends: so a wrong one cannot last, however long a watch is silent.
+//! Does not know whether a write succeeded: whoever wrote says so.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,6 +13,9 @@ use model::status::Status;
 /// Above the time that a watch takes to show a write, even when it has to start again; below the time at which a unit that hangs
 /// would be noticed by people.
 const LIFETIME: Duration = Duration::from_secs(30);
+/// Pods that are looked up at the same time, and when one of which nothing was learned is looked up again.
+const MOST: usize = 32;
+const AGAIN: Duration = Duration::from_secs(5);
 /// kube-scheduler does not say which hold it refused, so a refusal that was there before counts again only after this time:
 /// above the back-off in its configuration (`podMaxBackoffSeconds`), after which it has tried the new hold.
 const DOUBT: Duration = Duration::from_secs(3);
@@ -28,11 +32,12 @@ pub(super) struct Assumed {
 struct Entry<T> {
     since: Moment,
     what: T,
+    asked: Option<Moment>,
 }
 
 impl<T> Entry<T> {
     fn new(what: T, now: Moment) -> Self {
-        Self { since: now, what }
+        Self { since: now, what, asked: None }
     }
 
     fn lives(&self, now: Moment) -> bool {
@@ -88,15 +93,25 @@ impl Assumed {
         self.status.remove(uid);
     }
 
+    /// UIDs of pods of which the watch has shown nothing for so long that they are to be looked up, a few at a time.
+    pub(super) fn unseen(&mut self, now: Moment) -> Vec<String> {
+        let due = self
+            .pods
+            .iter_mut()
+            .filter(|(_, entry)| !entry.lives(now) && entry.asked.is_none_or(|last| now.since(last) >= AGAIN));
+        let ask = |(uid, entry): (&String, &mut Entry<AssumedPlace>)| {
+            entry.asked = Some(now);
+            uid.clone()
+        };
+        due.take(MOST).map(ask).collect()
+    }
+
     /// Drops what is too old and what `shown` says is no longer news.
     pub(super) fn settle(&mut self, now: Moment, shown: &impl Shown) {
-        self.pods.retain(|uid, entry| {
-            let is_news = match shown.pod(uid, &entry.what) {
-                Seen::NotYet => true,
-                Seen::Refused => entry.doubt().is_some_and(|end| end > now),
-                Seen::Yes => false,
-            };
-            is_news && entry.lives(now)
+        self.pods.retain(|uid, entry| match shown.pod(uid, &entry.what) {
+            Seen::NotYet => true,
+            Seen::Refused => entry.doubt().is_some_and(|end| end > now),
+            Seen::Yes => false,
         });
         self.released.retain(|uid, entry| entry.lives(now) && !shown.release(uid));
         self.status.retain(|uid, entry| entry.lives(now) && !shown.status(uid, &entry.what));

@@ -25,11 +25,11 @@ use api::convert::job::WatchedJob;
 use api::convert::node::NodeRecord;
 use api::convert::requests::Stated;
 use api::{BatchNode, ComputeEnvironment, JobQueue};
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use model::clock::{Moment, Now};
 use model::job::PodFacts;
 use model::names::ArnBase;
-use model::snapshot::{Offer, Setback, Snapshot, Write};
+use model::snapshot::{ObjectKey, Offer, Setback, Snapshot, Write};
 use model::status::Status;
 use planning::refusal::Answer;
 use tokio::sync::watch;
@@ -109,7 +109,8 @@ impl Index {
         let _true = synced.wait_for(|synced| *synced).await;
     }
 
-    /// We bound a pod to a node. Counts until the watch shows a node for it, the pod is gone, or 30 s have passed.
+    /// We bound a pod to a node. Counts until the watch shows a node for it, the pod is gone, or, after 30 s, it is [`found`](Self::found)
+    /// elsewhere.
     pub fn assume_bound(&self, pod_uid: &str, node: &str, now: Now) {
         self.state().assumed.bound(pod_uid, node, now.moment);
     }
@@ -118,6 +119,16 @@ impl Index {
     /// refusal of an earlier hold is not taken for one of this.
     pub fn assume_held(&self, pod_uid: &str, nodes: &[String], now: Now) {
         self.state().assume_held(pod_uid, nodes, now);
+    }
+
+    /// Pods, and their UIDs, that we bound or handed over and that the watch has shown nothing of for 30 s: somebody is to look them up.
+    pub fn unseen(&self, now: Now) -> Vec<(ObjectKey, String)> {
+        self.state().unseen(now)
+    }
+
+    /// The pod of this UID was looked up by its name: where it is counts as if we had just put it there. Returns its node.
+    pub fn found(&self, uid: &str, pod: Option<&Pod>, now: Now) -> Option<String> {
+        self.state().found(uid, pod, now)
     }
 
     /// When a snapshot will show a refusal by kube-scheduler that it does not show yet, although nothing changes.

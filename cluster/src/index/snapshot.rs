@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use api::convert::job::WatchedJob;
 use api::convert::node::NodeRecord;
-use api::convert::pod::{Origin, Queued, WatchedPod};
+use api::convert::pod::{self, Origin, Queued, WatchedPod};
 use api::convert::{Problems, custom};
 use api::crd::EnvironmentType;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use model::clock::Now;
 use model::placement::Shape;
-use model::snapshot::{Environment, Job, JobRef, Machine, Node, Place, Queue, Snapshot, Unit};
+use model::snapshot::{Environment, Job, JobRef, Machine, Node, ObjectKey, Place, Queue, Snapshot, Unit};
 use model::status::Status;
 use planning::admission::identity::derived_job_id;
 use planning::learned;
@@ -156,6 +157,25 @@ impl State {
         let place = self.pods.get(pod).and_then(|record| record.queued.as_ref()?.place.as_ref());
         let again = matches!(place, Some(Place::Held { .. }));
         self.assumed.held(pod, nodes, again, now.moment);
+    }
+
+    /// Pods of which the watch does not show for long what we did.
+    pub(super) fn unseen(&mut self, now: Now) -> Vec<(ObjectKey, String)> {
+        let unseen = self.assumed.unseen(now.moment);
+        let key = |uid: String| Some((self.pods.get(&uid)?.key.clone(), uid));
+        unseen.into_iter().filter_map(key).collect()
+    }
+
+    /// A pod as the API server has it; `None`: it has none of this name.
+    pub(super) fn found(&mut self, uid: &str, pod: Option<&Pod>, now: Now) -> Option<String> {
+        let found = pod.map(|pod| pod::pod(pod, &mut Problems::new())).filter(|found| found.uid == uid);
+        let place = found.as_ref().and_then(|found| found.queued.as_ref()?.place.as_ref());
+        match (found.as_ref().and_then(|found| found.node.as_ref()), place) {
+            (Some(node), _) => self.assumed.bound(uid, node, now.moment),
+            (None, Some(Place::Held { nodes, .. })) => self.assumed.held(uid, nodes, true, now.moment),
+            _ => self.assumed.forget(uid),
+        }
+        found?.node
     }
 
     /// Name of the node that a pod is on, or on which we put it a moment ago.

@@ -36,13 +36,34 @@ fn an_assumption_outlives_events_that_do_not_show_it() {
 }
 
 #[test]
-fn an_assumption_ends_after_half_a_minute_or_when_it_is_forgotten() {
+fn a_place_that_no_watch_shows_is_looked_up_and_not_forgotten() {
+    let key = model::snapshot::ObjectKey::new("n", "p");
+    let of_another = |mut pod: Value| {
+        pod["metadata"]["uid"] = json!("another");
+        pod
+    };
+    let pods = |pod: Value| read::<Pod>(&pod).0.ok();
+    for (found, expected) in [
+        (pods(on(pod("p", "j"), "n2")), bound("n2", false)),
+        (pods(pod("p", "j")), Place::Waiting),
+        (pods(of_another(on(pod("p", "j"), "n1"))), Place::Waiting),
+        (None, Place::Waiting),
+    ] {
+        let index = waiting();
+        index.assume_bound("uid-p", "n1", even(at(0)));
+        assert_eq!(index.unseen(even(at(29))), []);
+        assert_eq!(place(&index, 100), bound("n1", false), "the watch is silent");
+        assert_eq!(index.unseen(even(at(100))), [(key.clone(), "uid-p".to_owned())]);
+        assert_eq!(index.unseen(even(at(104))), [], "it is being looked up");
+        assert_eq!(index.unseen(even(at(105))).len(), 1, "there was no answer");
+        index.found("uid-p", found.as_ref(), even(at(106)));
+        assert_eq!(place(&index, 107), expected);
+        assert_eq!(index.unseen(even(at(107))), []);
+    }
     let index = waiting();
     index.assume_bound("uid-p", "n1", even(at(0)));
-    assert_eq!(place(&index, 30), Place::Waiting);
-    index.assume_bound("uid-p", "n1", even(at(30)));
     index.forget("uid-p");
-    assert_eq!(place(&index, 31), Place::Waiting);
+    assert_eq!(place(&index, 1), Place::Waiting);
 }
 
 #[test]

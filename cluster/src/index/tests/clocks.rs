@@ -24,7 +24,9 @@ fn an_assumption_lasts_as_long_whatever_the_clock_is_set_to() {
             (snapshot.units[0].place.clone(), snapshot.jobs[0].released)
         };
         assert_eq!(seen(29), (bound("n1", false), true), "{jump}");
-        assert_eq!(seen(30), (Place::Waiting, false), "{jump}");
+        assert_eq!(seen(30), (bound("n1", false), false), "{jump}");
+        assert_eq!(index.unseen(later(29, jump)), []);
+        assert_eq!(index.unseen(later(30, jump)).len(), 1, "{jump}");
     }
 }
 
