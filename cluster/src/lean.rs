@@ -23,10 +23,8 @@ const BUDGET: usize = 2 << 20;
 const PART: usize = 8 << 10;
 /// Longest value of a label or annotation that is read.
 const TEXT: usize = 8 << 10;
-/// Bytes for all labels, or all annotations, that are ours.
-const OURS: usize = 32 << 10;
-/// Annotation of a static pod.
-const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Bytes for all labels of others.
+const OTHERS: usize = 32 << 10;
 /// About what a map takes before there is much in it, and each entry of a list.
 const MAP: usize = 640;
 const ENTRY: usize = 32;
@@ -64,10 +62,15 @@ fn how(key: &str) -> How {
     }
 }
 
-/// Whether anybody here looks at a label or annotation. Users may not write the reserved ones, so that they cannot crowd them out.
+/// Whether anybody here looks at a label or annotation. These are so few that all of them are read, whatever else is there; another one
+/// under our prefixes, which anybody may write, is one of others.
 fn is_ours(key: &str) -> bool {
-    keys::RESERVED_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
-        || [keys::K8S_JOB_NAME, keys::K8S_COMPLETION_INDEX, keys::K8S_INDEX_FAILURE_COUNT, MIRROR].contains(&key)
+    let others = [keys::K8S_JOB_NAME, keys::K8S_COMPLETION_INDEX, keys::K8S_INDEX_FAILURE_COUNT, keys::K8S_MIRROR]
+        .contains(&key);
+    [keys::QUEUE, keys::LOST_MACHINES].contains(&key)
+        || keys::RESERVED.contains(&key)
+        || keys::USER_ANNOTATIONS.contains(&key)
+        || others
 }
 
 /// What may still be taken.
@@ -161,7 +164,7 @@ impl<'de> Visitor<'de> for Within<'_> {
     fn visit_map<A: MapAccess<'de>>(self, all: A) -> Result<Value, A::Error> {
         let map = match self.others {
             None => members(all, self.budget)?,
-            Some(others) => texts(all, self.budget, Budget::of(others))?,
+            Some(others) => texts(all, self.budget, others)?,
         };
         Ok(map.into())
     }
@@ -185,13 +188,15 @@ fn members<'de, A: MapAccess<'de>>(mut all: A, budget: &mut Budget) -> Result<Ma
     Ok(map)
 }
 
-/// Reads texts by key: ours from one budget, those of others from the other.
+/// Reads texts by key: all that are ours, and of others as many as fit into so many bytes.
 fn texts<'de, A: MapAccess<'de>>(
     mut all: A,
     budget: &mut Budget,
-    mut others: Budget,
+    others: usize,
 ) -> Result<Map<String, Value>, A::Error> {
     let mut map = Map::new();
+    let given = others.min(budget.left);
+    let mut others = Budget::of(given);
     while let Some(key) = all.next_key::<Cow<'de, str>>()? {
         let ours = is_ours(&key);
         if !ours && others.left == 0 {
@@ -205,6 +210,7 @@ fn texts<'de, A: MapAccess<'de>>(
             map.insert(key.into_owned(), text);
         }
     }
+    budget.left = budget.left.saturating_sub(given - others.left);
     Ok(map)
 }
 
@@ -212,17 +218,19 @@ fn texts<'de, A: MapAccess<'de>>(
 /// whatever it is called: in some maps users choose the keys.
 fn member<'de, A: MapAccess<'de>>(key: &str, all: &mut A, budget: &mut Budget) -> Result<Option<Value>, A::Error> {
     let how = how(key);
-    if how == How::Whole {
-        let value = all.next_value_seed(Within::whole(budget))?;
-        return Ok((!budget.over).then_some(value));
-    }
-    let mut own = Budget::of(budget.left.min(if how == How::Part { PART } else { OURS }));
-    let before = own.left;
-    let value = match how {
-        How::Labels => all.next_value_seed(Within::texts(&mut own, OURS))?,
-        How::Annotations => all.next_value_seed(Within::texts(&mut own, 0))?,
-        How::Part | How::Never | How::Whole => all.next_value_seed(Within::whole(&mut own))?,
+    let whole = match how {
+        How::Whole => Some(Within::whole(budget)),
+        How::Labels => Some(Within::texts(budget, OTHERS)),
+        How::Annotations => Some(Within::texts(budget, 0)),
+        How::Part | How::Never => None,
     };
+    if let Some(whole) = whole {
+        let value = all.next_value_seed(whole)?;
+        return Ok((!budget.over && !value.is_null()).then_some(value));
+    }
+    let mut own = Budget::of(budget.left.min(PART));
+    let before = own.left;
+    let value = all.next_value_seed(Within::whole(&mut own))?;
     let nested = value.is_array() || value.is_object();
     if how == How::Never && nested {
         return Ok(None);

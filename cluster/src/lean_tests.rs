@@ -134,6 +134,31 @@ fn labels_of_others_do_not_crowd_ours_out() {
     assert_eq!(found.metadata.annotations.unwrap().len(), 1);
 }
 
+/// Policies know our keys one by one: anybody may write another one under our prefixes, and it sorts before `node-uid`.
+#[test]
+fn unknown_keys_under_our_prefixes_and_long_values_do_not_crowd_ours_out() {
+    let long = "x".repeat(TEXT);
+    let mut object = job(json!({"containers": []}));
+    let annotations = object["metadata"]["annotations"].as_object_mut().unwrap();
+    for number in 0..20 {
+        annotations.insert(format!("batch.amazonaws.com/a{number}"), json!(long));
+        annotations.insert(format!("bulkhead.dev/a{number}"), json!(long));
+    }
+    let theirs = [keys::K8S_JOB_NAME, keys::K8S_COMPLETION_INDEX, keys::K8S_INDEX_FAILURE_COUNT, keys::K8S_MIRROR];
+    for key in keys::USER_ANNOTATIONS.iter().chain(&theirs) {
+        annotations.insert((*key).to_owned(), json!(long));
+    }
+    for key in keys::RESERVED {
+        annotations.insert(key.to_owned(), json!("ours"));
+    }
+    let found: Job = read(&object).unwrap();
+    let found = found.metadata.annotations.unwrap();
+    for key in keys::RESERVED {
+        assert_eq!(found.get(key).map(String::as_str), Some("ours"), "{key}");
+    }
+    assert_eq!(found.len(), keys::RESERVED.len() + keys::USER_ANNOTATIONS.len() + theirs.len());
+}
+
 #[test]
 fn lists_and_watches_are_read_like_single_objects() {
     let good = job(json!({"containers": [{"name": "c"}]}));
