@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
+use kube::runtime::watcher::Event;
 use model::keys;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -31,7 +32,30 @@ const ENTRY: usize = 32;
 
 /// An object as it comes from a watch.
 #[derive(Clone, Debug)]
-pub struct Lean<K>(pub DeserializeGuard<K>);
+pub struct Lean<K> {
+    /// The object, or why it cannot be read.
+    pub object: DeserializeGuard<K>,
+    /// What is known all the same of one that cannot be read: what was read as a whole, and of the rest plain members (a pod's node and
+    /// phase).
+    pub remains: Option<Box<K>>,
+}
+
+impl<K> From<DeserializeGuard<K>> for Lean<K> {
+    fn from(object: DeserializeGuard<K>) -> Self {
+        Self { object, remains: None }
+    }
+}
+
+/// The same event about something else.
+pub(crate) fn map<A, B>(event: Event<A>, mut to: impl FnMut(A) -> B) -> Event<B> {
+    match event {
+        Event::Apply(object) => Event::Apply(to(object)),
+        Event::InitApply(object) => Event::InitApply(to(object)),
+        Event::Delete(object) => Event::Delete(to(object)),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }
+}
 
 /// How a member of an object is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +70,17 @@ enum How {
     Annotations,
     /// Nothing.
     Never,
+}
+
+impl How {
+    /// What is read of a map of texts.
+    fn of_map(self) -> Option<OfMap> {
+        match self {
+            How::Labels => Some(OfMap::Texts(OTHERS)),
+            How::Annotations => Some(OfMap::Texts(0)),
+            How::Whole | How::Part | How::Never => None,
+        }
+    }
 }
 
 fn how(key: &str) -> How {
@@ -96,17 +131,23 @@ impl Budget {
 /// Reads a value within a budget; beyond it `null`, and the rest of lists and maps is skipped.
 struct Within<'a> {
     budget: &'a mut Budget,
-    /// Of a map: texts by key, ours, and of others as many as fit into so many bytes; unset, its members, each in its way.
-    others: Option<usize>,
+    of_map: OfMap,
+}
+
+/// What is read of a map.
+#[derive(Clone, Copy)]
+enum OfMap {
+    /// Its members, each in its way.
+    Members,
+    /// The same, and beyond the budget labels, annotations and those that are plain.
+    PlainBeyond,
+    /// Texts by key: ours, and of others as many as fit into so many bytes.
+    Texts(usize),
 }
 
 impl<'a> Within<'a> {
     fn whole(budget: &'a mut Budget) -> Self {
-        Self { budget, others: None }
-    }
-
-    fn texts(budget: &'a mut Budget, others: usize) -> Self {
-        Self { budget, others: Some(others) }
+        Self { budget, of_map: OfMap::Members }
     }
 }
 
@@ -162,30 +203,48 @@ impl<'de> Visitor<'de> for Within<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, all: A) -> Result<Value, A::Error> {
-        let map = match self.others {
-            None => members(all, self.budget)?,
-            Some(others) => texts(all, self.budget, others)?,
+        let map = match self.of_map {
+            OfMap::Members => members(all, self.budget, 0)?,
+            OfMap::PlainBeyond => members(all, self.budget, PART)?,
+            OfMap::Texts(others) => texts(all, self.budget, others)?,
         };
         Ok(map.into())
     }
 }
 
-/// Reads the members of a map until the budget is over.
-fn members<'de, A: MapAccess<'de>>(mut all: A, budget: &mut Budget) -> Result<Map<String, Value>, A::Error> {
-    let mut map = Map::new();
-    if budget.take(MAP) {
-        while let Some(key) = all.next_key::<Cow<'de, str>>()? {
-            if budget.over || !budget.take(ENTRY + key.len()) {
-                all.next_value::<IgnoredAny>()?;
-                break;
-            }
-            if let Some(value) = member(&key, &mut all, budget)? {
-                map.insert(key.into_owned(), value);
-            }
+/// Reads the members of a map until the budget is over; of those that follow labels and annotations, and plain ones, as many as fit into
+/// `beyond`, if that is not zero.
+fn members<'de, A: MapAccess<'de>>(
+    mut all: A,
+    budget: &mut Budget,
+    beyond: usize,
+) -> Result<Map<String, Value>, A::Error> {
+    let (mut map, mut beyond) = (Map::new(), Budget::of(beyond));
+    budget.take(MAP);
+    while let Some(key) = all.next_key::<Cow<'de, str>>()? {
+        let cost = ENTRY + key.len();
+        let value = if !budget.over && budget.take(cost) {
+            member(&key, &mut all, budget)?
+        } else if beyond.take(cost) {
+            let of_map = how(&key).of_map();
+            let mut own = Budget::of(if of_map.is_some() { BUDGET } else { beyond.left });
+            let seed = Within { budget: &mut own, of_map: of_map.unwrap_or(OfMap::Members) };
+            let value = all.next_value_seed(seed)?;
+            let mut fits = |value: &Value| is_plain(value) && beyond.take(value.as_str().map_or(0, str::len));
+            Some(value).filter(|value| of_map.is_some() || fits(value))
+        } else {
+            all.next_value::<IgnoredAny>()?;
+            None
+        };
+        if let Some(value) = value {
+            map.insert(key.into_owned(), value);
         }
     }
-    while all.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
     Ok(map)
+}
+
+fn is_plain(value: &Value) -> bool {
+    !value.is_null() && !value.is_array() && !value.is_object()
 }
 
 /// Reads texts by key: all that are ours, and of others as many as fit into so many bytes.
@@ -218,14 +277,9 @@ fn texts<'de, A: MapAccess<'de>>(
 /// whatever it is called: in some maps users choose the keys.
 fn member<'de, A: MapAccess<'de>>(key: &str, all: &mut A, budget: &mut Budget) -> Result<Option<Value>, A::Error> {
     let how = how(key);
-    let whole = match how {
-        How::Whole => Some(Within::whole(budget)),
-        How::Labels => Some(Within::texts(budget, OTHERS)),
-        How::Annotations => Some(Within::texts(budget, 0)),
-        How::Part | How::Never => None,
-    };
-    if let Some(whole) = whole {
-        let value = all.next_value_seed(whole)?;
+    let whole = how.of_map().or((how == How::Whole).then_some(OfMap::Members));
+    if let Some(of_map) = whole {
+        let value = all.next_value_seed(Within { budget, of_map })?;
         return Ok((!budget.over && !value.is_null()).then_some(value));
     }
     let mut own = Budget::of(budget.left.min(PART));
@@ -245,7 +299,7 @@ fn member<'de, A: MapAccess<'de>>(key: &str, all: &mut A, budget: &mut Budget) -
 struct Object<K>(PhantomData<K>);
 
 impl<'de, K: DeserializeOwned + Resource> Visitor<'de> for Object<K> {
-    type Value = DeserializeGuard<K>;
+    type Value = Lean<K>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a Kubernetes object")
@@ -256,30 +310,55 @@ impl<'de, K: DeserializeOwned + Resource> Visitor<'de> for Object<K> {
         while let Some(key) = all.next_key::<Cow<'de, str>>()? {
             // A budget for each: what its author writes does not cost the object its name.
             let mut budget = Budget::of(BUDGET);
-            let value = all.next_value_seed(Within::whole(&mut budget))?;
+            let mut value = all.next_value_seed(Within { budget: &mut budget, of_map: OfMap::PlainBeyond })?;
             over |= budget.over;
-            if !budget.over || key == "metadata" {
-                map.insert(key.into_owned(), value);
+            if budget.over && key != "metadata" {
+                keep_plain(&mut value);
             }
+            map.insert(key.into_owned(), value);
         }
-        let meta = |value: Option<&Value>| -> ObjectMeta {
-            value.and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default()
-        };
-        let invalid = |error, metadata| DeserializeGuard(Err(InvalidObject { error, metadata }));
         if over {
-            return Ok(invalid("it is larger than Bulkhead reads".to_owned(), meta(map.get("metadata"))));
+            return Ok(unreadable("it is larger than Bulkhead reads".to_owned(), map));
         }
-        let metadata = map.get("metadata").cloned();
+        let remains = outline(&map);
         Ok(match serde_json::from_value::<K>(map.into()) {
-            Ok(object) => DeserializeGuard(Ok(object)),
-            Err(error) => invalid(error.to_string(), meta(metadata.as_ref())),
+            Ok(object) => Lean::from(DeserializeGuard(Ok(object))),
+            Err(error) => unreadable(error.to_string(), remains),
         })
     }
 }
 
+/// A copy of the metadata, and of plain members.
+fn outline(map: &Map<String, Value>) -> Map<String, Value> {
+    let plain = |value: &Value| match value {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(_, member)| is_plain(member))
+            .map(|(key, member)| (key.clone(), member.clone()))
+            .collect(),
+        other => other.clone(),
+    };
+    let short =
+        |(key, value): (&String, &Value)| (key.clone(), if key == "metadata" { value.clone() } else { plain(value) });
+    map.iter().map(short).collect()
+}
+
+/// Leaves the plain members of a map.
+fn keep_plain(value: &mut Value) {
+    if let Value::Object(members) = value {
+        members.retain(|_, member| is_plain(member));
+    }
+}
+
+fn unreadable<K: DeserializeOwned>(error: String, map: Map<String, Value>) -> Lean<K> {
+    let metadata = map.get("metadata").and_then(|value| ObjectMeta::deserialize(value).ok()).unwrap_or_default();
+    let object = DeserializeGuard(Err(InvalidObject { error, metadata }));
+    Lean { object, remains: serde_json::from_value(map.into()).ok().map(Box::new) }
+}
+
 impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Lean<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Object(PhantomData)).map(Self)
+        deserializer.deserialize_map(Object(PhantomData))
     }
 }
 
@@ -304,11 +383,11 @@ impl<K: Resource> Resource for Lean<K> {
     }
 
     fn meta(&self) -> &ObjectMeta {
-        self.0.meta()
+        self.object.meta()
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        self.0.meta_mut()
+        self.object.meta_mut()
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::*;
 
 fn read<K: DeserializeOwned + Resource>(object: &Value) -> Result<K, InvalidObject> {
-    serde_json::from_str::<Lean<K>>(&object.to_string()).unwrap().0.0
+    serde_json::from_str::<Lean<K>>(&object.to_string()).unwrap().object.0
 }
 
 fn job(spec: Value) -> Value {
@@ -159,6 +159,40 @@ fn unknown_keys_under_our_prefixes_and_long_values_do_not_crowd_ours_out() {
     assert_eq!(found.len(), keys::RESERVED.len() + keys::USER_ANNOTATIONS.len() + theirs.len());
 }
 
+/// Kubernetes lets whoever may patch a pod add tolerations, finalizers and owners.
+#[test]
+fn what_a_pod_is_known_by_is_read_whatever_was_added_to_it() {
+    let pod = json!({
+        "metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": {keys::QUEUE: "q"}, "annotations": {keys::NODE_UID: "m"}},
+        "spec": {"containers": [{"name": "c"}], "tolerations": [], "nodeName": "node"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}], "phase": "Failed"},
+    });
+    let many = |one: Value| Value::from(vec![one; 60_000]);
+    let owner = json!({"apiVersion": "v1", "kind": "k", "name": "n", "uid": "u"});
+    for (part, list, value) in [
+        ("spec", "tolerations", many(json!({"operator": "Exists"}))),
+        // Read before what the pod is known by: keys are in alphabetical order here.
+        ("spec", "containers", many(json!({"name": "c"}))),
+        ("metadata", "finalizers", Value::from(vec!["a.b/c"; 100_000])),
+        ("metadata", "ownerReferences", many(owner)),
+        ("status", "conditions", many(json!({"type": "a", "status": "b"}))),
+        ("spec", "tolerations", json!([{"operator": 1}])),
+    ] {
+        let mut pod = pod.clone();
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        pod[part][list] = value;
+        let lean: Lean<Pod> = serde_json::from_str(&pod.to_string()).unwrap();
+        assert!(lean.object.0.is_err(), "{list}");
+        let remains = lean.remains.unwrap();
+        let meta = &remains.metadata;
+        assert_eq!(meta.labels.as_ref().unwrap()[keys::QUEUE], "q", "{list}");
+        assert_eq!(meta.annotations.as_ref().unwrap()[keys::NODE_UID], "m", "{list}");
+        assert!(meta.deletion_timestamp.is_some() && meta.uid.as_deref() == Some("u"), "{list}");
+        let known = (remains.spec.unwrap().node_name, remains.status.unwrap().phase);
+        assert_eq!(known, (Some("node".to_owned()), Some("Failed".to_owned())), "{list}");
+    }
+}
+
 #[test]
 fn lists_and_watches_are_read_like_single_objects() {
     let good = job(json!({"containers": [{"name": "c"}]}));
@@ -166,13 +200,13 @@ fn lists_and_watches_are_read_like_single_objects() {
     bad["spec"]["parallelism"] = json!("many");
     let list = json!({"kind": "JobList", "apiVersion": "batch/v1", "metadata": {"resourceVersion": "1"}, "items": [good, bad]});
     let list: ObjectList<Lean<Job>> = serde_json::from_str(&list.to_string()).unwrap();
-    assert_eq!(list.items.iter().map(|one| one.0.0.is_ok()).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(list.items.iter().map(|one| one.object.0.is_ok()).collect::<Vec<_>>(), [true, false]);
     assert_eq!(list.items[1].meta().name.as_deref(), Some("j"));
     let event = json!({"type": "MODIFIED", "object": good}).to_string();
     let WatchEvent::Modified(one) = serde_json::from_str::<WatchEvent<Lean<Job>>>(&event).unwrap() else {
         panic!("another event");
     };
-    assert!(one.0.0.is_ok());
+    assert!(one.object.0.is_ok());
     let pod =
         json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}]}, "status": {"phase": "Running"}});
     assert_eq!(read::<Pod>(&pod).unwrap(), serde_json::from_value::<Pod>(pod).unwrap());

@@ -25,7 +25,7 @@ use tokio::sync::watch as watch_channel;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::index::{Change, Index};
-use crate::lean::Lean;
+use crate::lean::{Lean, map};
 use crate::tasks::Tasks;
 
 /// Short: a watch that broke is blindness.
@@ -64,7 +64,7 @@ pub fn spawn_watches(client: &Client, index: &Index, tasks: &mut Tasks) -> Sight
     let lists = Arc::new(Semaphore::new(1));
     let mut watches = Watches { client, index, tasks, sight, lists };
     // All pods, not only those of queues: others take room on batch nodes too; and ended ones, because failures are counted.
-    watches.spawn::<Pod>(Config::default());
+    watches.spawn_as::<Pod>(Config::default(), |event| Change::Pod(Box::new(event)));
     watches.spawn::<Job>(Config::default().labels(keys::QUEUE));
     watches.spawn::<Node>(Config::default());
     watches.spawn::<ComputeEnvironment>(Config::default());
@@ -80,12 +80,12 @@ pub fn spawn_watches(client: &Client, index: &Index, tasks: &mut Tasks) -> Sight
     watches.spawn::<CoreEvent>(Config::default().fields(&refused));
     // A field selector knows no "or".
     let about_pods = |reason| Config::default().fields(&format!("reason={reason},involvedObject.kind=Pod"));
-    watches.spawn_as::<CoreEvent>(about_pods(mount::MOUNT), |event| Change::Mount(Box::new(event)));
-    watches.spawn_as::<CoreEvent>(about_pods(mount::ATTACH), |event| Change::Attach(Box::new(event)));
+    watches.spawn_as::<CoreEvent>(about_pods(mount::MOUNT), |event| Change::Mount(Box::new(guarded(event))));
+    watches.spawn_as::<CoreEvent>(about_pods(mount::ATTACH), |event| Change::Attach(Box::new(guarded(event))));
     let named = |name| Config::default().fields(&format!("metadata.name={name}"));
     watches.spawn::<MutatingWebhookConfiguration>(named(keys::WEBHOOK_CONFIGURATION));
     watches.spawn_as::<MutatingWebhookConfiguration>(named(keys::LATE_WEBHOOK_CONFIGURATION), |event| {
-        Change::LateHooks(Box::new(event))
+        Change::LateHooks(Box::new(guarded(event)))
     });
     Sight { answered, ..watches.sight }
 }
@@ -104,11 +104,11 @@ impl Watches<'_> {
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
         Change: From<Event<DeserializeGuard<K>>>,
     {
-        self.spawn_as::<K>(config, Change::from);
+        self.spawn_as::<K>(config, |event| Change::from(guarded(event)));
     }
 
     /// Of a kind that is watched more than once.
-    fn spawn_as<K>(&mut self, config: Config, change: fn(Event<DeserializeGuard<K>>) -> Change)
+    fn spawn_as<K>(&mut self, config: Config, change: fn(Event<Lean<K>>) -> Change)
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
@@ -120,7 +120,7 @@ impl Watches<'_> {
         let asked = self.sight.asked.subscribe();
         self.tasks.spawn_interruptible(&format!("watch of {kind}"), async move {
             let look = || watch(api.clone(), config.clone());
-            run(&kind, look, |event| index.feed(change(guarded(event))), asked, answers, lists).await;
+            run(&kind, look, |event| index.feed(change(event)), asked, answers, lists).await;
         });
     }
 }
@@ -181,13 +181,7 @@ async fn run<K, S: Stream<Item = watcher::Result<Event<K>>>>(
 }
 
 fn guarded<K>(event: Event<Lean<K>>) -> Event<DeserializeGuard<K>> {
-    match event {
-        Event::Apply(object) => Event::Apply(object.0),
-        Event::InitApply(object) => Event::InitApply(object.0),
-        Event::Delete(object) => Event::Delete(object.0),
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-    }
+    map(event, |lean| lean.object)
 }
 
 /// Logs a failure. Returns whether there was one to log.

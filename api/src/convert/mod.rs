@@ -18,6 +18,7 @@ pub mod requests;
 pub mod resident;
 pub mod shape;
 mod size;
+pub mod unread;
 
 pub use duration::duration;
 

@@ -44,6 +44,8 @@ pub struct WatchedPod {
     pub dispatched: Option<String>,
     /// Its effective requests, one of `pods` included.
     pub requests: Resources,
+    /// Its requests are not known, because it cannot be read: on its node there is no room for others.
+    pub fills_node: bool,
     /// Its part in a queue, if it has the label of one.
     pub queued: Option<Box<Queued>>,
     /// What is seen of it, if it was made for the API.
@@ -115,6 +117,7 @@ pub fn pod(pod: &Pod, problems: &mut Problems) -> WatchedPod {
         dispatched: dispatched(pod),
         queued: queued(pod, &requests, problems).map(Box::new),
         requests,
+        fills_node: false,
         attempt: facts(pod).map(Arc::new),
     }
 }

@@ -10,11 +10,13 @@ use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 
+use crate::lean::{Lean, map};
+
 /// An event of one of the watches.
 #[derive(Debug)]
 pub enum Change {
     /// Of a pod.
-    Pod(Box<Event<DeserializeGuard<Pod>>>),
+    Pod(Box<Event<Lean<Pod>>>),
     /// Of a Job.
     Job(Box<Event<DeserializeGuard<Job>>>),
     /// Of a node.
@@ -45,7 +47,7 @@ pub enum Change {
 
 impl From<Event<DeserializeGuard<Pod>>> for Change {
     fn from(event: Event<DeserializeGuard<Pod>>) -> Self {
-        Self::Pod(Box::new(event))
+        Self::Pod(Box::new(map(event, Lean::from)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the cluster looks like, in memory: fed by the watches and by our own writes, read as one [`Snapshot`] per cycle.
 //!
-//! Invariants: an object that cannot be read is absent and stalls nothing, but a node, which is there and takes no work; a write of ours is seen at once, so that no cycle acts
-//! twice before the watches have caught up; nothing here reads a clock, and no lock is held across a wait. Keeps converted
+//! Invariants: an object that cannot be read is absent and stalls nothing, but a node, which is there and takes no work, and
+//! a pod, which keeps its room; a write of ours is seen at once, so that no cycle acts twice before the watches have caught up; nothing here reads a clock, and no lock is held across a wait. Keeps converted
 //! values, not Kubernetes objects, except our own custom resources, which are few. Does not know where events come from.
 
 mod ages;

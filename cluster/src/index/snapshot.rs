@@ -235,6 +235,10 @@ impl State {
             let Some(index) = self.node_of(record).and_then(|node| place.get(node)) else { continue };
             let node = &mut nodes[*index];
             node.used.add(&record.requests);
+            if record.fills_node {
+                // More than all of it, whatever others take.
+                node.used.add(&node.allocatable);
+            }
             if self.origin_of(record) == Origin::Unit {
                 node.units += 1;
             } else {

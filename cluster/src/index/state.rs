@@ -15,6 +15,7 @@ use api::convert::node::NodeRecord;
 use api::convert::pod::{Ending, WatchedPod};
 use api::convert::refusal::{Refusal, refusal};
 use api::convert::requests::Stated;
+use api::convert::unread::unread;
 use api::convert::{Problems, job, node, pod};
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -37,6 +38,7 @@ use super::idle::Idle;
 use super::notes::Launches;
 use super::refused::Refusals;
 use super::table::{Table, Taken};
+use crate::lean::{Lean, map};
 use sizes::{Sizes, Surprise};
 
 /// An object that is kept as it is, or why it cannot be read.
@@ -130,10 +132,17 @@ impl State {
         }
     }
 
-    fn feed_pod(&mut self, event: Event<DeserializeGuard<Pod>>) -> bool {
-        let told = &mut self.told;
-        let event = keep(event, by_uid, |object| {
-            told.about("pod", object, |object, problems| Some(pod::pod(&object, problems)))
+    fn feed_pod(&mut self, event: Event<Lean<Pod>>) -> bool {
+        let Self { told, pods, attempts: facts, .. } = &mut *self;
+        let event = keep(event, by_uid, |Lean { object, remains }| {
+            let metadata = object.0.as_ref().err().map(|error| error.metadata.clone()).unwrap_or_default();
+            let read = told.about("pod", object, |object, problems| Some(pod::pod(&object, problems)));
+            read.or_else(|| {
+                // One that grew until it cannot be read takes its room as before.
+                let uid = metadata.uid.clone().unwrap_or_default();
+                let remains = remains.map_or_else(|| Pod { metadata, ..Pod::default() }, |remains| *remains);
+                Some(unread(&remains, pods.get(&uid), facts.get(&uid).map(Arc::as_ref)))
+            })
         });
         let mut attempts = attempts(&event);
         if let Event::Apply((key, Some(facts))) | Event::InitApply((key, Some(facts))) = &mut attempts {
@@ -331,27 +340,20 @@ fn attempts(event: &Event<(String, Option<WatchedPod>)>) -> Event<(String, Optio
     }
 }
 
-fn by_uid<K: Resource>(object: &DeserializeGuard<K>) -> String {
+fn by_uid<K: Resource>(object: &K) -> String {
     object.meta().uid.clone().unwrap_or_default()
 }
 
-fn by_name<K: Resource>(object: &DeserializeGuard<K>) -> String {
+fn by_name<K: Resource>(object: &K) -> String {
     object.meta().name.clone().unwrap_or_default()
 }
 
 fn keep<K, V>(
-    event: Event<DeserializeGuard<K>>,
-    key: impl Fn(&DeserializeGuard<K>) -> String,
-    mut convert: impl FnMut(DeserializeGuard<K>) -> Option<V>,
+    event: Event<K>,
+    key: impl Fn(&K) -> String,
+    mut convert: impl FnMut(K) -> Option<V>,
 ) -> Event<(String, Option<V>)> {
-    let mut convert = |object: DeserializeGuard<K>| (key(&object), convert(object));
-    match event {
-        Event::Apply(object) => Event::Apply(convert(object)),
-        Event::InitApply(object) => Event::InitApply(convert(object)),
-        Event::Delete(object) => Event::Delete(convert(object)),
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-    }
+    map(event, |object| (key(&object), convert(object)))
 }
 
 fn same_raw<K>(a: &Raw<K>, b: &Raw<K>, same: impl Fn(&K, &K) -> bool) -> bool {

@@ -99,6 +99,9 @@ impl State {
 
     /// Learns from a pod what the next ones of its Job will request.
     pub(super) fn learn(&mut self, pod: &WatchedPod) {
+        if pod.fills_node {
+            return;
+        }
         let Self { queues, limit_ranges, classes, surprises, .. } = self;
         let uid = pod.queued.as_ref().and_then(|queued| queued.job.as_ref());
         let Some((uid, job)) = uid.and_then(|uid| Some((uid, self.jobs.get_mut(uid)?))) else { return };

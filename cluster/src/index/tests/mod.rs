@@ -11,6 +11,7 @@ mod objects;
 mod pods_and_nodes;
 mod refusals;
 mod sizes;
+mod unread;
 
 use std::time::Duration;
 
