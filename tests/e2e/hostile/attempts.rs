@@ -18,6 +18,7 @@ pub(super) enum Expect {
 use Expect::{Harmless, Refused};
 
 const RESERVED: Expect = Refused("reserved for Bulkhead");
+const TOO_MANY: Expect = Refused("no more than 100");
 const TOLERATION: Expect = Refused("the toleration of Bulkhead's taint is reserved");
 const HEAVY: Expect = Refused("more than 114688");
 const EVERYTHING: Expect = Refused("the pod tolerates every taint");
@@ -273,22 +274,24 @@ fn changes(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
     let hold = json!({"metadata": {"annotations": {keys::HOLD: theirs.nodes[0]}}});
     let queue = json!({"metadata": {"labels": {keys::QUEUE: theirs.queue}}});
     let mut all = Vec::new();
-    for (namespace, name) in [(&tenant.plain, "mine"), (&tenant.queued, "mine-queued")] {
-        if name == "mine" {
-            all.push(patched("a pod's id", namespace, name, &id, &[], RESERVED));
-            all.push(patched("a pod's hold", namespace, name, &hold, &[], RESERVED));
-            all.push(patched("a pod's queue", namespace, name, &queue, &[], RESERVED));
-            all.push(patched(
-                "a pod's queue by its status",
-                namespace,
-                name,
-                &queue,
-                &["--subresource=status"],
-                RIGHTS,
-            ));
-            let toleration = json!({"spec": {"tolerations": [ours()]}});
-            all.push(patched("a pod's tolerations", namespace, name, &toleration, &[], Refused("olerations")));
-        }
+    let mine =
+        |what: &str, patch: &Value, more: &[&str], expect| patched(what, &tenant.plain, "mine", patch, more, expect);
+    all.push(mine("a pod's id", &id, &[], RESERVED));
+    all.push(mine("a pod's hold", &hold, &[], RESERVED));
+    all.push(mine("a pod's queue", &queue, &[], RESERVED));
+    all.push(mine("a pod's queue by its status", &queue, &["--subresource=status"], RIGHTS));
+    let toleration = json!({"spec": {"tolerations": [ours()]}});
+    all.push(mine("a pod's tolerations", &toleration, &[], Refused("olerations")));
+    // Of a pod that nobody can read it is not known what it takes of its node.
+    let many: Vec<String> = (0..101).map(|number| format!("example.com/f{number}")).collect();
+    let owner =
+        |number: usize| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": number.to_string()});
+    let owners: Vec<Value> = (0..101).map(owner).collect();
+    for (what, patch) in [
+        ("too many finalizers of a pod", json!({"metadata": {"finalizers": many}})),
+        ("too many owners of a pod", json!({"metadata": {"ownerReferences": owners}})),
+    ] {
+        all.push(patched(what, &tenant.queued, "waits", &patch, &[], TOO_MANY));
     }
     let job = |what: &str, patch: Value, expect| {
         let patch = patch.to_string();
