@@ -56,10 +56,11 @@ pub(crate) struct Arguments {
     /// Seconds after which a leader that says nothing has lost the Lease.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(2..))]
     lease_seconds: u16,
-    /// Jobs made with kubectl of one namespace that are planned for at a time while they wait; the younger ones say so and wait for their turn.
+    /// Jobs made with kubectl of one namespace that are planned for at a time while they wait, and as many pods; the younger ones say so and wait
+    /// for their turn.
     #[arg(long, default_value_t = NamespaceLimits::default().jobs)]
     namespace_waiting_jobs: usize,
-    /// Bytes that planning for them may take in one namespace.
+    /// Bytes that planning for the Jobs may take in one namespace, and as many for the pods.
     #[arg(long, default_value_t = NamespaceLimits::default().bytes)]
     namespace_waiting_bytes: usize,
     /// Milliseconds between the starts of two planning cycles.

@@ -64,7 +64,8 @@ pub fn spawn_watches(client: &Client, index: &Index, tasks: &mut Tasks) -> Sight
     let lists = Arc::new(Semaphore::new(1));
     let mut watches = Watches { client, index, tasks, sight, lists };
     // All pods, not only those of queues: others take room on batch nodes too; and ended ones, because failures are counted.
-    watches.spawn_as::<Pod>(Config::default(), |event| Change::Pod(Box::new(event)));
+    let wanted = index.pods_wanted();
+    watches.spawn_again::<Pod>(Config::default(), |event| Change::Pod(Box::new(event)), wanted);
     watches.spawn::<Job>(Config::default().labels(keys::QUEUE));
     watches.spawn::<Node>(Config::default());
     watches.spawn::<ComputeEnvironment>(Config::default());
@@ -112,12 +113,26 @@ impl Watches<'_> {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
+        // Nobody wants it listed anew.
+        let (_, again) = watch_channel::channel(());
+        self.spawn_again(config, change, again);
+    }
+
+    /// Of a kind that is listed anew also when `again` changes.
+    fn spawn_again<K>(
+        &mut self,
+        config: Config,
+        change: fn(Event<Lean<K>>) -> Change,
+        again: watch_channel::Receiver<()>,
+    ) where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
         let (api, index, lists) = (Api::all(self.client.clone()), self.index.clone(), self.lists.clone());
         let config = config.page_size(PAGE);
         let kind = K::kind(&()).into_owned();
         let (answers, answered) = watch_channel::channel(0);
         self.sight.answered.push(answered);
-        let asked = self.sight.asked.subscribe();
+        let asked = (self.sight.asked.subscribe(), again);
         self.tasks.spawn_interruptible(&format!("watch of {kind}"), async move {
             let look = || watch(api.clone(), config.clone());
             run(&kind, look, |event| index.feed(change(event)), asked, answers, lists).await;
@@ -130,7 +145,7 @@ async fn run<K, S: Stream<Item = watcher::Result<Event<K>>>>(
     kind: &str,
     look: impl Fn() -> S,
     feed: impl Fn(Event<K>),
-    mut asked: watch_channel::Receiver<u64>,
+    (mut asked, mut again): (watch_channel::Receiver<u64>, watch_channel::Receiver<()>),
     answers: watch_channel::Sender<u64>,
     lists: Arc<Semaphore>,
 ) {
@@ -145,6 +160,7 @@ async fn run<K, S: Stream<Item = watcher::Result<Event<K>>>>(
             let event = tokio::select! {
                 biased;
                 Ok(()) = asked.changed() => break,
+                Ok(()) = again.changed() => break,
                 Some(event) = events.next() => event,
             };
             match event {
@@ -232,8 +248,9 @@ mod tests {
             looks.borrow_mut().push(events);
             stream
         };
-        let watching =
-            run("thing", look, |_| seen.set(seen.get() + 1), questions, answers, Arc::new(Semaphore::new(1)));
+        let (want, wanted) = watch_channel::channel(());
+        let feed = |_| seen.set(seen.get() + 1);
+        let watching = run("thing", look, feed, (questions, wanted), answers, Arc::new(Semaphore::new(1)));
         pin_mut!(watching);
         assert_eq!(watching.as_mut().now_or_never(), None);
         let send = |look: usize, event| looks.borrow()[look].unbounded_send(Ok(event)).is_ok();
@@ -253,6 +270,8 @@ mod tests {
         assert!(send(1, Event::InitDone));
         assert_eq!(watching.as_mut().now_or_never(), None);
         assert_eq!(renewing.as_mut().now_or_never(), Some(()));
+        want.send_replace(());
+        assert_eq!((watching.as_mut().now_or_never(), looks.borrow().len()), (None, 3), "listed anew");
     }
 
     #[test]

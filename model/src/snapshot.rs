@@ -280,6 +280,8 @@ pub struct Unit {
     pub shape: Arc<Shape>,
     /// Where it is.
     pub place: Place,
+    /// It is not planned for while it waits, and why; what it needs may not be known.
+    pub barred: Option<Arc<Reason>>,
 }
 
 /// The Job that a unit belongs to.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use model::placement::Shape;
 use model::snapshot::{Job, Place, Queue, Snapshot, Unit};
+use model::status::Reason;
 
 /// How long after its start a Job's missing pods are still expected. The Job controller makes them within a second;
 /// after a failure it backs off for 10 s and more, and room must not stand idle that long.
@@ -42,6 +43,19 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
+    /// Takes out the pods that are not planned for, with the reason.
+    pub(crate) fn take_barred(&mut self) -> Vec<(Demand<'a>, &'a Reason)> {
+        let mut all = Vec::new();
+        self.demands.retain(|demand| match demand.wanted {
+            Wanted::Unit(Unit { barred: Some(reason), place: Place::Waiting, .. }) => {
+                all.push((*demand, &**reason));
+                false
+            }
+            _ => true,
+        });
+        all
+    }
+
     /// Takes out what a DISABLED queue does not let in. What it has taken goes on: jobs of the API, which were submitted while it was
     /// ENABLED, and Jobs that were released
     /// (<https://docs.aws.amazon.com/batch/latest/APIReference/API_UpdateJobQueue.html>).

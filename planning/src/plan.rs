@@ -17,6 +17,7 @@ use crate::{explain, offers, scale};
 /// Plans one cycle.
 pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
     let mut lines = order::lines(snapshot, now);
+    let barred: Vec<(Demand<'_>, &Reason)> = lines.values_mut().flat_map(Line::take_barred).collect();
     let queues = order::queues(snapshot);
     let mut cycle = Cycle::new(snapshot, now);
     let aside = Aside::new(snapshot);
@@ -39,15 +40,21 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
         let waits_aside: Vec<Demand<'_>> =
             stood.iter().map(|(demand, _)| *demand).filter(|demand| in_queue(demand, &queue.name)).collect();
         let waiting = line.map_or(0, |line| cycle.serve(queue, line));
+        let barred_pods: Vec<Demand<'_>> =
+            barred.iter().map(|(demand, _)| *demand).filter(|demand| in_queue(demand, &queue.name)).collect();
         let barred = snapshot.jobs.iter().filter(|job| job.barred.is_some() && !job.released && !job.held);
         let barred = barred.filter(|job| job.queue == queue.name).map(order::together).fold(0, u32::saturating_add);
         let waiting = waiting.saturating_add(size(away)).saturating_add(size(&waits_aside)).saturating_add(barred);
+        let waiting = waiting.saturating_add(size(&barred_pods));
         for demand in away {
             cycle.explain(demand, explain::queue_disabled(&queue.name));
         }
         let dispatched = line.map_or(0, |line| line.dispatched);
         let problem = problem(snapshot, &queue.environments);
         cycle.plan.queues.push(QueueCounts { queue: queue.name.clone(), waiting, dispatched, problem, refused: None });
+    }
+    for (demand, reason) in &barred {
+        cycle.explain(demand, Reason::clone(reason));
     }
     explain_the_lost(&mut cycle, &lines);
     scale::keep_minimum(&mut cycle);

@@ -91,6 +91,10 @@ pub struct Queued {
     pub failures: Option<u32>,
     /// What it needs.
     pub shape: Arc<Shape>,
+    /// About how much memory it takes to keep that.
+    pub size: usize,
+    /// What it needs is not kept, because too much waits in its namespace.
+    pub barred: bool,
     /// Where it is; `None`: nobody may dispatch it: it is being deleted, waits for somebody else's gate, or is another
     /// scheduler's.
     pub place: Option<Place>,
@@ -173,7 +177,10 @@ fn queued(pod: &Pod, requests: &Resources, problems: &mut Problems) -> Option<Qu
         index: either(keys::K8S_COMPLETION_INDEX).and_then(|text| text.parse().ok()),
         attempt: said,
         failures,
+        // Its requests are in both.
+        size: size::of_shape(&shape) + 2 * size::of_requests(&shape.requests),
         shape: Arc::new(shape),
+        barred: false,
         place,
     })
 }

@@ -34,7 +34,9 @@ pub fn unread(remains: &Pod, known: Option<&WatchedPod>, facts: Option<&PodFacts
 
 /// What was known, and what can still be seen of what has come of it.
 fn with_news(known: &WatchedPod, seen: &WatchedPod) -> WatchedPod {
-    let measured = if seen.fills_node { known } else { seen };
+    // Of one that waited and was barred nothing is known.
+    let is_known = seen.fills_node && !known.queued.as_ref().is_some_and(|queued| queued.barred);
+    let measured = if is_known { known } else { seen };
     let place = |seen: &WatchedPod| seen.queued.as_ref().and_then(|queued| queued.place.clone());
     let bound = |seen: &WatchedPod| place(seen).filter(|place| matches!(place, Place::Bound { .. }));
     let mut kept = WatchedPod {

@@ -1,19 +1,21 @@
-//! Which Jobs of a namespace are more than may wait.
+//! Which Jobs and pods of a namespace are more than may wait.
 //!
 //! Invariant: the oldest wait, the rest waits for its turn, so that one namespace takes no more memory of a plan than its share, and nothing
 //! is lost. Does not know what a plan needs of a Job.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use api::convert::job::WatchedJob;
+use model::snapshot::{Place, Unit};
 use model::status::{Code, Reason};
 
 /// How much may wait in one namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamespaceLimits {
-    /// Jobs.
+    /// Jobs, and as many pods.
     pub jobs: usize,
-    /// Bytes that a plan needs for them.
+    /// Bytes that a plan needs for the Jobs, and as many for the pods.
     pub bytes: usize,
 }
 
@@ -48,7 +50,36 @@ impl NamespaceLimits {
         beyond
     }
 
+    /// Bars those that are too many among units that wait.
+    pub(super) fn bar(&self, units: &mut [Unit], reason: &Arc<Reason>) {
+        let mut all: HashMap<String, Vec<&mut Unit>> = HashMap::new();
+        for unit in units.iter_mut().filter(|unit| matches!(unit.place, Place::Waiting) && unit.barred.is_none()) {
+            if let Some(of_namespace) = all.get_mut(&unit.key.namespace) {
+                of_namespace.push(unit);
+            } else {
+                all.insert(unit.key.namespace.clone(), vec![unit]);
+            }
+        }
+        for units in all.values_mut().filter(|units| units.len() > self.jobs) {
+            let age = |unit: &Unit| unit.job.as_ref().map_or(unit.created, |job| job.created);
+            units.sort_by(|a, b| (age(a), a.created, &a.uid).cmp(&(age(b), b.created, &b.uid)));
+            for unit in &mut units[self.jobs..] {
+                unit.barred = Some(reason.clone());
+            }
+        }
+    }
+
     /// Why one of those waits.
+    pub(super) fn reason_of_pods(&self) -> Reason {
+        let Self { jobs, bytes } = self;
+        let message = format!(
+            "more pods wait in its namespace than are planned for at a time ({jobs}, or {bytes} bytes of what they ask of nodes, the same counted \
+             once); it is planned for when others have started"
+        );
+        Reason { code: Code::NamespaceWaiting, message }
+    }
+
+    /// Why one of the Jobs that are too many waits.
     pub(super) fn reason(&self) -> Reason {
         let Self { jobs, bytes } = self;
         let message = format!(

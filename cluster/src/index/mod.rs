@@ -14,6 +14,7 @@ mod idle;
 mod notes;
 mod refusals;
 mod refused;
+mod shapes;
 mod snapshot;
 mod state;
 mod table;
@@ -49,6 +50,7 @@ struct Shared {
     state: Mutex<State>,
     version: watch::Sender<u64>,
     synced: watch::Sender<bool>,
+    pods_wanted: watch::Sender<()>,
 }
 
 impl Index {
@@ -63,6 +65,7 @@ impl Index {
             state: Mutex::new(State::new(arn, limits)),
             version: watch::Sender::new(0),
             synced: watch::Sender::new(false),
+            pods_wanted: watch::Sender::new(()),
         }))
     }
 
@@ -82,13 +85,18 @@ impl Index {
     /// Everything one planning cycle needs, our own writes included that the watches have not shown yet. A node without units is
     /// idle from the first `now` at which it is seen so.
     pub fn snapshot(&self, now: Now) -> Snapshot {
-        self.state().snapshot(now)
+        self.settled().snapshot(now)
     }
 
     /// The [`snapshot`](Self::snapshot), and of the same moment the pods made for the API, also those that have ended, until they are gone.
     pub fn look(&self, now: Now) -> (Snapshot, Vec<Arc<PodFacts>>) {
-        let mut state = self.state();
+        let mut state = self.settled();
         (state.snapshot(now), state.attempts_now())
+    }
+
+    /// Changes when pods are to be listed anew: of some that wait it was not kept what they need, and now it can be.
+    pub fn pods_wanted(&self) -> watch::Receiver<()> {
+        self.0.pods_wanted.subscribe()
     }
 
     /// Changes whenever something changed that a plan may depend on, and when a custom resource of ours changed. Heartbeats of
@@ -343,6 +351,15 @@ impl Index {
     /// Pods on a node that have not ended, those bound by us a moment ago included.
     pub fn pods_of_node(&self, name: &str) -> Vec<PodOnNode> {
         self.state().pods_of_node(name)
+    }
+
+    fn settled(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        let limit = state.limits.bytes;
+        if state.shapes.settle(limit) {
+            self.0.pods_wanted.send_replace(());
+        }
+        state
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

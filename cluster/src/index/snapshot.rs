@@ -3,6 +3,7 @@
 //! Invariant: the same content and time give the same snapshot, in the same order. Does not decide anything.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use api::convert::job::WatchedJob;
 use api::convert::node::NodeRecord;
@@ -14,7 +15,7 @@ use k8s_openapi::api::core::v1::Pod;
 use model::clock::Now;
 use model::placement::Shape;
 use model::snapshot::{Environment, Job, JobRef, Machine, Node, ObjectKey, Place, Queue, Snapshot, Unit};
-use model::status::Status;
+use model::status::{Reason, Status};
 use planning::admission::identity::derived_job_id;
 use planning::learned;
 use planning::membership::{Label, Of, belongs};
@@ -32,7 +33,9 @@ impl State {
         self.refused.settle(|uid| pods.get(uid).is_some() || all.get(uid).is_some());
         let mut environments = self.environments_at(now);
         let machines = self.machines();
-        let units: Vec<Unit> = self.pods.values().filter_map(|record| self.unit(record)).collect();
+        let barred = Arc::new(self.limits.reason_of_pods());
+        let mut units: Vec<Unit> = self.pods.values().filter_map(|record| self.unit(record, &barred)).collect();
+        self.limits.bar(&mut units, &barred);
         let nodes = self.nodes_at(now, &units);
         let created = |name: &str| self.nodes.get(name).map_or(Timestamp::UNIX_EPOCH, |record| record.created);
         self.learned.update(&mut environments, &machines, &nodes, created, now);
@@ -118,7 +121,7 @@ impl State {
         queued.failures.map(|failures| failures.min(failed).saturating_add(1))
     }
 
-    fn unit(&self, record: &WatchedPod) -> Option<Unit> {
+    fn unit(&self, record: &WatchedPod, barred: &Arc<Reason>) -> Option<Unit> {
         let queued = record.queued.as_ref()?;
         let job = self.job_of(queued);
         let index = queued.index.filter(|_| job.is_some());
@@ -137,6 +140,7 @@ impl State {
             attempt: said.unwrap_or_else(|| self.failures.attempt(job, index, record.created)),
             shape: queued.shape.clone(),
             place: self.place(record, queued)?,
+            barred: queued.barred.then(|| barred.clone()),
         })
     }
 

@@ -28,6 +28,8 @@ use kube::{Resource, ResourceExt as _};
 use model::job::{PodFacts, Unmounted};
 use model::keys;
 use model::names::ArnBase;
+use model::resources::Resources;
+use model::snapshot::Place;
 
 use super::ages::Ages;
 use super::assumed::Assumed;
@@ -37,6 +39,7 @@ use super::failures::Failures;
 use super::idle::Idle;
 use super::notes::Launches;
 use super::refused::Refusals;
+use super::shapes::Shapes;
 use super::table::{Table, Taken};
 use crate::lean::{Lean, map};
 use sizes::{Sizes, Surprise};
@@ -91,6 +94,8 @@ pub(super) struct State {
     pub(super) idle: Idle,
     pub(super) ages: Ages,
     pub(super) learned: planning::learned::Learned,
+    /// Of the pods of queues.
+    pub(super) shapes: Shapes,
     told: Told,
 }
 
@@ -188,7 +193,24 @@ impl State {
             self.failures.add(job, &record.uid, queued.index, record.created);
         }
         let waits = queued.is_some_and(|queued| queued.place.is_some());
-        (record.ended.is_none() && (record.node.is_some() || waits)).then_some(record)
+        let stays = record.ended.is_none() && (record.node.is_some() || waits);
+        stays.then(|| self.with_shape(record))
+    }
+
+    /// What a pod of a queue needs, once for all that need the same; of one that waits where too much does, nothing.
+    fn with_shape(&mut self, mut record: WatchedPod) -> WatchedPod {
+        let Some(queued) = &mut record.queued else { return record };
+        if record.node.is_some() || !matches!(queued.place, Some(Place::Waiting)) {
+            queued.shape = self.shapes.share(&queued.shape);
+            return record;
+        }
+        let kept = self.shapes.keep(&record.key.namespace, &queued.shape, queued.size, self.limits.bytes);
+        queued.barred = kept.is_none();
+        if queued.barred {
+            record.requests = Resources::default();
+        }
+        queued.shape = kept.unwrap_or_else(|| self.shapes.share(&Arc::default()));
+        record
     }
 
     /// The last pods of a Job may go after it.

@@ -184,6 +184,7 @@ impl World {
                 index,
                 attempt: 1,
                 shape: Arc::new(job.shape.clone()),
+                barred: None,
                 place: place.clone(),
             };
             self.0.units.push(unit);
@@ -211,6 +212,7 @@ impl World {
             index: 0,
             attempt,
             shape: Arc::new(shape(milli)),
+            barred: None,
             place: Place::Waiting,
         });
         self

@@ -330,6 +330,21 @@ fn a_barred_job_waits_says_why_and_delays_nobody() {
 }
 
 #[test]
+fn barred_pods_wait_say_why_and_delay_nobody() {
+    let reason = model::status::Reason {
+        code: model::status::Code::NamespaceWaiting,
+        message: "too many wait in its namespace".to_owned(),
+    };
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 1000);
+    let base = base.job("q", "many", 2, 1000, 20).pods(&[Place::Waiting, Place::Waiting]);
+    let base = base.with(|world| world.units.iter_mut().for_each(|unit| unit.barred = Some(reason.clone().into())));
+    let base = base.job("q", "j", 1, 1000, 10);
+    check(&base, "release j\nmany Runnable LIMIT:NAMESPACE_WAITING: too many wait in its namespace");
+    let plan = crate::plan(&base.clone().with(|world| world.queues[0].strict_fifo = true).0, super::build::noon());
+    assert_eq!((plan.release.len(), plan.queues[0].waiting), (1, 3));
+}
+
+#[test]
 fn a_node_that_somebody_closed_is_not_kept_when_it_is_idle() {
     // Nothing can start on it, its vCPUs count, and without it another could be launched.
     let full = |idle| {

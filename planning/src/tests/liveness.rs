@@ -237,6 +237,7 @@ impl Cluster {
                     index: 0,
                     attempt: 1,
                     shape: std::sync::Arc::new(job.shape.clone()),
+                    barred: None,
                     place: Place::Waiting,
                 });
             }

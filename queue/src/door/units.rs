@@ -87,6 +87,7 @@ fn unit(live: &Live, queue: String, place: Place) -> Unit {
         index: record.id.child.unwrap_or(0),
         attempt: record.attempt,
         shape: live.shape.clone(),
+        barred: None,
         place,
     }
 }

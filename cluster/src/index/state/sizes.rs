@@ -99,7 +99,7 @@ impl State {
 
     /// Learns from a pod what the next ones of its Job will request.
     pub(super) fn learn(&mut self, pod: &WatchedPod) {
-        if pod.fills_node {
+        if pod.fills_node || pod.queued.as_ref().is_some_and(|queued| queued.barred) {
             return;
         }
         let Self { queues, limit_ranges, classes, surprises, .. } = self;

@@ -62,3 +62,81 @@ fn a_job_of_which_too_much_would_be_kept_says_so() {
     let expected = [("huge".to_owned(), Code::JobTooLarge), ("large".to_owned(), Code::JobTooLarge)];
     assert_eq!(barred(&index), expected);
 }
+
+fn bare(name: &str, age: i64) -> Value {
+    let mut pod = created(pod(name, "none"), at(-age));
+    pod["metadata"]["ownerReferences"] = json!([]);
+    pod
+}
+
+/// A pod that asks for what no other does.
+fn unlike(name: &str, age: i64) -> Value {
+    let mut pod = bare(name, age);
+    for label in 0..10 {
+        pod["spec"]["nodeSelector"][format!("label-{label}")] = json!(name);
+    }
+    pod
+}
+
+/// Names of the pods that are planned for, and of those that are barred.
+fn planned(index: &Index) -> (Vec<String>, Vec<String>) {
+    let name = |unit: &Unit| unit.key.name.clone();
+    let (barred, planned): (Vec<Unit>, Vec<Unit>) = units(index).into_iter().partition(|unit| unit.barred.is_some());
+    (planned.iter().map(name).collect(), barred.iter().map(name).collect())
+}
+
+fn names(all: &[&str]) -> Vec<String> {
+    all.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn the_oldest_pods_of_a_namespace_are_planned_for_and_others_follow() {
+    let index = limited(2, usize::MAX);
+    for (name, age) in [("c", 10), ("a", 30), ("b", 20)] {
+        apply::<Pod>(&index, &bare(name, age));
+    }
+    let mut elsewhere = bare("d", 0);
+    elsewhere["metadata"]["namespace"] = json!("other");
+    apply::<Pod>(&index, &elsewhere);
+    assert_eq!(planned(&index), (names(&["a", "b", "d"]), names(&["c"])));
+    assert_eq!(units(&index)[2].barred.as_ref().unwrap().code, Code::NamespaceWaiting);
+    apply::<Pod>(&index, &on(bare("a", 30), "n1"));
+    assert_eq!(planned(&index), (names(&["a", "b", "c", "d"]), vec![]));
+}
+
+#[test]
+fn what_pods_need_is_kept_up_to_a_limit_and_the_rest_is_asked_for_when_half_is_free() {
+    let index = limited(usize::MAX, 6500);
+    let mut wanted = index.pods_wanted();
+    let all = ["a", "b", "c", "d", "e"].map(|name| unlike(name, 10));
+    list::<Pod>(&index, &all);
+    assert_eq!(planned(&index), (names(&["a", "b", "c"]), names(&["d", "e"])));
+    assert!(units(&index).iter().all(|unit| unit.barred.is_none() || unit.shape.node_selector.is_empty()));
+    list::<Pod>(&index, &all);
+    assert_eq!(planned(&index), (names(&["a", "b", "c"]), names(&["d", "e"])), "another list changes nothing");
+    delete::<Pod>(&index, &all[0]);
+    let _one = planned(&index);
+    assert!(!wanted.has_changed().unwrap(), "one is free");
+    apply::<Pod>(&index, &on(all[1].clone(), "n1"));
+    let _two = planned(&index);
+    assert!(wanted.has_changed().unwrap());
+    wanted.mark_unchanged();
+    list::<Pod>(&index, &[on(all[1].clone(), "n1"), all[2].clone(), all[3].clone(), all[4].clone()]);
+    assert_eq!(planned(&index), (names(&["b", "c", "d", "e"]), vec![]));
+    let _settled = planned(&index);
+    assert!(!wanted.has_changed().unwrap(), "nobody is missing");
+}
+
+#[test]
+fn ten_thousand_pods_that_need_the_same_count_once() {
+    let index = limited(20_000, 5000);
+    for number in 0..10_000 {
+        let mut pod = unlike("same", 10);
+        pod["metadata"]["name"] = json!(number.to_string());
+        pod["metadata"]["uid"] = json!(number.to_string());
+        apply::<Pod>(&index, &pod);
+    }
+    let units = units(&index);
+    assert!(units.len() == 10_000 && units.iter().all(|unit| unit.barred.is_none()));
+    assert!(units.iter().all(|unit| std::sync::Arc::ptr_eq(&unit.shape, &units[0].shape)), "it is kept once");
+}
