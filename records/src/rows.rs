@@ -157,8 +157,9 @@ pub(crate) fn ids(ids: &[JobId]) -> String {
 }
 
 /// Values as one parameter.
-pub(crate) fn list(values: impl IntoIterator<Item = Value>) -> String {
-    Value::Array(values.into_iter().collect()).to_string()
+pub(crate) fn list<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> String {
+    let values: Vec<T> = values.into_iter().collect();
+    serde_json::to_string(&values).expect("texts, numbers and lists of them are JSON")
 }
 
 /// PostgreSQL stores no NUL character.

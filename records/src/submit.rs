@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use model::job::{Door, JobRecord, Spec};
+use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::{Any, Row, Transaction};
 use uuid::Uuid;
@@ -96,7 +97,7 @@ pub(crate) async fn store(
     for ((submission, body), amount) in submissions.iter().zip(bodies).zip(&amounts) {
         let admitted = quotas.admit(&mut used, &submission.namespace, amount);
         if admitted.is_ok() {
-            specs.push(json!([submission.record.id.job.to_string(), body]));
+            specs.push((submission.record.id.job.to_string(), body));
         }
         answers.push(admitted.map_err(Error::Exceeded));
     }
@@ -148,7 +149,7 @@ pub(crate) async fn upsert(
     let (mut rows, mut seen) = (Vec::new(), HashSet::new());
     for (record, spec) in jobs.iter().rev() {
         if of.insert(record.id.job) {
-            specs.push(json!([record.id.job.to_string(), written(spec)?]));
+            specs.push((record.id.job.to_string(), written(spec)?));
         }
         if seen.insert(record.id) {
             rows.push(searchable(record, spec, None));
@@ -159,21 +160,48 @@ pub(crate) async fn upsert(
     Ok(())
 }
 
-/// A row of [`JOBS`]: of a child only what it does not have from its parent. `counts`: for which namespace, and with how many bytes.
-fn searchable(record: &JobRecord, spec: &Spec, counts: Option<(&str, u64)>) -> Value {
+/// A row of [`JOBS`], in the order of its values.
+#[derive(Serialize)]
+struct Searchable<'a>(
+    String,
+    i64,
+    i64,
+    Option<&'static str>,
+    Option<&'a str>,
+    Option<String>,
+    Option<&'a str>,
+    Option<&'a str>,
+    Option<u32>,
+    Option<&'a str>,
+    Option<u64>,
+);
+
+/// Of a child only what it does not have from its parent. `counts`: for which namespace, and with how many bytes.
+fn searchable<'a>(record: &JobRecord, spec: &'a Spec, counts: Option<(&'a str, u64)>) -> Searchable<'a> {
     let (job, child) = (record.id.job.to_string(), crate::rows::child(record.id));
     let created = record.created.as_millisecond();
     if record.id.child.is_some() {
-        return json!([job, child, created]);
+        return Searchable(job, child, created, None, None, None, None, None, None, None, None);
     }
     let door = match spec.door {
         Door::Api => "api",
         Door::Job => "job",
     };
-    let name = spec.name.to_lowercase();
-    let definition = definition_name(&spec.definition);
+    let (name, definition) = (spec.name.to_lowercase(), spec.definition.as_str());
     let (namespace, bytes) = counts.unzip();
-    json!([job, child, created, door, spec.queue, name, spec.definition, definition, spec.array_size, namespace, bytes])
+    Searchable(
+        job,
+        child,
+        created,
+        Some(door),
+        Some(&spec.queue),
+        Some(name),
+        Some(definition),
+        Some(definition_name(definition)),
+        spec.array_size,
+        namespace,
+        bytes,
+    )
 }
 
 /// `name` of `arn:…:job-definition/name:revision`, or of `name:revision`.
