@@ -27,8 +27,8 @@ pub struct WatchedJob {
     pub ended: Option<JobState>,
     /// It is being deleted.
     pub terminating: bool,
-    /// How many of its pods have failed, if the Job controller counts failures of each index and writes them on its pods.
-    pub failed: Option<u32>,
+    /// The Job controller counts the failures of each index and writes them on its pods.
+    pub counts_indexes: bool,
     /// Its job id, as its label says.
     pub id: String,
     /// What its record shows; `None`: its id is not one of ours.
@@ -99,7 +99,7 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<WatchedJob> {
         },
         ended: ended(status),
         terminating: meta.deletion_timestamp.is_some(),
-        failed: spec.backoff_limit_per_index.map(|_| count(status.failed.unwrap_or(0))),
+        counts_indexes: spec.backoff_limit_per_index.is_some(),
         id: id.to_owned(),
         asked: asked(raw),
         size,

@@ -115,10 +115,10 @@ impl State {
     }
 
     /// What the Job controller has written on a pod about its index. It replaces what a template says only in Jobs that limit the failures of
-    /// each index, and no index has failed more often than all pods together: a retry goes before all others.
+    /// each index, and a policy lets nobody change it on a pod that is there: a retry goes before all others.
     fn attempt_of_index(&self, job: &str, queued: &Queued) -> Option<u32> {
-        let failed = self.jobs.get(job)?.failed?;
-        queued.failures.map(|failures| failures.min(failed).saturating_add(1))
+        self.jobs.get(job).filter(|record| record.counts_indexes)?;
+        queued.failures.map(|failures| failures.saturating_add(1))
     }
 
     fn unit(&self, record: &WatchedPod, barred: &Arc<Reason>) -> Option<Unit> {

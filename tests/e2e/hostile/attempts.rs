@@ -293,6 +293,8 @@ fn changes(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
     ] {
         all.push(patched(what, &tenant.queued, "waits", &patch, &[], TOO_MANY));
     }
+    let retry = json!({"metadata": {"annotations": {keys::K8S_INDEX_FAILURE_COUNT: "9"}}});
+    all.push(patched("a retry that is none", &tenant.queued, "waits", &retry, &[], Refused("about its index")));
     let job = |what: &str, patch: Value, expect| {
         let patch = patch.to_string();
         command(what, &["patch", "job", "own", "-n", &tenant.queued, "--type=merge", "-p", &patch], expect)
