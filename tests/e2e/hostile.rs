@@ -186,8 +186,9 @@ async fn tenant(fixture: &Fixture) -> Result<Tenant> {
         })
     })
     .await?;
-    for (namespace, name) in [(&plain, "mine"), (&queued, "waits")] {
-        world.kubectl_with(&["create", "-n", namespace, "-f", "-"], &bare(name).to_string()).await?;
+    let waits = pod("waits", json!({"labels": {keys::QUEUE: mine}}), json!({}));
+    for (namespace, pod) in [(&plain, bare("mine")), (&queued, waits)] {
+        world.kubectl_with(&["create", "-n", namespace, "-f", "-"], &pod.to_string()).await?;
     }
     // It waits for itself, so that more can be made of it.
     let gated = pod("gated", json!({}), json!({"schedulingGates": [{"name": "example.com/mine"}]}));

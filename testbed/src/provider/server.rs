@@ -138,11 +138,13 @@ async fn list(State(store): State<Shared>) -> Result<Response, Refusal> {
 
 async fn launch(State(store): State<Shared>, Path(token): Path<String>, body: Bytes) -> Result<Response, Refusal> {
     let request: LaunchRequest = read(&body)?;
+    // Before the delay, which plays a provider that carries out late what it has been asked for in time.
+    let deleted = store.is_deleted(&token);
     let delay = Duration::from_millis(store.faults().launch_delay_ms);
     // Goes on when whoever asked has hung up.
     let launched = tokio::spawn(async move {
         tokio::time::sleep(delay).await;
-        blocking(move || store.launch(&token, request)).await
+        blocking(move || store.launch(&token, request, deleted)).await
     });
     let instance = launched.await.map_err(|error| internal(&error.into()))???;
     Ok(Json(instance).into_response())

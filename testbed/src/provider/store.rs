@@ -83,16 +83,21 @@ impl Store {
         records.iter().map(|(token, record)| self.view(token, record)).collect()
     }
 
-    /// Launches an instance, or finds the one that was launched with this token.
+    /// Whether a token was deleted.
+    pub(super) fn is_deleted(&self, token: &str) -> bool {
+        self.lock().deleted.contains(token)
+    }
+
+    /// Launches an instance, or finds the one that was launched with this token. `deleted`: it was when this was asked for.
     pub(super) fn launch(
         self: &Arc<Self>,
         token: &str,
         request: LaunchRequest,
+        deleted: bool,
     ) -> Result<Result<Instance, ProviderError>> {
         let record = {
             let mut inner = self.lock();
             let known = inner.records.get(token);
-            let deleted = inner.deleted.contains(token);
             match launch::decide(token, &request, known, deleted, &self.offers(), &inner.faults, &self.machine) {
                 Decision::Refuse(error) => return Ok(Err(error)),
                 Decision::Known => known.cloned(),
