@@ -23,6 +23,7 @@ use model::keys;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch as watch_channel;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::index::{Change, Index};
 use crate::lean::{Lean, map};
@@ -32,6 +33,9 @@ use crate::tasks::Tasks;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// So that a cluster that comes back, or a manifest that is applied, is seen within seconds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// Between two lists that are wanted because there is room for more: whoever fills and frees it again and again causes no more of them, and
+/// none is broken off by the next.
+const REST: Duration = Duration::from_mins(1);
 /// Objects in one page of a list. Each may have a megabyte and a half, and a page is held three times while it is read.
 const PAGE: u32 = 24;
 
@@ -140,6 +144,15 @@ impl Watches<'_> {
     }
 }
 
+/// Resolves when a list is wanted, not before its time.
+async fn wanted(
+    again: &mut watch_channel::Receiver<()>,
+    rested: Instant,
+) -> Result<(), watch_channel::error::RecvError> {
+    tokio::time::sleep_until(rested).await;
+    again.changed().await
+}
+
 /// Feeds what one look after the other shows; each lasts until the next is asked for.
 async fn run<K, S: Stream<Item = watcher::Result<Event<K>>>>(
     kind: &str,
@@ -155,12 +168,13 @@ async fn run<K, S: Stream<Item = watcher::Result<Event<K>>>>(
         let number = *asked.borrow_and_update();
         // The stream goes on after errors and has no end of its own.
         let events = look();
+        let rested = Instant::now() + REST;
         pin_mut!(events);
         loop {
             let event = tokio::select! {
                 biased;
                 Ok(()) = asked.changed() => break,
-                Ok(()) = again.changed() => break,
+                Ok(()) = wanted(&mut again, rested) => break,
                 Some(event) = events.next() => event,
             };
             match event {
@@ -237,7 +251,7 @@ mod tests {
 
     type Events = UnboundedSender<watcher::Result<Event<&'static str>>>;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_fresh_look_is_a_list_that_was_begun_after_the_question() {
         let (asked, questions) = watch_channel::channel(0);
         let (answers, answered) = watch_channel::channel(0);
@@ -271,7 +285,11 @@ mod tests {
         assert_eq!(watching.as_mut().now_or_never(), None);
         assert_eq!(renewing.as_mut().now_or_never(), Some(()));
         want.send_replace(());
+        assert_eq!((watching.as_mut().now_or_never(), looks.borrow().len()), (None, 2), "not so soon");
+        tokio::time::advance(REST).await;
         assert_eq!((watching.as_mut().now_or_never(), looks.borrow().len()), (None, 3), "listed anew");
+        want.send_replace(());
+        assert_eq!((watching.as_mut().now_or_never(), looks.borrow().len()), (None, 3), "the list is not broken off");
     }
 
     #[test]
