@@ -4,6 +4,8 @@
 //! Invariant: whatever may touch the node beyond its container is named with the field that asks for it; a field that cannot be read counts as forbidden. Judges a
 //! `spec`, or AWS's `podProperties`, which have the same names. Does not know who may have it all the same.
 
+use std::fmt::Arguments;
+
 use serde_json::Value;
 
 /// What a container may add (the names are compared as they are).
@@ -48,20 +50,20 @@ const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/
 pub fn beyond_baseline(spec: &Value, annotations: &Value) -> Vec<String> {
     let mut found = Found(Vec::new());
     for namespace in ["hostPID", "hostIPC"] {
-        found.flag(spec, "", namespace);
+        found.flag(spec, format_args!(""), namespace);
     }
     for (index, volume) in items(&spec["volumes"]) {
         if !volume["hostPath"].is_null() {
             found.0.push(format!("volumes[{index}].hostPath"));
         }
     }
-    found.security(&spec["securityContext"], "securityContext");
+    found.security(&spec["securityContext"], format_args!("securityContext"));
     for (index, sysctl) in items(&spec["securityContext"]["sysctls"]) {
-        found.unless(&SYSCTLS, &sysctl["name"], &format!("securityContext.sysctls[{index}].name"));
+        found.unless(&SYSCTLS, &sysctl["name"], format_args!("securityContext.sysctls[{index}].name"));
     }
     for list in CONTAINERS {
         for (index, container) in items(&spec[list]) {
-            found.container(container, &format!("{list}[{index}]"));
+            found.container(container, format_args!("{list}[{index}]"));
         }
     }
     found.annotations(annotations);
@@ -78,32 +80,32 @@ fn items(list: &Value) -> impl Iterator<Item = (usize, &Value)> {
     all.iter().enumerate()
 }
 
+/// Nearly nothing is found, and this is looked at for every submission: paths are written where they are needed.
 struct Found(Vec<String>);
 
 impl Found {
     /// Forbidden unless it is absent or false.
-    fn flag(&mut self, of: &Value, path: &str, name: &str) {
+    fn flag(&mut self, of: &Value, before: Arguments, name: &str) {
         if !matches!(of[name], Value::Null | Value::Bool(false)) {
-            let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-            self.0.push(format!("{path}: {}", of[name]));
+            self.0.push(format!("{before}{name}: {}", of[name]));
         }
     }
 
     /// Forbidden unless it is absent or one of these.
-    fn unless(&mut self, allowed: &[&str], value: &Value, path: &str) {
+    fn unless(&mut self, allowed: &[&str], value: &Value, path: Arguments) {
         let fine = value.is_null() || value.as_str().is_some_and(|text| allowed.contains(&text));
         if !fine {
             self.0.push(format!("{path}: {value}"));
         }
     }
 
-    fn container(&mut self, container: &Value, path: &str) {
-        let (security, within) = (&container["securityContext"], format!("{path}.securityContext"));
-        self.security(security, &within);
-        self.flag(security, &within, "privileged");
-        self.unless(&["Default"], &security["procMount"], &format!("{within}.procMount"));
+    fn container(&mut self, container: &Value, path: Arguments) {
+        let (security, within) = (&container["securityContext"], format_args!("{path}.securityContext"));
+        self.security(security, within);
+        self.flag(security, format_args!("{within}."), "privileged");
+        self.unless(&["Default"], &security["procMount"], format_args!("{within}.procMount"));
         for (_, capability) in items(&security["capabilities"]["add"]) {
-            self.unless(&CAPABILITIES, capability, &format!("{within}.capabilities.add"));
+            self.unless(&CAPABILITIES, capability, format_args!("{within}.capabilities.add"));
         }
         for (index, port) in items(&container["ports"]) {
             if !(port["hostPort"].is_null() || port["hostPort"] == 0) {
@@ -115,22 +117,22 @@ impl Found {
         let hooks = ["postStart", "preStop"].map(|name| (name, &container["lifecycle"][name]));
         for (name, handler) in probes.into_iter().chain(hooks) {
             for action in ["httpGet", "tcpSocket"] {
-                self.unless(&[""], &handler[action]["host"], &format!("{path}.{name}.{action}.host"));
+                self.unless(&[""], &handler[action]["host"], format_args!("{path}.{name}.{action}.host"));
             }
         }
     }
 
     /// What pods and containers both have.
-    fn security(&mut self, security: &Value, path: &str) {
-        self.flag(&security["windowsOptions"], &format!("{path}.windowsOptions"), "hostProcess");
+    fn security(&mut self, security: &Value, path: Arguments) {
+        self.flag(&security["windowsOptions"], format_args!("{path}.windowsOptions."), "hostProcess");
         for profile in ["seccompProfile", "appArmorProfile"] {
             let kind = &security[profile]["type"];
-            self.unless(&["", "RuntimeDefault", "Localhost"], kind, &format!("{path}.{profile}.type"));
+            self.unless(&["", "RuntimeDefault", "Localhost"], kind, format_args!("{path}.{profile}.type"));
         }
         let selinux = &security["seLinuxOptions"];
-        self.unless(&SELINUX_TYPES, &selinux["type"], &format!("{path}.seLinuxOptions.type"));
+        self.unless(&SELINUX_TYPES, &selinux["type"], format_args!("{path}.seLinuxOptions.type"));
         for name in ["user", "role"] {
-            self.unless(&[""], &selinux[name], &format!("{path}.seLinuxOptions.{name}"));
+            self.unless(&[""], &selinux[name], format_args!("{path}.seLinuxOptions.{name}"));
         }
     }
 

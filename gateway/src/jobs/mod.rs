@@ -29,14 +29,14 @@ use crate::names::{self, Resource, name_of};
 use crate::objects::Objects;
 use crate::page;
 use crate::privileges;
-use crate::queues::recent;
+use crate::queues::{Recent, recent};
 
 pub(crate) async fn submit<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Submit = decode::members(body)?;
     let (records, arn) = (gateway.records()?, &gateway.config.arn);
     submit::precheck(&request)?;
     let recent = recent(gateway, name_of(Resource::JobQueue, &request.job_queue)?).await?;
-    let queue = submit::queue(&request, recent.as_ref().map(|it| &it.queue))?;
+    let queue = submit::queue(&request, recent.as_ref().map(Recent::queue))?;
     let wanted = names::definition(&request.job_definition)?;
     let found = records.definition(&wanted.name, wanted.revision).await?;
     let definition = submit::definition(&request, found)?;
@@ -58,7 +58,7 @@ pub(crate) async fn submit<O: Objects>(gateway: &Gateway<O>, body: &Map<String, 
     let answer = json!({"jobArn": arn.job(id), "jobName": spec.name, "jobId": id});
     let record = JobRecord::submitted(id, now);
     // Which environment it gets only the plan will say: it counts for where it goes if there is room in the first.
-    let namespace = spec.namespace.clone().or(recent.map(|it| it.namespace)).unwrap_or_default();
+    let namespace = spec.namespace.clone().or(recent.as_ref().map(Recent::namespace)).unwrap_or_default();
     records.submit(Submission { record, spec: Arc::new(spec), namespace }).await?;
     fault::reach(Point::JobStored);
     Ok(answer)

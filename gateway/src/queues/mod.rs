@@ -108,31 +108,41 @@ async fn end_jobs_if_gone<O: Objects>(gateway: &Gateway<O>, name: &str) -> Resul
     Ok(())
 }
 
-/// A queue, and where its pods go that say nothing themselves.
+/// A queue among those that were read together.
 pub(crate) struct Recent {
-    pub(crate) queue: JobQueue,
-    pub(crate) namespace: String,
+    listed: Arc<Listed>,
+    place: usize,
+}
+
+impl Recent {
+    pub(crate) fn queue(&self) -> &JobQueue {
+        &self.listed.queues[self.place]
+    }
+
+    /// Where its pods go that say nothing themselves.
+    pub(crate) fn namespace(&self) -> String {
+        decide::namespace(self.queue(), &self.listed.environments)
+    }
 }
 
 /// The queue of an AWS name, as it was at most two seconds ago.
 pub(crate) async fn recent<O: Objects>(gateway: &Gateway<O>, name: &str) -> Result<Option<Recent>, Failure> {
     let begun = Instant::now();
     let (known, generation) = gateway.queues.get(begun);
-    let in_it = |listed: &Listed| {
-        let queue = find(&listed.queues, name)?.clone();
-        Some(Recent { namespace: decide::namespace(&queue, &listed.environments), queue })
+    let in_it = |listed: Arc<Listed>| {
+        let place = listed.queues.iter().position(|it| it.aws_name() == name)?;
+        Some(Recent { listed, place })
     };
-    if let Some(found) = known.as_deref().and_then(in_it) {
+    if let Some(found) = known.and_then(in_it) {
         return Ok(Some(found));
     }
     let queues: Vec<JobQueue> = gateway.objects.list().await?;
     if find(&queues, name).is_none() {
         return Ok(None);
     }
-    let listed = Listed { queues, environments: gateway.objects.list().await? };
-    let found = in_it(&listed);
-    gateway.queues.put(begun, generation, Arc::new(listed));
-    Ok(found)
+    let listed = Arc::new(Listed { queues, environments: gateway.objects.list().await? });
+    gateway.queues.put(begun, generation, listed.clone());
+    Ok(in_it(listed))
 }
 
 fn named<O>(gateway: &Gateway<O>, name: &str) -> Value {
