@@ -72,7 +72,7 @@ pub const LATE_WEBHOOK_CONFIGURATION: &str = "zz-bulkhead";
 pub const WEBHOOK_CONFIGURATIONS: [&str; 2] = [WEBHOOK_CONFIGURATION, LATE_WEBHOOK_CONFIGURATION];
 /// Name of the hook in the first that applies the contract to pods of a queue.
 pub const POD_HOOK: &str = "pods.bulkhead.dev";
-/// Name of the hook in the second that applies it to what others have made of them.
+/// Name of the hook in the second for pods whose queue others have named since.
 pub const LATE_POD_HOOK: &str = "late-pods.bulkhead.dev";
 /// Namespace of an installation.
 pub const NAMESPACE: &str = "bulkhead-system";

@@ -1,10 +1,12 @@
 //! Webhooks of others that come after Bulkhead's: what they make of a Job or pod counts, and costs nobody anything.
 
 use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Container;
 use kube::ResourceExt as _;
+use kube::api::DeleteParams;
 use model::keys;
 use serde_json::{Value, json};
-use tests::Fixture;
+use tests::{Aws, Fixture};
 
 use crate::outage::in_contract;
 use crate::rogue::{Manner, Rogue};
@@ -22,7 +24,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 
 /// Label by which a Job or pod asks for a queue label from the webhook.
 const QUEUE: &str = "late.example.com/queue";
-/// Label by which a pod asks for a port, another scheduler and a sidecar from the webhook.
+/// Label by which a pod asks for a port, another scheduler and another container from the webhook.
 const PORT: &str = "late.example.com/port";
 
 /// What the webhook does.
@@ -35,6 +37,8 @@ fn patch(object: &Value) -> Value {
         (_, Some(_)) if object["kind"] == "Pod" => json!([
             {"op": "add", "path": "/spec/containers/0/ports", "value": [{"containerPort": 18734}]},
             {"op": "add", "path": "/spec/schedulerName", "value": "default-scheduler"},
+            {"op": "add", "path": "/spec/containers/-", "value": {"name": "added", "image": "docker.io/library/busybox",
+                "command": ["sh", "-c", "exit 0"], "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}},
         ]),
         _ => json!([]),
     }
@@ -117,6 +121,8 @@ async fn late(fixture: &Fixture) -> Result<()> {
             let spec = pod.spec.as_ref().context("a pod without spec")?;
             ensure!(spec.scheduler_name.as_deref() == Some(keys::SCHEDULER_EXTENDED), "{:?}", spec.scheduler_name);
             ensure!(spec.containers[0].ports.is_some(), "the webhook was not called");
+            let ids: Vec<_> = spec.containers.iter().map(job_id).collect();
+            ensure!(ids.len() == 2 && ids[0].is_some() && ids[0] == ids[1], "{name}: {ids:?}");
         }
         fixture.world.kubectl(&["delete", "mutatingwebhookconfiguration", &place]).await?;
     }
@@ -126,7 +132,13 @@ async fn late(fixture: &Fixture) -> Result<()> {
     fixture.world.kubectl(&["label", "job", "exists", "-n", &plain, &format!("{}={queue}", keys::QUEUE)]).await?;
     let labels = fixture.jobs(&plain).get("exists").await?.labels().clone();
     ensure!(!labels.contains_key(keys::QUEUE), "stored with {labels:?}");
-    half_a_stamp(fixture, &plain, &queue).await
+    half_a_stamp(fixture, &plain, &queue).await?;
+    anothers_id(fixture, &plain, &queue).await
+}
+
+/// What a container knows as the id of its job.
+fn job_id(container: &Container) -> Option<&str> {
+    container.env.iter().flatten().find(|it| it.name == "AWS_BATCH_JOB_ID")?.value.as_deref()
 }
 
 /// Without any hook a Job may not say of its pods alone that they are a queue's, whoever makes it: the policies see to that.
@@ -141,6 +153,29 @@ async fn half_a_stamp(fixture: &Fixture, namespace: &str, queue: &str) -> Result
         Ok(if refused { Ok(()) } else { Err(format!("{made:?}")) })
     })
     .await
+}
+
+/// Still without any hook, a Job may look as if it had been through it and have a waiting API job's id: it is not released, says why, and
+/// the record stays the other's.
+async fn anothers_id(fixture: &Fixture, namespace: &str, queue: &str) -> Result<()> {
+    let aws = Aws::of(&fixture.world).await?;
+    // More than any node has: it waits.
+    let definition = aws.define(&fixture.named("theirs"), "400", "true", &json!({})).await?;
+    fixture.ends_jobs_of(queue);
+    let id = aws.submit(queue, &definition, &json!({})).await?;
+    let labels = json!({keys::JOB_ID: id, keys::QUEUE: queue});
+    let mut taken = job("taken", &labels, &labels);
+    taken["spec"]["suspend"] = json!(true);
+    fixture.apply(namespace, &taken.to_string()).await?;
+    let reason = fixture.waits_with(namespace, "taken", "MISCONFIGURATION:JOB_ID_TAKEN").await?;
+    ensure!(reason.contains(&id), "reason: {reason}");
+    let stored = fixture.jobs(namespace).get("taken").await?;
+    ensure!(stored.spec.and_then(|spec| spec.suspend) == Some(true), "it was released");
+    fixture.jobs(namespace).delete("taken", &DeleteParams::background()).await?;
+    let theirs = aws.job(&id).await?;
+    let (name, status) = (&theirs["jobName"], theirs["status"].as_str().unwrap_or_default());
+    ensure!(name == &json!(definition) && !["SUCCEEDED", "FAILED"].contains(&status), "the job of the API: {theirs}");
+    Ok(())
 }
 
 /// Waits until the API server calls the webhook.

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use model::keys;
-use planning::admission::identity::job_of_label;
 use planning::admission::job::{self, JobContext};
 use planning::admission::node::{self, NodeOwner};
 use planning::admission::pod::{self, PodContext, QueueFacts};
@@ -28,7 +27,7 @@ pub enum Hook {
     Pods,
     /// Jobs that name a queue and are not, or not any more, what the hook for Jobs makes of them; created.
     LateJobs,
-    /// Pods of a queue, with what others have added; created.
+    /// Pods whose queue others have named only now; created.
     LatePods,
     /// Nodes, created.
     Nodes,
@@ -56,7 +55,7 @@ pub(crate) async fn decide(hook: Hook, request: &mut Request, look_up: &LookUp) 
     match (hook, request.operation) {
         (Hook::Jobs | Hook::LateJobs, Operation::Create) => create_job(request, look_up).await,
         (Hook::Jobs, Operation::Update) => Ok(update_job(request, look_up)),
-        (Hook::Pods, Operation::Create) => create_pod(request, look_up, Pass::First).await,
+        (Hook::Pods, Operation::Create) => create_pod(request, look_up, Pass::of(&request.object)).await,
         (Hook::LatePods, Operation::Create) => create_pod(request, look_up, Pass::Late).await,
         (Hook::Nodes, Operation::Create) => Ok(create_node(request, look_up).await),
         _ => Ok(Admit::unchanged(Outcome::LeftAlone)),
@@ -100,9 +99,7 @@ fn job_context<'a>(
 
 async fn create_pod(request: &mut Request, look_up: &LookUp, pass: Pass) -> Result<Admit, LookUpError> {
     let namespace = namespace(request, look_up).await?;
-    // What the first pass has given a pod, it keeps.
-    let given = request.object["metadata"]["labels"][keys::JOB_ID].as_str().filter(|_| pass == Pass::Late);
-    let fresh_id = given.map_or_else(|| Uuid::new_v4().to_string(), |label| job_of_label(label).to_owned());
+    let fresh_id = Uuid::new_v4().to_string();
     let mut route = route_pod(&request.object, &namespace, &request.user, &fresh_id, pass);
     let mut missed = None;
     if let PodRoute::LookUpJob { name, uid } = &route {
@@ -113,8 +110,9 @@ async fn create_pod(request: &mut Request, look_up: &LookUp, pass: Pass) -> Resu
         route = route_pod_of_job(&request.object, &job, &namespace, &request.user, &fresh_id);
         missed = Some(job).filter(|job| job["metadata"]["labels"][keys::JOB_ID].is_null());
     }
-    let measured =
-        given.is_none() && (missed.is_some() || !keys::JOB_CONTROLLER_USERS.contains(&request.user.as_str()));
+    // What others add to a pod costs its Job nothing.
+    let of_controller = keys::JOB_CONTROLLER_USERS.contains(&request.user.as_str());
+    let measured = !of_controller || (missed.is_some() && pass != Pass::Again);
     if measured
         && matches!(route, PodRoute::Queue(_))
         && let Some(refusal) = size::of_pod(&request.object, missed.as_ref(), look_up.most_template())

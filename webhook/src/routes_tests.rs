@@ -143,7 +143,7 @@ async fn pods_of_a_missed_job_are_caught_and_those_that_opted_out_are_not() {
 async fn what_others_have_made_of_a_pod_is_looked_at_again() {
     let labels = json!({keys::QUEUE: "fast", keys::JOB_ID: "id"});
     let (_, first) = create("/pods", "batch", &pod(&labels, Some("any"))).await;
-    let (_, unchanged) = create("/late-pods", "batch", &first).await;
+    let (_, unchanged) = create("/pods", "batch", &first).await;
     assert_eq!(unchanged, first);
     let mut changed = first.clone();
     changed["spec"]["containers"][0]["ports"] = json!([{"containerPort": 80}]);
@@ -151,11 +151,34 @@ async fn what_others_have_made_of_a_pod_is_looked_at_again() {
     changed["spec"]["schedulerName"] = json!("volcano");
     changed["spec"]["nodeName"] = json!("n1");
     changed["spec"]["hostNetwork"] = json!(false);
-    let (_, seen) = create("/late-pods", "batch", &changed).await;
+    let (_, seen) = create("/pods", "batch", &changed).await;
     assert_eq!((&seen["spec"]["schedulerName"], seen["spec"].get("nodeName")), (&json!("bulkhead-scheduler"), None));
     assert_eq!(seen["spec"]["schedulingGates"], json!([{"name": keys::GATE}]));
     assert_eq!(seen["spec"]["containers"][1]["env"], seen["spec"]["containers"][0]["env"]);
     assert_eq!(seen["spec"]["hostNetwork"], false, "decided in the first pass");
+}
+
+#[tokio::test]
+async fn a_pod_whose_queue_others_name_keeps_its_network_and_is_placed_by_kube_scheduler() {
+    let (response, seen) = create("/late-pods", "plain", &pod(&json!({keys::QUEUE: "fast"}), None)).await;
+    assert_eq!(response["auditAnnotations"]["outcome"], "queued");
+    assert_eq!((seen["spec"].get("hostNetwork"), &seen["spec"]["schedulerName"]), (None, &json!("bulkhead-scheduler")));
+    assert!(seen["metadata"]["labels"][keys::JOB_ID].is_string());
+}
+
+#[tokio::test]
+async fn whoever_says_that_a_pod_was_seen_gains_no_id_and_no_room() {
+    let mut bare = pod(&json!({keys::QUEUE: "fast", keys::JOB_ID: "another"}), None);
+    bare["metadata"]["annotations"] = json!({keys::JOB_ID_RAW: "another"});
+    let (response, seen) = create("/pods", "plain", &bare).await;
+    assert_eq!(response["auditAnnotations"]["outcome"], "queued");
+    assert_ne!(seen["metadata"]["labels"][keys::JOB_ID], "another");
+    assert_eq!(seen["metadata"]["labels"][keys::JOB_ID], seen["metadata"]["annotations"][keys::JOB_ID_RAW]);
+    bare["spec"]["containers"][0]["args"] = json!(["x".repeat(70_000)]);
+    let mut review = review_of("CREATE", "plain", &bare);
+    review["request"]["userInfo"]["username"] = json!("alice");
+    let (_, answer) = post_body("/pods", review.to_string()).await;
+    assert_eq!(answer["response"]["status"]["code"], 422, "{answer}");
 }
 
 #[tokio::test]

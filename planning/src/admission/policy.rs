@@ -126,8 +126,19 @@ pub struct QueuedPod {
 pub enum Pass {
     /// As it comes from whoever makes it.
     First,
-    /// With what others have added since. What has been decided before is kept: whether it goes through the queue, its id, its network.
+    /// Once more, with what others have added since. What has been decided is kept: whether it goes through the queue, its network.
+    Again,
+    /// For the first time, and late: somebody else has named the queue only now. Nobody asks again, whatever is still added.
     Late,
+}
+
+impl Pass {
+    /// Of a pod that the hook for pods is asked about: the first pass leaves the unit's name as an annotation. Whoever brings one along
+    /// spares us nothing but the question of the network.
+    pub fn of(pod: &Value) -> Self {
+        let seen = at(pod, &["metadata", "annotations", keys::JOB_ID_RAW]).is_some();
+        if seen { Self::Again } else { Self::First }
+    }
 }
 
 /// Decides where a pod goes, as far as the pod itself and whoever makes it tell. `fresh_id` becomes the id of a pod that is nobody's.
@@ -146,14 +157,14 @@ pub fn route_pod(pod: &Value, namespace: &NamespaceFacts, requester: &str, fresh
         Some(keys::QUEUE_NONE) => return leave(Outcome::OptedOut),
         Some(queue) => queue,
     };
-    let taken = pass == Pass::Late && labelled.is_some();
-    if !taken && let Some(reason) = at(pod, &["spec"]).and_then(|spec| spec_outside(spec, "spec")) {
+    if pass != Pass::Again
+        && let Some(reason) = at(pod, &["spec"]).and_then(|spec| spec_outside(spec, "spec"))
+    {
         return PodRoute::Outside(format!("this pod does not go through queue {queue:?}: {reason}"));
     }
     let unit = match (owner, labelled) {
         (Some(_), Some(job)) if keys::JOB_CONTROLLER_USERS.contains(&requester) => UnitName::of_pod(job, pod),
         (Some(look_up), _) => return look_up,
-        (None, Some(own)) if taken => UnitName { job: own.to_owned(), part: Part::Whole },
         (None, _) => UnitName { job: fresh_id.to_owned(), part: Part::Whole },
     };
     PodRoute::Queue(QueuedPod { queue: queue.to_owned(), unit, array_size: None, host_network: None })

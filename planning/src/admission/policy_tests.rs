@@ -200,18 +200,20 @@ fn a_labelled_pod_that_cannot_be_queued_goes_outside() {
 }
 
 #[test]
-fn what_others_add_to_a_pod_takes_it_out_of_no_queue_and_gives_it_no_other_id() {
-    let late = |labels: Value, owned: bool, expected: &str| {
+fn what_others_add_to_a_pod_takes_it_out_of_no_queue() {
+    let check = |pass: Pass, labels: Value, owned: bool, expected: &str| {
         let mut pod = pod(&labels, owned);
         pod["spec"]["nodeName"] = json!("n1");
         pod["spec"]["schedulerName"] = json!("volcano");
-        check_pass(keys::JOB_CONTROLLER_USERS[0], &pod, Some(&plain(None)), &namespace(None), Pass::Late, expected);
+        check_pass(keys::JOB_CONTROLLER_USERS[0], &pod, Some(&plain(None)), &namespace(None), pass, expected);
     };
-    late(json!({keys::QUEUE: "q", keys::JOB_ID: "id"}), false, "q id");
-    late(json!({keys::QUEUE: "q", keys::JOB_ID: "id.3", keys::K8S_COMPLETION_INDEX: "3"}), true, "q id:3");
+    let child = json!({keys::QUEUE: "q", keys::JOB_ID: "id.3", keys::K8S_COMPLETION_INDEX: "3"});
+    check(Pass::Again, child, true, "q id:3");
+    // Nobody's pod gets another id, whatever it brings along.
+    check(Pass::Again, json!({keys::QUEUE: "q", keys::JOB_ID: "id"}), false, "q fresh");
     // The queue is named only now.
-    late(json!({keys::QUEUE: "q"}), false, "outside");
-    late(json!({keys::QUEUE: "none"}), false, "leave opted_out");
+    check(Pass::Late, json!({keys::QUEUE: "q"}), false, "outside");
+    check(Pass::Late, json!({keys::QUEUE: "none"}), false, "leave opted_out");
     check_pass(
         keys::JOB_CONTROLLER_USERS[0],
         &pod(&json!({keys::QUEUE: "q"}), false),

@@ -235,14 +235,14 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_pod_keeps_what_is_the_users(before in any_pod(), child in any::<Option<u16>>(), labelled: bool, strict: bool, late: bool) {
+    fn any_pod_keeps_what_is_the_users(before in any_pod(), child in any::<Option<u16>>(), labelled: bool, strict: bool, again: bool) {
         let unit = UnitName { job: "id".into(), part: child.map_or(Part::Whole, |index| Part::Child(index.into())) };
         let queue = QueueFacts { default_requests: [("cpu".to_owned(), "1".to_owned())].into(), ..QueueFacts::unknown("Q") };
         let context = PodContext { unit: &unit, queue_label: labelled.then_some("q"), queue: &queue, array_size: Some(3),
-            host_network: None, surroundings: Surroundings { network_policy: strict, ..Surroundings::default() }, pass: if late { Pass::Late } else { Pass::First } };
+            host_network: None, surroundings: Surroundings { network_policy: strict, ..Surroundings::default() }, pass: if again { Pass::Again } else { Pass::First } };
         let after = settled(&before, |seen| pod::mutate(seen.clone(), &context))?;
         prop_assert_eq!(users_pod(&before), users_pod(&after));
-        if late {
+        if again {
             prop_assert_eq!(&before["spec"]["hostNetwork"], &after["spec"]["hostNetwork"]);
         }
     }

@@ -72,7 +72,7 @@ pub fn mutate(pod: Value, context: &PodContext) -> Admit {
     }
     let mut editor = Editor::new(pod);
     let array_size = labels::apply(&mut editor, context);
-    // Others' webhooks have seen the network that the first pass gave it, and have acted on it.
+    // Afterwards others' webhooks have seen the network that it has, and have acted on it.
     if context.pass == Pass::First {
         host_network::apply(&mut editor, context);
     }

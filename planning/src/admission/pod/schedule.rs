@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 pub(super) fn apply(editor: &mut Editor, pass: Pass) {
     tolerate(editor);
     // In the first pass a pod that names a node has been left outside. Now it is too late for that: somebody else has named it.
-    if pass == Pass::Late {
+    if pass == Pass::Again {
         editor.unset(&["spec", "nodeName"]);
     }
     let gates = ["spec", "schedulingGates"];
     let is_ours = |gate: &Value| text(gate, &["name"]) == Some(keys::GATE);
-    if at(editor.document(), &["spec"]).is_some_and(judged) {
+    // Ports that are added after the last look are seen by kube-scheduler alone.
+    if pass != Pass::Late && at(editor.document(), &["spec"]).is_some_and(judged) {
         editor.set(&["spec", "schedulerName"], keys::SCHEDULER_DIRECT);
         editor.drop_items(&gates, is_ours);
     } else {
