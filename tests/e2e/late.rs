@@ -27,15 +27,26 @@ const QUEUE: &str = "late.example.com/queue";
 /// Label by which a pod asks for a port, another scheduler and another container from the webhook.
 const PORT: &str = "late.example.com/port";
 
+/// Label by which a pod asks for no queue from the webhook.
+const UNNAMED: &str = "late.example.com/unnamed";
+/// Label by which a Job asks for another scheduler from the webhook.
+const PLACE: &str = "late.example.com/place";
+
 /// What the webhook does.
 fn patch(object: &Value) -> Value {
     let labels = &object["metadata"]["labels"];
+    if labels.get(PLACE).is_some() {
+        return json!([{"op": "add", "path": "/spec/template/spec/schedulerName", "value": "volcano"}]);
+    }
+    if labels.get(UNNAMED).is_some() {
+        return json!([{"op": "add", "path": "/metadata/labels/bulkhead.dev~1queue", "value": "none"}]);
+    }
     match (labels.get(QUEUE), labels.get(PORT)) {
         (Some(queue), _) if object["kind"] == "Job" || object["kind"] == "Pod" => {
             json!([{"op": "add", "path": "/metadata/labels/bulkhead.dev~1queue", "value": queue}])
         }
         (_, Some(_)) if object["kind"] == "Pod" => json!([
-            {"op": "add", "path": "/spec/containers/0/ports", "value": [{"containerPort": 18734}]},
+            {"op": "add", "path": "/spec/containers/0/ports", "value": [{"containerPort": 18734, "hostPort": 18735}]},
             {"op": "add", "path": "/spec/schedulerName", "value": "default-scheduler"},
             {"op": "add", "path": "/spec/containers/-", "value": {"name": "added", "image": "docker.io/library/busybox",
                 "command": ["sh", "-c", "exit 0"], "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}},
@@ -121,11 +132,15 @@ async fn late(fixture: &Fixture) -> Result<()> {
             let spec = pod.spec.as_ref().context("a pod without spec")?;
             ensure!(spec.scheduler_name.as_deref() == Some(keys::SCHEDULER_EXTENDED), "{:?}", spec.scheduler_name);
             ensure!(spec.containers[0].ports.is_some(), "the webhook was not called");
+            // What it was given before would make it invalid.
+            ensure!(spec.host_network.is_none(), "{name} has the host network and ports that do not go with it");
             let ids: Vec<_> = spec.containers.iter().map(job_id).collect();
             ensure!(ids.len() == 2 && ids[0].is_some() && ids[0] == ids[1], "{name}: {ids:?}");
         }
         fixture.world.kubectl(&["delete", "mutatingwebhookconfiguration", &place]).await?;
     }
+
+    sent_elsewhere(fixture, &rogue, &both).await?;
 
     // A Job that exists cannot be put into a queue any more.
     fixture.apply(&plain, &job("exists", &json!({}), &json!({})).to_string()).await?;
@@ -134,6 +149,22 @@ async fn late(fixture: &Fixture) -> Result<()> {
     ensure!(!labels.contains_key(keys::QUEUE), "stored with {labels:?}");
     half_a_stamp(fixture, &plain, &queue).await?;
     anothers_id(fixture, &plain, &queue).await
+}
+
+/// Another scheduler in the template of a Job that was taken, and its pods' queue taken away before Bulkhead sees them.
+async fn sent_elsewhere(fixture: &Fixture, rogue: &Rogue, namespaces: &[&str; 2]) -> Result<()> {
+    let [plain, labelled] = namespaces;
+    let (between, before) = (fixture.named("between"), format!("aaa-{}", fixture.named("before")));
+    install(fixture, rogue, &between, PLACE, namespaces).await?;
+    install(fixture, rogue, &before, UNNAMED, namespaces).await?;
+    let moved = |seen: &Value| seen["spec"]["template"]["spec"]["schedulerName"] == "volcano";
+    installed(fixture, plain, &job("probe", &json!({PLACE: "yes"}), &json!({})), moved).await?;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "labels": {UNNAMED: "yes"}},
+        "spec": {"containers": [{"name": "main", "image": "x"}]}});
+    installed(fixture, plain, &pod, |seen| seen["metadata"]["labels"][keys::QUEUE] == "none").await?;
+    fixture.apply(labelled, &job("elsewhere", &json!({PLACE: "yes"}), &json!({UNNAMED: "yes"})).to_string()).await?;
+    through_the_queue(fixture, labelled, "elsewhere").await?;
+    fixture.world.kubectl(&["delete", "mutatingwebhookconfiguration", &between, &before]).await.map(drop)
 }
 
 /// What a container knows as the id of its job.

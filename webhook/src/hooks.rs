@@ -115,7 +115,8 @@ async fn create_pod(request: &mut Request, look_up: &LookUp, pass: Pass) -> Resu
     let measured = !of_controller || (missed.is_some() && pass != Pass::Again);
     if measured
         && matches!(route, PodRoute::Queue(_))
-        && let Some(refusal) = size::of_pod(&request.object, missed.as_ref(), look_up.most_template())
+        && let Some(refusal) =
+            size::of_pod(&request.object, missed.as_ref().filter(|_| of_controller), look_up.most_template())
     {
         return Ok(Admit::Refused(refusal));
     }

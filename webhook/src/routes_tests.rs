@@ -205,8 +205,13 @@ async fn large_templates_and_bare_pods_are_refused_and_pods_of_taken_jobs_never(
     };
     let mut bare = large.clone();
     bare["metadata"]["ownerReferences"] = json!(null);
-    let (_, answer) = post_body("/pods", asked("alice", &bare)).await;
-    assert_eq!(answer["response"]["status"]["code"], 422, "{answer}");
+    // Nor may its owner be named to be measured in its place.
+    let mut owned = pod(&json!({keys::QUEUE: "fast"}), Some("missed"));
+    owned["spec"]["containers"] = large["spec"]["containers"].clone();
+    for pod in [&bare, &owned] {
+        let (_, answer) = post_body("/pods", asked("alice", pod)).await;
+        assert_eq!(answer["response"]["status"]["code"], 422, "{answer}");
+    }
     let (_, answer) = post_body("/pods", asked(keys::JOB_CONTROLLER_USERS[0], &large)).await;
     assert_eq!(answer["response"]["allowed"], true, "its Job was taken");
 }

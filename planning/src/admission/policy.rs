@@ -151,13 +151,17 @@ pub fn route_pod(pod: &Value, namespace: &NamespaceFacts, requester: &str, fresh
     let owner = owning_job(pod).map(|(name, uid)| PodRoute::LookUpJob { name: name.to_owned(), uid: uid.to_owned() });
     let labelled = text(pod, &["metadata", "labels", keys::JOB_ID]).map(job_of_label);
     let leave = |outcome| if labelled.is_some() { PodRoute::Claims } else { PodRoute::Leave(outcome) };
+    // Its Job was taken: whatever others have made of the pod or of its template since, it goes where the Job goes.
+    let of_taken = owner.is_some() && labelled.is_some() && keys::JOB_CONTROLLER_USERS.contains(&requester);
     let queue = match queue_label(pod) {
+        None | Some(keys::QUEUE_NONE) if of_taken => return owner.unwrap_or(PodRoute::Claims),
         None if namespace.queue.is_some() => return owner.unwrap_or_else(|| leave(Outcome::LeftAlone)),
         None => return leave(Outcome::LeftAlone),
         Some(keys::QUEUE_NONE) => return leave(Outcome::OptedOut),
         Some(queue) => queue,
     };
     if pass != Pass::Again
+        && !of_taken
         && let Some(reason) = at(pod, &["spec"]).and_then(|spec| spec_outside(spec, "spec"))
     {
         return PodRoute::Outside(format!("this pod does not go through queue {queue:?}: {reason}"));
@@ -180,11 +184,13 @@ pub fn route_pod_of_job(
     fresh_id: &str,
 ) -> PodRoute {
     let admitted_id = text(job, &["metadata", "labels", keys::JOB_ID]);
-    let own_label = queue_label(pod);
+    let own_label = queue_label(pod).filter(|queue| *queue != keys::QUEUE_NONE);
+    let taken = admitted_id.and(queue_label(job)).filter(|queue| *queue != keys::QUEUE_NONE);
     if own_label.is_none() && queue_label(job).is_none() && admitted_id.is_none() && existed_before(job, namespace) {
         return PodRoute::Leave(Outcome::LeftAlone);
     }
-    let queue = match (own_label, route_job(job, namespace)) {
+    let queue = match (own_label.or(taken), route_job(job, namespace)) {
+        (Some(queue), _) if taken.is_some() => queue.to_owned(),
         (Some(_), JobRoute::Outside(reason)) => return PodRoute::Outside(reason),
         (Some(own), _) => own.to_owned(),
         (None, JobRoute::Queue(queue)) => queue,

@@ -287,3 +287,19 @@ fn pod_security_levels_that_forbid_the_host_network() {
     let none = NamespaceFacts::read(&json!({"metadata": {"labels": {keys::QUEUE: "none"}}}));
     assert_eq!(none, NamespaceFacts::default());
 }
+
+#[test]
+fn a_pod_of_a_job_that_was_taken_goes_where_its_job_goes() {
+    let mut taken = plain(Some("q"));
+    taken["metadata"]["labels"][keys::JOB_ID] = json!("own");
+    taken["spec"]["template"]["spec"]["nodeName"] = json!("n1");
+    // Another's webhook has named a scheduler and a node in the template, or in the pod.
+    let mut elsewhere = pod(&json!({keys::QUEUE: "q", keys::JOB_ID: "own"}), true);
+    elsewhere["spec"] = json!({"nodeName": "n1", "schedulerName": "volcano"});
+    check_pod(&elsewhere, None, &namespace(None), "q own");
+    // It has taken the label, or has put another in its place.
+    for labels in [json!({keys::JOB_ID: "own"}), json!({keys::JOB_ID: "own", keys::QUEUE: "none"})] {
+        check_pod(&pod(&labels, true), Some(&taken), &namespace(None), "q own");
+        check_pod_of("alice", &pod(&labels, false), None, &namespace(None), "claims");
+    }
+}

@@ -26,10 +26,55 @@ pub(super) fn apply(editor: &mut Editor, context: &PodContext) {
     if is_true(editor.document(), &["spec", "hostNetwork"]) || objection(editor.document(), context).is_some() {
         return;
     }
+    // The API server makes every port of such a pod a host port.
+    if context.queue_label.is_some() {
+        let own: Vec<String> =
+            ports(editor.document()).filter_map(|(_, host)| host).map(|port| port.to_string()).collect();
+        editor.set(&["metadata", "annotations", keys::HOST_NETWORK_GIVEN], own.join(","));
+    }
     editor.set(&["spec", "hostNetwork"], true);
     if matches!(text(editor.document(), &["spec", "dnsPolicy"]), None | Some("ClusterFirst")) {
         editor.set(&["spec", "dnsPolicy"], "ClusterFirstWithHostNet");
     }
+}
+
+/// Takes it back where what others have added since speaks against it: what they do to the pod's network they would do to the node's, and
+/// the API server would refuse the pod for what we have given it.
+pub(super) fn reconsider(editor: &mut Editor, context: &PodContext) {
+    let given = ["metadata", "annotations", keys::HOST_NETWORK_GIVEN];
+    // Empty where it has none.
+    let Some(own) = at(editor.document(), &given).and_then(Value::as_str).map(str::to_owned) else { return };
+    if !is_true(editor.document(), &["spec", "hostNetwork"]) || objection(editor.document(), context).is_none() {
+        return;
+    }
+    editor.unset(&["spec", "hostNetwork"]);
+    if text(editor.document(), &["spec", "dnsPolicy"]) == Some("ClusterFirstWithHostNet") {
+        editor.set(&["spec", "dnsPolicy"], "ClusterFirst");
+    }
+    let own: BTreeSet<u64> = own.split(',').filter_map(|port| port.parse().ok()).collect();
+    for (list, container) in super::container_paths(editor.document()) {
+        let count = items(editor.document(), &["spec", list, &container, "ports"]).len();
+        for place in (0..count).map(|place| place.to_string()) {
+            let port = ["spec", list, &container, "ports", &place];
+            let (inner, host) = at(editor.document(), &port).map_or((None, None), numbers);
+            if host.is_some_and(|host| inner == Some(host) && !own.contains(&host)) {
+                editor.unset(&["spec", list, &container, "ports", &place, "hostPort"]);
+            }
+        }
+    }
+    editor.unset(&given);
+}
+
+/// Container port and host port; 0 is none.
+fn numbers(port: &Value) -> (Option<u64>, Option<u64>) {
+    let number = |name| at(port, &[name]).and_then(Value::as_u64).filter(|number| *number != 0);
+    (number("containerPort"), number("hostPort"))
+}
+
+/// Of all containers.
+fn ports(pod: &Value) -> impl Iterator<Item = (Option<u64>, Option<u64>)> {
+    let containers = CONTAINER_LISTS.into_iter().flat_map(|list| items(pod, &["spec", list]));
+    containers.flat_map(|container| items(container, &["ports"])).map(numbers)
 }
 
 /// Why the host network is not injected.
@@ -138,9 +183,8 @@ fn sets_network_sysctls(spec: &Value) -> bool {
 fn ports_would_clash(spec: &Value) -> bool {
     let mut seen = BTreeSet::new();
     CONTAINER_LISTS.into_iter().flat_map(|list| items(spec, &[list])).flat_map(|c| items(c, &["ports"])).any(|port| {
-        let number = |field| at(port, &[field]).and_then(Value::as_u64).filter(|number| *number != 0);
-        let container = number("containerPort");
-        let differs = number("hostPort").is_some_and(|host| Some(host) != container);
+        let (container, host) = numbers(port);
+        let differs = host.is_some_and(|host| Some(host) != container);
         differs || !seen.insert((container, text(port, &["protocol"]).unwrap_or("TCP")))
     })
 }

@@ -4,6 +4,7 @@
 
 use super::super::edit::{Editor, text};
 use super::super::identity::Part;
+use super::super::policy::Pass;
 use super::super::reserved;
 use super::PodContext;
 use model::keys;
@@ -18,7 +19,9 @@ pub(super) fn apply(editor: &mut Editor, context: &PodContext) -> Option<String>
             .or_else(|| context.array_size.map(|size| size.to_string())),
     };
     reserved::strip(editor, &["metadata", "labels"], &[keys::JOB_ID]);
-    reserved::strip(editor, &["metadata", "annotations"], &[keys::JOB_ID_RAW, keys::ARRAY_SIZE]);
+    let network = (context.pass == Pass::Again).then_some(keys::HOST_NETWORK_GIVEN);
+    let kept: Vec<&str> = [keys::JOB_ID_RAW, keys::ARRAY_SIZE].into_iter().chain(network).collect();
+    reserved::strip(editor, &["metadata", "annotations"], &kept);
     match &array_size {
         Some(size) => editor.set(&annotation, size.as_str()),
         None => editor.unset(&annotation),

@@ -72,9 +72,11 @@ pub fn mutate(pod: Value, context: &PodContext) -> Admit {
     }
     let mut editor = Editor::new(pod);
     let array_size = labels::apply(&mut editor, context);
-    // Afterwards others' webhooks have seen the network that it has, and have acted on it.
-    if context.pass == Pass::First {
-        host_network::apply(&mut editor, context);
+    match context.pass {
+        Pass::First => host_network::apply(&mut editor, context),
+        // Others' webhooks have seen the network that it has, and have acted on it: it is not given any more.
+        Pass::Again => host_network::reconsider(&mut editor, context),
+        Pass::Late => {}
     }
     requests::apply(&mut editor, &context.queue.default_requests);
     env::apply(&mut editor, context, array_size);

@@ -11,10 +11,8 @@ use serde_json::{Value, json};
 
 pub(super) fn apply(editor: &mut Editor, pass: Pass) {
     tolerate(editor);
-    // In the first pass a pod that names a node has been left outside. Now it is too late for that: somebody else has named it.
-    if pass == Pass::Again {
-        editor.unset(&["spec", "nodeName"]);
-    }
+    // A pod of nobody's that names a node was left outside: this is named by somebody else, of a pod that goes through the queue.
+    editor.unset(&["spec", "nodeName"]);
     let gates = ["spec", "schedulingGates"];
     let is_ours = |gate: &Value| text(gate, &["name"]) == Some(keys::GATE);
     // Ports that are added after the last look are seen by kube-scheduler alone.
@@ -29,10 +27,23 @@ pub(super) fn apply(editor: &mut Editor, pass: Pass) {
     }
 }
 
-/// One toleration without an effect covers `NoSchedule` and `NoExecute`.
+/// One toleration without an effect covers `NoSchedule` and `NoExecute`. Of all that match a taint the shortest time counts, so none that
+/// matches ours may have one, or the pod is evicted from its own node when it is over.
 fn tolerate(editor: &mut Editor) {
     let ours = json!({"key": keys::BATCH_TAINT, "operator": "Exists"});
     let path = ["spec", "tolerations"];
+    editor.drop_items(&path, |one| text(one, &["key"]) == Some(keys::BATCH_TAINT) && *one != ours);
+    let ends = |one: &Value| {
+        text(one, &["key"]).is_none_or(str::is_empty)
+            && text(one, &["operator"]) == Some("Exists")
+            && !at(one, &["tolerationSeconds"]).is_none_or(Value::is_null)
+    };
+    let all = items(editor.document(), &path);
+    let ending: Vec<String> =
+        all.iter().enumerate().filter(|(_, one)| ends(one)).map(|(place, _)| place.to_string()).collect();
+    for place in ending {
+        editor.unset(&[path[0], path[1], &place, "tolerationSeconds"]);
+    }
     if !items(editor.document(), &path).contains(&ours) {
         editor.append(&path, ours);
     }

@@ -1,5 +1,7 @@
 //! Tables: the contract, field by field.
 
+mod later;
+
 use super::*;
 use crate::admission::identity::Part;
 use crate::admission::{Allowed, Outcome};
@@ -18,7 +20,8 @@ fn mutated(pod: &Value, context: &PodContext) -> Value {
     assert_eq!((outcome, warnings), (Outcome::Queued, vec![]));
     let mut patched = pod.clone();
     json_patch::patch(&mut patched, &patch).expect("the patch applies");
-    let Admit::Allowed(again) = mutate(patched.clone(), context) else { panic!("{patched}") };
+    let seen = PodContext { pass: Pass::of(&patched), ..context.clone() };
+    let Admit::Allowed(again) = mutate(patched.clone(), &seen) else { panic!("{patched}") };
     assert_eq!(again.patch, vec![], "a second pass changes nothing");
     patched
 }
@@ -80,7 +83,7 @@ const CONTRACT: [&str; 5] = [
 fn the_whole_contract_on_a_plain_pod() {
     let seen = whole(&plain());
     assert_eq!(seen["metadata"]["labels"], json!({keys::JOB_ID: "id", keys::QUEUE: "q"}));
-    assert_eq!(seen["metadata"]["annotations"], json!({keys::JOB_ID_RAW: "id"}));
+    assert_eq!(seen["metadata"]["annotations"], json!({keys::JOB_ID_RAW: "id", keys::HOST_NETWORK_GIVEN: ""}));
     assert_eq!(seen["spec"]["tolerations"], json!([{"key": keys::BATCH_TAINT, "operator": "Exists"}]));
     assert_eq!(seen["spec"]["schedulerName"], "bulkhead");
     assert_eq!(seen["spec"]["hostNetwork"], true);
@@ -93,7 +96,10 @@ fn the_whole_contract_on_a_plain_pod() {
 fn a_child_carries_its_index_in_every_form() {
     let seen = with_queue(&plain(), Part::Child(3), &queue());
     assert_eq!(seen["metadata"]["labels"][keys::JOB_ID], "id.3");
-    assert_eq!(seen["metadata"]["annotations"], json!({keys::JOB_ID_RAW: "id:3", keys::ARRAY_SIZE: "5"}));
+    assert_eq!(
+        seen["metadata"]["annotations"],
+        json!({keys::JOB_ID_RAW: "id:3", keys::ARRAY_SIZE: "5", keys::HOST_NETWORK_GIVEN: ""})
+    );
     let env = env(&seen, "containers", 0);
     assert_eq!(env[0], "AWS_BATCH_JOB_ID=id:3");
     assert_eq!(env[5..], ["AWS_BATCH_JOB_ARRAY_INDEX=3", "AWS_BATCH_JOB_ARRAY_SIZE=5", "JOB_COMPLETION_INDEX=3"]);
@@ -396,7 +402,10 @@ fn reserved_keys_that_a_pod_brings_along_do_not_survive() {
     pod["metadata"]["annotations"] = json!({keys::ATTEMPT: "9", keys::HOLD: "n1", keys::JOB_ID_RAW: "forged", keys::ARRAY_SIZE: "9", keys::GANG: "true"});
     let seen = whole(&pod);
     assert_eq!(seen["metadata"]["labels"], json!({keys::JOB_ID: "id", keys::QUEUE: "q", "app": "x"}));
-    assert_eq!(seen["metadata"]["annotations"], json!({keys::JOB_ID_RAW: "id", keys::GANG: "true"}));
+    assert_eq!(
+        seen["metadata"]["annotations"],
+        json!({keys::JOB_ID_RAW: "id", keys::GANG: "true", keys::HOST_NETWORK_GIVEN: ""})
+    );
 }
 
 #[test]
