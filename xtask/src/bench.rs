@@ -14,6 +14,7 @@ mod machine;
 mod metrics;
 mod numbers;
 mod optimised;
+mod plan;
 mod process;
 mod processor;
 mod run;
@@ -69,6 +70,13 @@ enum Command {
     /// Fails if the controller ends, or takes more than its limit. Needs the local cluster with one ordinary node and Bulkhead installed;
     /// everything else it makes and removes. The controller starts anew.
     Hostile(hostile::Args),
+    /// What a plan takes, and how far it comes, with thousands of nodes and a hundred thousand units that wait. Needs nothing.
+    ///
+    /// Fails if units start where nothing fits.
+    Plan(plan::Args),
+    /// One scene of `bench plan`.
+    #[command(hide = true)]
+    PlanScene(plan::SceneArgs),
     /// The server of `bench jobs`.
     #[command(hide = true)]
     JobsServer(jobs::ServerArgs),
@@ -101,6 +109,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Jobs(args) => jobs::run(&args),
         Command::Units(args) => units::run(&args),
         Command::Hostile(args) => hostile::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::PlanScene(args) => plan::run_scene(&args),
         Command::JobsServer(args) => jobs::run_server(&args),
     }
 }

@@ -1,0 +1,97 @@
+//! One scene, measured in a process of its own, so that no scene finds what another has left in the memory, and one that takes too long
+//! can be ended.
+//!
+//! Invariant: that a plan starts nothing where nothing fits is checked. Does not know goals.
+
+use std::io::Read as _;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use model::plan::Plan;
+use serde::{Deserialize, Serialize};
+
+use super::sample;
+use super::scene::{self, Scene};
+use crate::bench::{machine, process};
+
+/// How often it is looked whether a process has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What was measured of a scene.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Measured {
+    /// Copying the snapshot, in each run.
+    pub(super) copies: Vec<Duration>,
+    /// A plan, in each run.
+    pub(super) plans: Vec<Duration>,
+    /// Units and Jobs that the plan starts.
+    pub(super) placed: usize,
+    /// Machines that it launches.
+    pub(super) launched: usize,
+    /// Memory with the snapshot, and the most with a plan, in KiB.
+    pub(super) memory: (u64, u64),
+}
+
+/// Measures a scene in this process, and says so in a line of JSON.
+pub(super) fn here(name: &str, runs: usize) -> Result<()> {
+    let scene = scene::named(name).with_context(|| format!("there is no scene {name}"))?;
+    let snapshot = sample::snapshot(scene);
+    let before = machine::resident(std::process::id())?.now;
+    let mut measured = Measured { memory: (before, before), ..Measured::default() };
+    for _ in 0..runs {
+        let (copying, copy) = timed(|| snapshot.clone());
+        let (planning, plan) = timed(|| planning::plan(&copy, sample::now()));
+        measured.memory.1 = measured.memory.1.max(machine::resident(std::process::id())?.most);
+        (measured.placed, measured.launched) = (placed(&plan), plan.launch.len());
+        measured.copies.push(copying);
+        measured.plans.push(planning);
+    }
+    println!("{}", serde_json::to_string(&measured)?);
+    Ok(())
+}
+
+/// How long this thread was on a processor meanwhile: of a shared machine the time on the wall says little.
+fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
+    let before = on_processor();
+    let done = work();
+    (on_processor().saturating_sub(before), done)
+}
+
+fn on_processor() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+fn placed(plan: &Plan) -> usize {
+    plan.dispatch.len() + plan.release.len()
+}
+
+/// Measures a scene in a process of its own; `None`: it took longer than `patience`.
+pub(super) fn apart(scene: &Scene, runs: usize, patience: Duration) -> Result<Option<Measured>> {
+    let mut command = process::command(&["plan-scene", scene.name, "--runs", &runs.to_string()], None)?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start this program")?;
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if begun.elapsed() > patience {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK);
+    };
+    ensure!(status.success(), "scene {} ended with {status}", scene.name);
+    let mut text = String::new();
+    child.stdout.take().context("it has no output")?.read_to_string(&mut text)?;
+    let measured: Measured = serde_json::from_str(&text).with_context(|| format!("it said {text:?}"))?;
+    ensure!(
+        scene.placed != Some(0) || measured.placed == 0,
+        "scene {}: {} units start where nothing fits",
+        scene.name,
+        measured.placed
+    );
+    Ok(Some(measured))
+}
