@@ -339,7 +339,8 @@ impl Fixture {
     pub async fn no_machines(&self, environment: &str) -> Result<()> {
         let uuid = self.environment_uuid(environment).await.unwrap_or_default();
         let selector = ListParams::default().labels(&format!("{}={uuid}", keys::CE_UUID));
-        eventually(&format!("no machine of {environment} is left"), || async {
+        // One that its provider may still be asked to make counts as gone after two minutes.
+        eventually_for(Duration::from_mins(4), &format!("no machine of {environment} is left"), || async {
             let objects: Vec<String> = self
                 .machines(environment)
                 .await?
