@@ -134,7 +134,7 @@ pub enum Pass {
 
 impl Pass {
     /// Of a pod that the hook for pods is asked about: the first pass leaves the unit's name as an annotation. Whoever brings one along
-    /// spares us nothing but the question of the network.
+    /// is given no network, and is not left outside for a node or scheduler that it names, which it loses.
     pub fn of(pod: &Value) -> Self {
         let seen = at(pod, &["metadata", "annotations", keys::JOB_ID_RAW]).is_some();
         if seen { Self::Again } else { Self::First }

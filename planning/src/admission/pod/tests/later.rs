@@ -2,6 +2,21 @@
 
 use super::*;
 
+/// What the hook for pods makes of one that it has seen.
+fn again(pod: &Value) -> Value {
+    let (unit, queue) = (unit(Part::Whole), queue());
+    let context = PodContext {
+        unit: &unit,
+        queue_label: Some("q"),
+        queue: &queue,
+        array_size: None,
+        host_network: None,
+        surroundings: Surroundings::default(),
+        pass: Pass::Again,
+    };
+    mutated(pod, &context)
+}
+
 #[test]
 fn the_host_network_is_taken_back_where_others_add_what_speaks_against_it() {
     let ports = json!([{"name": "main", "ports": [{"containerPort": 80, "hostPort": 80}, {"containerPort": 90}]}]);
@@ -12,17 +27,7 @@ fn the_host_network_is_taken_back_where_others_add_what_speaks_against_it() {
     let check = |change: fn(&mut Value), kept: bool| {
         let mut changed = given.clone();
         change(&mut changed["spec"]);
-        let (unit, queue) = (unit(Part::Whole), queue());
-        let context = PodContext {
-            unit: &unit,
-            queue_label: Some("q"),
-            queue: &queue,
-            array_size: None,
-            host_network: None,
-            surroundings: Surroundings::default(),
-            pass: Pass::of(&changed),
-        };
-        let seen = mutated(&changed, &context);
+        let seen = again(&changed);
         let network = seen["spec"].get("hostNetwork").is_some();
         let marked = seen["metadata"]["annotations"].get(keys::HOST_NETWORK_GIVEN).is_some();
         let policy = if kept { "ClusterFirstWithHostNet" } else { "ClusterFirst" };
@@ -61,17 +66,7 @@ fn the_host_network_is_taken_back_where_others_add_what_speaks_against_it() {
 fn the_host_network_is_taken_back_from_a_pod_without_ports_of_its_own() {
     let mut given = whole(&plain());
     given["spec"]["hostUsers"] = json!(false);
-    let (unit, queue) = (unit(Part::Whole), queue());
-    let context = PodContext {
-        unit: &unit,
-        queue_label: Some("q"),
-        queue: &queue,
-        array_size: None,
-        host_network: None,
-        surroundings: Surroundings::default(),
-        pass: Pass::of(&given),
-    };
-    assert!(mutated(&given, &context)["spec"].get("hostNetwork").is_none());
+    assert!(again(&given)["spec"].get("hostNetwork").is_none());
 }
 
 #[test]
