@@ -60,7 +60,8 @@ pub const BATCH_TAINT: &str = "batch.amazonaws.com/batch-node";
 pub const BATCH_TAINT_VALUE: &str = "true";
 /// Taint key (NoSchedule) of a node that is being retired.
 pub const RETIRING_TAINT: &str = "bulkhead.dev/retiring";
-/// Annotation of a pod of a queue that was given the host network: the host ports that it has of its own. Only the hook for pods reads it.
+/// Annotation of a pod of a queue that was given the host network: the host ports that it has of its own,
+/// `CONTAINER:PORT` separated by spaces. Only the hook for pods reads it.
 pub const HOST_NETWORK_GIVEN: &str = "bulkhead.dev/host-network-given";
 /// `schedulerName` of pods that the controller binds itself; served by nobody else.
 pub const SCHEDULER_DIRECT: &str = "bulkhead";

@@ -2,6 +2,8 @@
 //!
 //! Invariant: executing any part of a plan twice, or not at all, is harmless: the next cycle sees what is and plans again.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::job::JobId;
@@ -31,6 +33,9 @@ pub struct Plan {
     pub explain: Vec<(JobId, Reason)>,
     /// What queues show.
     pub queues: Vec<QueueCounts>,
+    /// Whose waiting is to be remembered with [`kept_since`](crate::snapshot::Snapshot::kept_since), by UID: room is kept for it, or was and it
+    /// still waits.
+    pub keeps: BTreeSet<String>,
     /// When to plan again even if nothing changes.
     pub wake_at: Option<Timestamp>,
 }

@@ -362,4 +362,6 @@ pub struct Snapshot {
     pub units: Vec<Unit>,
     /// Writes that did not go through the last time.
     pub refused: Vec<Refused>,
+    /// Since when room has been kept for what still waits, by the UID of its Job, pod or job of the API.
+    pub kept_since: BTreeMap<String, Timestamp>,
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use model::placement::Shape;
 use model::plan::{Dispatch, Hold, Launch, Plan, StatusChange};
 use model::snapshot::{Job, Place, Queue, Snapshot, Unit};
-use model::status::{Code, JobState, Reason, Status};
+use model::status::{JobState, Reason, Status};
 
 use crate::explain::{self, Note};
 use crate::offers;
@@ -107,8 +107,9 @@ impl<'a> Cycle<'a> {
             if let Some(blocked) = blocked {
                 head.get_or_insert_with(|| demand.job.map_or_else(|| Self::name(demand), |job| job.key.to_string()));
                 // For the first that it helps: one that can never run, or waits for its provider, keeps no room from those behind it.
+                let waited = self.waits_on(demand);
                 if blocked.is_final && !reserved && !in_vain.contains(demand.shape) {
-                    reserved = self.reserve(environments, demand.shape, &blocked.taken);
+                    reserved = self.reserve(environments, demand, &blocked.taken, waited);
                     in_vain.insert(demand.shape);
                 }
             }
@@ -266,12 +267,15 @@ impl<'a> Cycle<'a> {
             && fit > 0
             && blocked.is_some()
             && (is_coming || count < together(job) || self.more_together(environments, demand.shape, &taken));
+        let until = waits_for_more.then(|| self.keep_for_a_while(job));
+        let waits_for_more = until.is_some_and(|until| is_coming || until > self.now);
         if fit > 0 && !job.released && !waits_for_more {
             self.release(job);
         }
         let Wait { reason, is_final, .. } = blocked?;
         let reason = if waits_for_more {
-            explain::not_together(fit, together(job), self.about_together(environments, demand), &reason)
+            let until = until.filter(|_| !is_coming);
+            explain::not_together(fit, together(job), self.about_together(environments, demand), until, &reason)
         } else {
             reason
         };
@@ -417,39 +421,13 @@ impl<'a> Cycle<'a> {
         self.plan.release.push(released(job));
     }
 
-    /// Keeps room for the head of a queue that waits, so that what passes it does not delay it.
-    /// False: neither a node that others leave nor one that makes way would help.
-    fn reserve(&mut self, environments: &[Result<usize, Note>], shape: &'a Shape, taken: &Taken) -> bool {
-        for &environment in environments.iter().flatten() {
-            let rooms = &mut self.rooms[environment];
-            let of = |index: usize| &rooms.rooms[index];
-            // A node that makes way for others is not kept.
-            let stays = |&index: &usize| of(index).node.is_some() && !of(index).closed;
-            let roomier = together::roomier(rooms, environment, shape, taken).filter(stays);
-            let best = roomier.max_by(|&a, &b| (of(a).free.cpu, of(b).name).cmp(&(of(b).free.cpu, of(a).name)));
-            if let Some(best) = best {
-                rooms.rooms[best].take(shape);
-                return true;
-            }
-        }
-        for &environment in environments.iter().flatten() {
-            let rooms = &mut self.rooms[environment];
-            let at_limit = rooms.refused.get(shape).is_some_and(|note| note.code == Code::MaxVcpus);
-            if at_limit && crate::scale::make_way(rooms, environment, shape, taken, self.now) {
-                return true;
-            }
-        }
-        false
-    }
-
     pub(crate) fn explain(&mut self, demand: &Demand<'a>, reason: Reason) {
         if let Wanted::Unit(Unit { record: Some(record), .. }) = demand.wanted {
             self.plan.explain.push((*record, reason));
             return;
         }
-        let unit = if let Wanted::Unit(unit) = demand.wanted { Some(unit.uid.as_str()) } else { None };
         let clock_runs = demand.job.is_some_and(|job| job.has_deadline && job.released);
-        if let Some(uid) = demand.job.map(|job| job.uid.as_str()).or(unit) {
+        if let Some(uid) = demand.uid() {
             self.reasons.entry(uid).or_insert_with(|| if clock_runs { explain::clock_runs(reason) } else { reason });
         }
     }

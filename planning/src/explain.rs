@@ -2,6 +2,7 @@
 //!
 //! Invariant: a text depends only on what it names, so it does not change (and is not written) while nothing changes.
 
+use jiff::Timestamp;
 use model::placement::{Effect, Shape, Taint};
 use model::quantity::format_milli;
 use model::resources::{Resources, describe};
@@ -172,8 +173,15 @@ pub(crate) fn held() -> Reason {
     Reason { code: Code::Held, message }
 }
 
-/// The reason of a Job whose deadline would start before all the units can that will ever run together: about `most`, if not all.
-pub(crate) fn not_together(fit: u32, wanted: u32, most: Option<i64>, blocked: &Reason) -> Reason {
+/// The reason of a Job whose deadline would start before all the units can that will ever run together: about `most`, if not all. Where
+/// it waits for others to leave it does so `until` then.
+pub(crate) fn not_together(
+    fit: u32,
+    wanted: u32,
+    most: Option<i64>,
+    until: Option<Timestamp>,
+    blocked: &Reason,
+) -> Reason {
     let start = most.map_or_else(
         || "a Job starts with all of them".to_owned(),
         |most| {
@@ -181,8 +189,9 @@ pub(crate) fn not_together(fit: u32, wanted: u32, most: Option<i64>, blocked: &R
             format!("a Job starts with as many as can ever run together, here about {most}")
         },
     );
+    let fewer = until.map_or_else(String::new, |until| format!(", or at {until} with those that fit"));
     let message = format!(
-        "{fit} of {wanted} units would fit; with activeDeadlineSeconds {start}, because its clock starts then: {}",
+        "{fit} of {wanted} units would fit; with activeDeadlineSeconds {start}{fewer}, because its clock starts then: {}",
         blocked.message
     );
     Reason { code: blocked.code, message }

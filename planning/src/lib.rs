@@ -6,6 +6,7 @@ pub mod api_pod;
 mod aside;
 mod dispatch;
 mod explain;
+mod head;
 pub mod health;
 pub mod labels;
 pub mod learned;

@@ -24,6 +24,14 @@ pub(crate) struct Demand<'a> {
     pub(crate) wanted: Wanted<'a>,
 }
 
+impl<'a> Demand<'a> {
+    /// UID of what is told why it waits: its Job, or the unit itself.
+    pub(crate) fn uid(&self) -> Option<&'a str> {
+        let unit = if let Wanted::Unit(unit) = self.wanted { Some(unit.uid.as_str()) } else { None };
+        self.job.map(|job| job.uid.as_str()).or(unit)
+    }
+}
+
 /// Which units a demand stands for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wanted<'a> {

@@ -1,7 +1,8 @@
 //! Whether more units of a Job could ever run together than have room now: a Job with a deadline starts with as many as ever will.
 //!
 //! Invariant: what can come is what the rest of the planner brings about: others leave nodes, machines are launched, nodes make way for
-//! them. So a Job that waits for more gets more in the end, and one that cannot get more does not wait. Knows nothing about deadlines.
+//! them. So one that cannot get more does not wait; one that can waits for others to leave for [`PATIENCE`](crate::head::PATIENCE) only, because they may never.
+//! Knows nothing about deadlines.
 
 use std::collections::HashMap;
 

@@ -19,6 +19,7 @@ use tokio::time;
 
 use crate::context::Context;
 use crate::door::{ApiDoor, Decided, LeadersStore, Limits};
+use crate::kept::Kept;
 use crate::labels::Labels;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -128,12 +129,13 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
     Err(records::Error::Late)
 }
 
-/// What the loop remembers of what it has written and ordered.
+/// What the loop remembers of what it has written, ordered and kept room for.
 #[derive(Default)]
 struct Shown {
     status: status::Shown,
     labels: Labels,
     orders: Orders,
+    kept: Kept,
 }
 
 /// What came of a cycle.
@@ -163,14 +165,9 @@ async fn cycle(
     context.rights.look(&context.index, &mut snapshot).await;
     // 2. decide
     let began = Instant::now();
+    snapshot.kept_since = shown.kept.since(now);
     let mut plan = planning::plan(&snapshot, now.wall);
-    if door.is_blind() {
-        plan.retire.clear();
-    }
-    if shown.orders.are_under_way() {
-        plan.launch.clear();
-        plan.retire.clear();
-    }
+    leave_nodes(&mut plan, door.is_blind(), shown.orders.are_under_way());
     metrics.planned(began.elapsed(), &plan);
     let thought = looked.elapsed();
     log(&plan);
@@ -186,8 +183,10 @@ async fn cycle(
         unwritten,
         explain,
         mut queues,
+        keeps,
         wake_at,
     } = plan;
+    shown.kept.take(keeps, now.moment);
     door.count(&snapshot, &mut queues);
     let (attempts, dispatch): (Vec<_>, Vec<_>) = dispatch.into_iter().partition(|one| one.record.is_some());
     report::launches(context, &launch);
@@ -217,6 +216,16 @@ async fn cycle(
     let others = [next_status, next_doubt, next_try, next_record, next_right].into_iter().flatten();
     let wake_at = wake_at.into_iter().chain(others).min();
     Done { wake_at, failed, thought }
+}
+
+/// Takes out of a plan what it may not ask of nodes yet: while jobs of the API are not known, or what was asked before is not done.
+fn leave_nodes(plan: &mut Plan, blind: bool, busy: bool) {
+    if busy {
+        plan.launch.clear();
+    }
+    if busy || blind {
+        plan.retire.clear();
+    }
 }
 
 /// How long after its start a cycle is followed by another, if something changes.

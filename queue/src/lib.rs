@@ -7,6 +7,7 @@ mod context;
 mod cycle;
 mod door;
 mod jobs;
+mod kept;
 mod labels;
 mod metrics;
 mod orders;

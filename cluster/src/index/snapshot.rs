@@ -56,6 +56,8 @@ impl State {
             jobs,
             units,
             refused: self.refused.all(now.moment),
+            // Whoever plans remembers that.
+            kept_since: BTreeMap::new(),
         }
     }
 

@@ -25,6 +25,9 @@ pub(super) enum Quirk {
     Labels,
 }
 
+/// What a unit that never ends takes, in thousandths of a CPU.
+pub(super) const EVER: i64 = 100;
+
 /// What one Job asks for.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
@@ -70,6 +73,8 @@ pub(super) struct Given {
     /// Whether small work keeps coming in behind everything.
     pub(super) stream: bool,
     pub(super) strict: bool,
+    /// Whether a unit of [`EVER`] that never ends runs on the first of the nodes that are there for good.
+    pub(super) ever: bool,
     /// Which launches fail at first.
     pub(super) fails: Vec<bool>,
     /// Machines that are there at the beginning.
@@ -138,25 +143,13 @@ pub(super) fn given() -> impl Strategy<Value = Given> {
             0..3,
         ),
         prop::collection::vec(asked(), 1..6),
-        (prop::bool::weighted(0.7), prop::bool::weighted(0.2)),
+        (prop::bool::weighted(0.7), prop::bool::weighted(0.2), prop::bool::weighted(0.3)),
         prop::collection::vec(prop::bool::weighted(0.3), 8),
         prop::collection::vec(0..KINDS.len(), 0..5),
     )
         .prop_map(
-            |((quirks, cordons), sold, (allowed, spot, max, min), own, jobs, (stream, strict), fails, there)| Given {
-                quirks,
-                cordons,
-                sold,
-                allowed,
-                spot,
-                max,
-                min,
-                own,
-                jobs,
-                stream,
-                strict,
-                fails,
-                there,
+            |((quirks, cordons), sold, (allowed, spot, max, min), own, jobs, (stream, strict, ever), fails, there)| {
+                Given { quirks, cordons, sold, allowed, spot, max, min, own, jobs, stream, strict, ever, fails, there }
             },
         )
 }

@@ -9,8 +9,8 @@ use model::resources::Resources;
 use model::snapshot::{JobRef, Machine, Node, ObjectKey, Place, Setback, Snapshot, Stage, Unit};
 use proptest::prelude::*;
 
-use super::build::{World, noon, offer, world};
-use super::given::{ALLOWED, Asked, GPU, Given, KINDS, Quirk, Special, given, keeps, shape_of};
+use super::build::{World, bound, noon, offer, world};
+use super::given::{ALLOWED, Asked, EVER, GPU, Given, KINDS, Quirk, Special, given, keeps, shape_of};
 use crate::learned::{self, Learned};
 use crate::order::together;
 
@@ -77,6 +77,9 @@ impl Cluster {
             out = out.node("u", &format!("own{index}"), *milli);
             let node = out.0.nodes.last_mut().unwrap();
             (node.foreign.cpu, node.used.cpu) = (*foreign, *foreign);
+            if given.ever && index == 0 && EVER <= milli - foreign {
+                out = out.job("b", &format!("ever{index}"), 1, EVER, 0).pods(&[bound(&format!("own{index}"))]);
+            }
         }
         let mut cluster = Self {
             world: out.0,
@@ -302,6 +305,10 @@ impl Cluster {
             let job = self.world.jobs.iter_mut().find(|job| job.uid == change.uid).unwrap();
             job.status = Some(change.status);
         }
+        self.world.kept_since.retain(|uid, _| plan.keeps.contains(uid));
+        for uid in plan.keeps {
+            self.world.kept_since.entry(uid).or_insert(self.now);
+        }
         self.step += 1;
         self.now += STEP;
         self.come_and_go(self.step);
@@ -313,7 +320,10 @@ impl Cluster {
 /// Whether one unit fits on a node that is there for good, or on an offer that its environment may use and that fits under its limit.
 fn can_run(cluster: &Cluster, given: &Given, asked: &Asked) -> bool {
     let plain = asked.only.is_none() && !matches!(asked.special, Special::Gpu | Special::Disk);
-    let own = given.own.iter().any(|(milli, foreign)| plain && asked.milli <= milli - foreign);
+    let ever = |index: usize| if given.ever && index == 0 { EVER } else { 0 };
+    let own = given.own.iter().enumerate();
+    let own = own.map(|(index, (milli, foreign))| milli - foreign - ever(index));
+    let own = own.into_iter().any(|milli| plain && asked.milli <= milli);
     let scaling = cluster.scaling();
     let types = ALLOWED[given.allowed];
     own || scaling.offers.as_ref().unwrap().iter().any(|offer| {
@@ -338,6 +348,9 @@ proptest! {
             // Nothing passes what can never run where its queue is strict.
             .filter(|(_, asked)| !given.strict || asked.queue != 0 || given.jobs.iter().filter(|other| other.queue == 0).all(|other| can_run(&cluster, &given, other)))
             .map(|(index, _): (usize, _)| format!("j{index}")).collect();
+        // What waits for others to leave goes before what came later, even if they never do.
+        let mended = Given { ever: false, ..given.clone() };
+        prop_assume!(given.jobs.iter().all(|asked| can_run(&cluster, &given, asked) == can_run(&cluster, &mended, asked)));
         let small = Asked { queue: 1, count: 2, parallelism: 2, milli: 100, only: None, has_deadline: false, judged: true, steps: 3, special: Special::Nothing };
         while cluster.step < LAST && !wanted.is_subset(&cluster.ended) {
             if given.stream {

@@ -6,6 +6,7 @@ mod build;
 mod cases;
 mod deadlines;
 mod given;
+mod heads;
 mod limits;
 mod liveness;
 mod properties;
