@@ -27,6 +27,11 @@ const QUEUE: &str = "late.example.com/queue";
 /// Label by which a pod asks for a port, another scheduler and another container from the webhook.
 const PORT: &str = "late.example.com/port";
 
+/// Label by which a Job or pod asks the webhook for something that takes it out of its queue: one of [`ASTRAY`], or `managedBy`.
+const SPOIL: &str = "late.example.com/spoil";
+/// What would let a pod run outside of its queue, or be another's, when Bulkhead's hooks have done with it.
+const ASTRAY: [&str; 4] = ["toleration", "seconds", "node", "id"];
+
 /// Label by which a pod asks for no queue from the webhook.
 const UNNAMED: &str = "late.example.com/unnamed";
 /// Label by which a Job asks for another scheduler from the webhook.
@@ -37,6 +42,9 @@ fn patch(object: &Value) -> Value {
     let labels = &object["metadata"]["labels"];
     if labels.get(PLACE).is_some() {
         return json!([{"op": "add", "path": "/spec/template/spec/schedulerName", "value": "volcano"}]);
+    }
+    if let Some(what) = labels[SPOIL].as_str() {
+        return spoilt(object, what);
     }
     if labels.get(UNNAMED).is_some() {
         return json!([{"op": "add", "path": "/metadata/labels/bulkhead.dev~1queue", "value": "none"}]);
@@ -51,6 +59,26 @@ fn patch(object: &Value) -> Value {
             {"op": "add", "path": "/spec/containers/-", "value": {"name": "added", "image": "docker.io/library/busybox",
                 "command": ["sh", "-c", "exit 0"], "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}},
         ]),
+        _ => json!([]),
+    }
+}
+
+/// The patch that spoils a Job or pod.
+fn spoilt(object: &Value, what: &str) -> Value {
+    let ours = json!({"key": keys::BATCH_TAINT, "operator": "Exists"});
+    let place = object["spec"]["tolerations"].as_array().and_then(|all| all.iter().position(|one| *one == ours));
+    match (object["kind"].as_str(), what, place) {
+        (Some("Job"), "managedBy", _) => {
+            json!([{"op": "add", "path": "/spec/managedBy", "value": "example.com/other"}])
+        }
+        (Some("Pod"), "toleration", Some(place)) => {
+            json!([{"op": "remove", "path": format!("/spec/tolerations/{place}")}])
+        }
+        (Some("Pod"), "seconds", Some(place)) => json!([{"op": "replace", "path": format!("/spec/tolerations/{place}"),
+            "value": {"key": keys::BATCH_TAINT, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}}]),
+        (Some("Pod"), "node", _) => json!([{"op": "add", "path": "/spec/nodeName", "value": "elsewhere"}]),
+        (Some("Pod"), "id", _) => json!([
+            {"op": "replace", "path": "/metadata/labels/batch.amazonaws.com~1job-id", "value": "another"}]),
         _ => json!([]),
     }
 }
@@ -141,12 +169,9 @@ async fn late(fixture: &Fixture) -> Result<()> {
     }
 
     sent_elsewhere(fixture, &rogue, &both).await?;
+    led_astray(fixture, &rogue, &labelled).await?;
 
-    // A Job that exists cannot be put into a queue any more.
-    fixture.apply(&plain, &job("exists", &json!({}), &json!({})).to_string()).await?;
-    fixture.world.kubectl(&["label", "job", "exists", "-n", &plain, &format!("{}={queue}", keys::QUEUE)]).await?;
-    let labels = fixture.jobs(&plain).get("exists").await?.labels().clone();
-    ensure!(!labels.contains_key(keys::QUEUE), "stored with {labels:?}");
+    exists_already(fixture, &plain, &queue).await?;
     half_a_stamp(fixture, &plain, &queue).await?;
     anothers_id(fixture, &plain, &queue).await
 }
@@ -165,6 +190,39 @@ async fn sent_elsewhere(fixture: &Fixture, rogue: &Rogue, namespaces: &[&str; 2]
     fixture.apply(labelled, &job("elsewhere", &json!({PLACE: "yes"}), &json!({UNNAMED: "yes"})).to_string()).await?;
     through_the_queue(fixture, labelled, "elsewhere").await?;
     fixture.world.kubectl(&["delete", "mutatingwebhookconfiguration", &between, &before]).await.map(drop)
+}
+
+/// A Job that exists cannot be put into a queue any more.
+async fn exists_already(fixture: &Fixture, namespace: &str, queue: &str) -> Result<()> {
+    fixture.apply(namespace, &job("exists", &json!({}), &json!({})).to_string()).await?;
+    fixture.world.kubectl(&["label", "job", "exists", "-n", namespace, &format!("{}={queue}", keys::QUEUE)]).await?;
+    let labels = fixture.jobs(namespace).get("exists").await?.labels().clone();
+    ensure!(!labels.contains_key(keys::QUEUE), "stored with {labels:?}");
+    Ok(())
+}
+
+/// What is led astray after all of Bulkhead's hooks is refused, and its user is told by whom.
+async fn led_astray(fixture: &Fixture, rogue: &Rogue, namespace: &str) -> Result<()> {
+    let after = format!("zzz-{}", fixture.named("astray"));
+    install(fixture, rogue, &after, SPOIL, &[namespace]).await?;
+    let pod = |what: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "astray", "labels": {SPOIL: what}},
+            "spec": {"containers": [{"name": "main", "image": "x"}]}})
+    };
+    let pods = ASTRAY.map(|what| (pod(what), "would run outside of it: a webhook that is called after Bulkhead's"));
+    let other = job("astray", &json!({SPOIL: "managedBy"}), &json!({}));
+    let jobs = [(other, "spec.managedBy hands it to example.com/other: a webhook that is called after Bulkhead's")];
+    for (object, expected) in pods.into_iter().chain(jobs) {
+        let (text, what) = (object.to_string(), &object["metadata"]["labels"][SPOIL]);
+        tests::eventually(&format!("what {what} leads astray is refused"), || async {
+            let args = ["create", "--dry-run=server", "-n", namespace, "-f", "-"];
+            let made = fixture.world.kubectl_with(&args, &text).await;
+            let refused = made.as_ref().is_err_and(|error| format!("{error:#}").contains(expected));
+            Ok(if refused { Ok(()) } else { Err(format!("{made:?}")) })
+        })
+        .await?;
+    }
+    fixture.world.kubectl(&["delete", "mutatingwebhookconfiguration", &after]).await.map(drop)
 }
 
 /// What a container knows as the id of its job.

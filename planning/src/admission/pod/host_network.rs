@@ -28,9 +28,8 @@ pub(super) fn apply(editor: &mut Editor, context: &PodContext) {
     }
     // The API server makes every port of such a pod a host port.
     if context.queue_label.is_some() {
-        let own: Vec<String> =
-            ports(editor.document()).filter_map(|(_, host)| host).map(|port| port.to_string()).collect();
-        editor.set(&["metadata", "annotations", keys::HOST_NETWORK_GIVEN], own.join(","));
+        let own = own_host_ports(editor.document());
+        editor.set(&["metadata", "annotations", keys::HOST_NETWORK_GIVEN], own);
     }
     editor.set(&["spec", "hostNetwork"], true);
     if matches!(text(editor.document(), &["spec", "dnsPolicy"]), None | Some("ClusterFirst")) {
@@ -51,18 +50,35 @@ pub(super) fn reconsider(editor: &mut Editor, context: &PodContext) {
     if text(editor.document(), &["spec", "dnsPolicy"]) == Some("ClusterFirstWithHostNet") {
         editor.set(&["spec", "dnsPolicy"], "ClusterFirst");
     }
-    let own: BTreeSet<u64> = own.split(',').filter_map(|port| port.parse().ok()).collect();
+    let own: BTreeSet<(&str, u64)> = own.split(' ').filter_map(own_host_port).collect();
     for (list, container) in super::container_paths(editor.document()) {
+        let name = text(editor.document(), &["spec", list, &container, "name"]).unwrap_or_default().to_owned();
         let count = items(editor.document(), &["spec", list, &container, "ports"]).len();
         for place in (0..count).map(|place| place.to_string()) {
             let port = ["spec", list, &container, "ports", &place];
             let (inner, host) = at(editor.document(), &port).map_or((None, None), numbers);
-            if host.is_some_and(|host| inner == Some(host) && !own.contains(&host)) {
+            if host.is_some_and(|host| inner == Some(host) && !own.contains(&(&name, host))) {
                 editor.unset(&["spec", list, &container, "ports", &place, "hostPort"]);
             }
         }
     }
     editor.unset(&given);
+}
+
+/// The host ports that a pod has of its own: `CONTAINER:PORT`, separated by spaces. Another container's is not the same one.
+fn own_host_ports(pod: &Value) -> String {
+    let of = |container: &Value| -> Vec<String> {
+        let name = text(container, &["name"]).unwrap_or_default();
+        let hosts = items(container, &["ports"]).iter().filter_map(|port| numbers(port).1);
+        hosts.map(|host| format!("{name}:{host}")).collect()
+    };
+    containers(pod).flat_map(of).collect::<Vec<_>>().join(" ")
+}
+
+/// One of them, as it was written.
+fn own_host_port(written: &str) -> Option<(&str, u64)> {
+    let (name, port) = written.rsplit_once(':')?;
+    Some((name, port.parse().ok()?))
 }
 
 /// Container port and host port; 0 is none.
@@ -71,10 +87,9 @@ fn numbers(port: &Value) -> (Option<u64>, Option<u64>) {
     (number("containerPort"), number("hostPort"))
 }
 
-/// Of all containers.
-fn ports(pod: &Value) -> impl Iterator<Item = (Option<u64>, Option<u64>)> {
-    let containers = CONTAINER_LISTS.into_iter().flat_map(|list| items(pod, &["spec", list]));
-    containers.flat_map(|container| items(container, &["ports"])).map(numbers)
+/// Containers of all kinds.
+fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    CONTAINER_LISTS.into_iter().flat_map(|list| items(pod, &["spec", list]))
 }
 
 /// Why the host network is not injected.

@@ -21,7 +21,7 @@ fn again(pod: &Value) -> Value {
 fn the_host_network_is_taken_back_where_others_add_what_speaks_against_it() {
     let ports = json!([{"name": "main", "ports": [{"containerPort": 80, "hostPort": 80}, {"containerPort": 90}]}]);
     let mut given = whole(&pod(&json!({"containers": ports})));
-    assert_eq!(given["metadata"]["annotations"][keys::HOST_NETWORK_GIVEN], "80");
+    assert_eq!(given["metadata"]["annotations"][keys::HOST_NETWORK_GIVEN], "main:80");
     // So does the API server, as long as the pod has the host network.
     given["spec"]["containers"][0]["ports"][1]["hostPort"] = json!(90);
     let check = |change: fn(&mut Value), kept: bool| {
@@ -53,12 +53,13 @@ fn the_host_network_is_taken_back_where_others_add_what_speaks_against_it() {
     );
     let seen = check(
         |spec| {
-            let sidecar = json!({"name": "s", "ports": [{"containerPort": 9090, "hostPort": 19090}, {"containerPort": 90, "hostPort": 90}]});
+            let sidecar = json!({"name": "s", "ports": [
+                {"containerPort": 9090, "hostPort": 19090}, {"containerPort": 90, "hostPort": 90}, {"containerPort": 80, "hostPort": 80}]});
             spec["containers"].as_array_mut().unwrap().push(sidecar);
         },
         false,
     );
-    let sidecar = json!([{"containerPort": 9090, "hostPort": 19090}, {"containerPort": 90}]);
+    let sidecar = json!([{"containerPort": 9090, "hostPort": 19090}, {"containerPort": 90}, {"containerPort": 80}]);
     assert_eq!(seen["spec"]["containers"][1]["ports"], sidecar);
 }
 
