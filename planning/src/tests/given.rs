@@ -68,13 +68,12 @@ pub(super) struct Given {
     pub(super) spot: bool,
     pub(super) max: i64,
     pub(super) min: i64,
-    pub(super) own: Vec<(i64, i64)>,
+    /// Nodes that are there for good: their size, what others take of it, and whether a unit of [`EVER`] that never ends runs there.
+    pub(super) own: Vec<(i64, i64, bool)>,
     pub(super) jobs: Vec<Asked>,
     /// Whether small work keeps coming in behind everything.
     pub(super) stream: bool,
     pub(super) strict: bool,
-    /// Whether a unit of [`EVER`] that never ends runs on the first of the nodes that are there for good.
-    pub(super) ever: bool,
     /// Which launches fail at first.
     pub(super) fails: Vec<bool>,
     /// Machines that are there at the beginning.
@@ -139,17 +138,33 @@ pub(super) fn given() -> impl Strategy<Value = Given> {
             0..5i64,
         ),
         prop::collection::vec(
-            (prop::sample::select(vec![500i64, 1000, 4000]), prop::sample::select(vec![0i64, 300])),
+            (
+                prop::sample::select(vec![500i64, 1000, 4000]),
+                prop::sample::select(vec![0i64, 300]),
+                prop::bool::weighted(0.3),
+            ),
             0..3,
         ),
         prop::collection::vec(asked(), 1..6),
-        (prop::bool::weighted(0.7), prop::bool::weighted(0.2), prop::bool::weighted(0.3)),
+        (prop::bool::weighted(0.7), prop::bool::weighted(0.2)),
         prop::collection::vec(prop::bool::weighted(0.3), 8),
         prop::collection::vec(0..KINDS.len(), 0..5),
     )
         .prop_map(
-            |((quirks, cordons), sold, (allowed, spot, max, min), own, jobs, (stream, strict, ever), fails, there)| {
-                Given { quirks, cordons, sold, allowed, spot, max, min, own, jobs, stream, strict, ever, fails, there }
+            |((quirks, cordons), sold, (allowed, spot, max, min), own, jobs, (stream, strict), fails, there)| Given {
+                quirks,
+                cordons,
+                sold,
+                allowed,
+                spot,
+                max,
+                min,
+                own,
+                jobs,
+                stream,
+                strict,
+                fails,
+                there,
             },
         )
 }

@@ -25,6 +25,20 @@ const LAST: usize = 600;
 
 /// A node is as it will be so many steps after it has joined.
 const STARTED: usize = 3;
+
+/// With the nodes that are there for good.
+fn with_own(mut out: World, given: &Given) -> World {
+    for (index, (milli, foreign, ever)) in given.own.iter().enumerate() {
+        out = out.node("u", &format!("own{index}"), *milli);
+        let node = out.0.nodes.last_mut().unwrap();
+        (node.foreign.cpu, node.used.cpu) = (*foreign, *foreign);
+        if *ever {
+            out = out.job("b", &format!("ever{index}"), 1, EVER, 0).pods(&[bound(&format!("own{index}"))]);
+        }
+    }
+    out
+}
+
 /// A cluster that does what it is told.
 struct Cluster {
     world: Snapshot,
@@ -73,14 +87,7 @@ impl Cluster {
         scaling.instance_types = ALLOWED[given.allowed].iter().map(ToString::to_string).collect();
         scaling.spot = given.spot;
         scaling.min_milli = (given.min * 1000).min(scaling.max_milli);
-        for (index, (milli, foreign)) in given.own.iter().enumerate() {
-            out = out.node("u", &format!("own{index}"), *milli);
-            let node = out.0.nodes.last_mut().unwrap();
-            (node.foreign.cpu, node.used.cpu) = (*foreign, *foreign);
-            if given.ever && index == 0 && EVER <= milli - foreign {
-                out = out.job("b", &format!("ever{index}"), 1, EVER, 0).pods(&[bound(&format!("own{index}"))]);
-            }
-        }
+        out = with_own(out, given);
         let mut cluster = Self {
             world: out.0,
             now: noon(),
@@ -320,9 +327,7 @@ impl Cluster {
 /// Whether one unit fits on a node that is there for good, or on an offer that its environment may use and that fits under its limit.
 fn can_run(cluster: &Cluster, given: &Given, asked: &Asked) -> bool {
     let plain = asked.only.is_none() && !matches!(asked.special, Special::Gpu | Special::Disk);
-    let ever = |index: usize| if given.ever && index == 0 { EVER } else { 0 };
-    let own = given.own.iter().enumerate();
-    let own = own.map(|(index, (milli, foreign))| milli - foreign - ever(index));
+    let own = given.own.iter().map(|(milli, foreign, ever)| milli - foreign - if *ever { EVER } else { 0 });
     let own = own.into_iter().any(|milli| plain && asked.milli <= milli);
     let scaling = cluster.scaling();
     let types = ALLOWED[given.allowed];
@@ -349,7 +354,8 @@ proptest! {
             .filter(|(_, asked)| !given.strict || asked.queue != 0 || given.jobs.iter().filter(|other| other.queue == 0).all(|other| can_run(&cluster, &given, other)))
             .map(|(index, _): (usize, _)| format!("j{index}")).collect();
         // What waits for others to leave goes before what came later, even if they never do.
-        let mended = Given { ever: false, ..given.clone() };
+        let own = given.own.iter().map(|(milli, foreign, _)| (*milli, *foreign, false)).collect();
+        let mended = Given { own, ..given.clone() };
         prop_assume!(given.jobs.iter().all(|asked| can_run(&cluster, &given, asked) == can_run(&cluster, &mended, asked)));
         let small = Asked { queue: 1, count: 2, parallelism: 2, milli: 100, only: None, has_deadline: false, judged: true, steps: 3, special: Special::Nothing };
         while cluster.step < LAST && !wanted.is_subset(&cluster.ended) {
