@@ -30,7 +30,7 @@ const PORT: &str = "late.example.com/port";
 /// Label by which a Job or pod asks the webhook for something that takes it out of its queue: one of [`ASTRAY`], or `managedBy`.
 const SPOIL: &str = "late.example.com/spoil";
 /// What would let a pod run outside of its queue, or be another's, when Bulkhead's hooks have done with it.
-const ASTRAY: [&str; 4] = ["toleration", "seconds", "node", "id"];
+const ASTRAY: [&str; 3] = ["toleration", "seconds", "id"];
 
 /// Label by which a pod asks for no queue from the webhook.
 const UNNAMED: &str = "late.example.com/unnamed";
@@ -76,7 +76,6 @@ fn spoilt(object: &Value, what: &str) -> Value {
         }
         (Some("Pod"), "seconds", Some(place)) => json!([{"op": "replace", "path": format!("/spec/tolerations/{place}"),
             "value": {"key": keys::BATCH_TAINT, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}}]),
-        (Some("Pod"), "node", _) => json!([{"op": "add", "path": "/spec/nodeName", "value": "elsewhere"}]),
         (Some("Pod"), "id", _) => json!([
             {"op": "replace", "path": "/metadata/labels/batch.amazonaws.com~1job-id", "value": "another"}]),
         _ => json!([]),
@@ -92,7 +91,9 @@ async fn install(fixture: &Fixture, rogue: &Rogue, name: &str, label: &str, name
     let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": name}, "webhooks": [{"name": "late.example.com", "clientConfig": rogue.client(),
             "rules": [rule("batch", "jobs"), rule("", "pods")], "namespaceSelector": only, "objectSelector": labelled,
-            "failurePolicy": "Fail", "sideEffects": "None", "timeoutSeconds": 10, "admissionReviewVersions": ["v1"]}]});
+            "failurePolicy": "Fail", "sideEffects": "None", "timeoutSeconds": 10, "admissionReviewVersions": ["v1"],
+            // Who spoils something has the last word, or Bulkhead would mend it when it is asked again.
+            "reinvocationPolicy": if label == SPOIL { "IfNeeded" } else { "Never" }}]});
     fixture.on_clean(&["delete", "mutatingwebhookconfiguration", name, "--ignore-not-found"], "");
     fixture.world.apply(&configuration.to_string()).await.map(drop)
 }
