@@ -125,11 +125,12 @@ impl Note {
         Self::new(Code::Launching, format!("compute environment {environment} is launching a machine for it"))
     }
 
-    pub(crate) fn no_room(environment: &str, shape: &Shape, nodes: usize) -> Self {
+    /// `requests`: in words.
+    pub(crate) fn no_room(environment: &str, requests: &str, nodes: usize) -> Self {
         let text = if nodes == 0 {
             format!("compute environment {environment} has no node that is Ready; label one with its UUID")
         } else {
-            format!("compute environment {environment}: none of its {nodes} nodes has room for {} now", shape.requests)
+            format!("compute environment {environment}: none of its {nodes} nodes has room for {requests} now")
         };
         Self::new(Code::NoRoom, text)
     }

@@ -3,10 +3,8 @@
 pub mod admission;
 pub mod api_pod;
 
-mod aside;
-mod dispatch;
+mod cycle;
 mod explain;
-mod head;
 pub mod health;
 pub mod labels;
 pub mod learned;
@@ -15,8 +13,6 @@ pub mod lifecycle;
 pub mod machine;
 pub mod membership;
 pub mod no_execute;
-mod offers;
-mod order;
 pub mod plan;
 pub mod pod_security;
 mod promise;
@@ -24,10 +20,8 @@ pub mod refusal;
 pub mod removal;
 pub mod retention;
 pub mod rights;
-mod room;
-mod scale;
 pub mod stuck;
-mod together;
+pub mod world;
 
 #[cfg(test)]
 mod tests;

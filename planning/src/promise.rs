@@ -23,11 +23,11 @@ pub(crate) struct Promise {
     /// What it gives to units.
     pub(crate) room: Resources,
     /// Labels that it may have.
-    labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Those of them that it will not be without.
-    certain: BTreeMap<String, String>,
+    pub(crate) certain: BTreeMap<String, String>,
     /// Taints that it keeps.
-    taints: Vec<Taint>,
+    pub(crate) taints: Vec<Taint>,
 }
 
 impl Promise {
@@ -47,11 +47,9 @@ impl Promise {
         Self { room, labels, certain, taints: given.map(|given| given.taints.clone()).unwrap_or_default() }
     }
 
-    /// Whether a unit may run there, were it empty.
-    pub(crate) fn suits(&self, shape: &Shape) -> bool {
-        shape.requests.fits(&self.room)
-            && shape.may_select("", &self.labels, &self.certain)
-            && self.keeps_away(shape).is_none()
+    /// Whether selectors and affinity may allow it.
+    pub(crate) fn selected_by(&self, shape: &Shape) -> bool {
+        shape.may_select("", &self.labels, &self.certain)
     }
 
     /// The taint that keeps a unit away.

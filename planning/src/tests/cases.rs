@@ -44,8 +44,8 @@ fn what_is_disabled_takes_nothing() {
         &taken.with(|world| world.queues[0].enabled = false),
         "dispatch j-0 to a of CE
          dispatch job-1 to a of CE
-         j Starting
-         new Runnable MISCONFIGURATION:JOB_QUEUE_DISABLED: job queue q is DISABLED",
+         new Runnable MISCONFIGURATION:JOB_QUEUE_DISABLED: job queue q is DISABLED
+         j Starting",
     );
     check(
         &base.with(|world| world.environments[0].enabled = false),

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use model::snapshot::Stage;
 
-use crate::head::PATIENCE;
+use crate::cycle::reserve::PATIENCE;
 
 use super::build::{World, before, bound, check, noon, offer, waiting, world};
 

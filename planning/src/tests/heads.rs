@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use model::snapshot::Stage;
 
 use super::build::{World, before, bound, check, noon, world};
-use crate::head::PATIENCE;
+use crate::cycle::reserve::PATIENCE;
 
 /// One that runs on a node, and may never end.
 fn running(world: World, milli: i64, node: &str) -> World {

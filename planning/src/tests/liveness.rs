@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::build::{World, bound, noon, offer, world};
 use super::given::{ALLOWED, Asked, EVER, GPU, Given, KINDS, Quirk, Special, given, keeps, shape_of};
 use crate::learned::{self, Learned};
-use crate::order::together;
+use crate::world::facts::together;
 
 /// So long is one step.
 const STEP: SignedDuration = SignedDuration::from_secs(10);

@@ -1,10 +1,12 @@
 //! Tests of one planning cycle: a world in a few words, the plan as text.
 
 mod admission;
+mod any;
 mod attempts;
 mod build;
 mod cases;
 mod deadlines;
+mod facts;
 mod given;
 mod heads;
 mod limits;

@@ -9,6 +9,11 @@ use proptest::prelude::*;
 use super::build::{World, noon, world};
 
 fn any_world() -> impl Strategy<Value = World> {
+    prop_oneof![plain_world(), super::any::worlds().prop_map(|any| World(any.snapshot()))]
+}
+
+/// With little that is odd, and often much to do.
+fn plain_world() -> impl Strategy<Value = World> {
     let nodes =
         prop::collection::vec((0..2usize, prop::sample::select(vec![500i64, 1000, 2000]), 0..3u8, 0..200i64), 0..6);
     let jobs = prop::collection::vec(
@@ -71,11 +76,15 @@ proptest! {
     #[test]
     fn the_limit_holds_whatever_is_asked(world in any_world()) {
         let plan = crate::plan(&world.0, noon());
-        let scaling = world.0.environments[0].scaling.as_ref().unwrap();
-        let have: i64 = world.0.machines.iter().map(|machine| machine.milli_vcpus).sum();
-        let offers = scaling.offers.as_ref().unwrap();
-        let more: i64 = plan.launch.iter().map(|launch| offers.iter().find(|offer| offer.name == launch.offer).unwrap().milli_vcpus).sum();
-        prop_assert!(more == 0 || have + more <= scaling.max_milli, "{have} + {more} of {}", scaling.max_milli);
+        for environment in &world.0.environments {
+            let Some(scaling) = &environment.scaling else { continue };
+            let own = world.0.machines.iter().filter(|machine| machine.environment == environment.name);
+            let have: i64 = own.map(|machine| machine.milli_vcpus).sum();
+            let launched = plan.launch.iter().filter(|launch| launch.environment == environment.name);
+            let offer = |name: &str| scaling.offers.as_ref().unwrap().iter().find(|offer| offer.name == name).unwrap();
+            let more: i64 = launched.map(|launch| offer(&launch.offer).milli_vcpus).sum();
+            prop_assert!(more == 0 || have + more <= scaling.max_milli, "{have} + {more} of {}", scaling.max_milli);
+        }
     }
 
     #[test]
@@ -84,7 +93,7 @@ proptest! {
         for job in &world.0.jobs {
             let released = plan.release.iter().filter(|change| change.uid == job.uid).count();
             prop_assert!(released <= 1);
-            let status = plan.status.iter().find(|change| change.uid == job.uid);
+            let status = plan.status.iter().chain(&plan.unwritten).find(|change| change.uid == job.uid);
             if !job.released && released == 0 {
                 prop_assert!(status.is_some_and(|change| change.status.reason.is_some()), "{}", job.uid);
             }
@@ -104,7 +113,13 @@ proptest! {
             let node = world.0.nodes.iter().find(|node| node.name == retire.machine).unwrap();
             prop_assert_eq!(node.units, 0);
             prop_assert!(plan.dispatch.iter().all(|dispatch| dispatch.node != retire.machine));
-            prop_assert!(plan.hold.iter().all(|hold| !hold.nodes.contains(&retire.machine)));
+            // Where kube-scheduler has refused it before, nothing is kept.
+            let before = |uid: &str| match world.0.units.iter().find(|unit| unit.uid == uid).map(|unit| &unit.place) {
+                Some(Place::Held { nodes, .. }) => nodes.as_slice(),
+                _ => &[],
+            };
+            let mut held = plan.hold.iter().filter(|hold| hold.nodes.contains(&retire.machine));
+            prop_assert!(held.all(|hold| before(&hold.uid).contains(&retire.machine)));
         }
     }
 

@@ -1,7 +1,7 @@
 //! One scene, measured in a process of its own, so that no scene finds what another has left in the memory, and one that takes too long
 //! can be ended.
 //!
-//! Invariant: that a plan starts nothing where nothing fits is checked. Does not know goals.
+//! Invariant: that a plan starts nothing where nothing fits is checked, and that the same facts give the same plan. Does not know goals.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use model::plan::Plan;
+use planning::world::World;
 use serde::{Deserialize, Serialize};
 
 use super::sample;
@@ -23,8 +24,12 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) struct Measured {
     /// Copying the snapshot, in each run.
     pub(super) copies: Vec<Duration>,
-    /// A plan, in each run.
+    /// Making a world of the facts, in each run.
+    pub(super) worlds: Vec<Duration>,
+    /// Its first plan, in each run.
     pub(super) plans: Vec<Duration>,
+    /// Its next one, with the same facts, in each run.
+    pub(super) again: Vec<Duration>,
     /// Units and Jobs that the plan starts.
     pub(super) placed: usize,
     /// Machines that it launches.
@@ -41,11 +46,16 @@ pub(super) fn here(name: &str, runs: usize) -> Result<()> {
     let mut measured = Measured { memory: (before, before), ..Measured::default() };
     for _ in 0..runs {
         let (copying, copy) = timed(|| snapshot.clone());
-        let (planning, plan) = timed(|| planning::plan(&copy, sample::now()));
+        let (building, mut world) = timed(|| World::of(&copy));
+        let (planning, plan) = timed(|| world.plan(sample::now()));
         measured.memory.1 = measured.memory.1.max(machine::resident(std::process::id())?.most);
         (measured.placed, measured.launched) = (placed(&plan), plan.launch.len());
+        let (again, next) = timed(|| world.plan(sample::now()));
+        ensure!(next == plan, "scene {name}: the same facts give another plan");
         measured.copies.push(copying);
+        measured.worlds.push(building);
         measured.plans.push(planning);
+        measured.again.push(again);
     }
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())

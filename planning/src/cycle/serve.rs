@@ -1,0 +1,261 @@
+//! One queue: its demands in their order, like ones together.
+//!
+//! Invariant: what passes one that waits does not delay it. Knows nothing about how room is found.
+
+use std::collections::HashSet;
+
+use model::plan::Dispatch;
+use model::snapshot::{Job, Queue, Unit};
+
+use super::place::{Asked, Chunk};
+use super::row::{LeftOut, Ranked, Row, Turn};
+use super::together::Taken;
+use super::{Cycle, ReasonId, Settled, View};
+use crate::explain::{self, Note};
+use crate::world::class::ClassId;
+use crate::world::facts::UnitFact;
+use crate::world::lines::{Demand, Door, Line};
+
+/// Demands that wait.
+#[derive(Debug)]
+pub(super) struct Blocked {
+    /// The first of them.
+    pub(super) first: Demand,
+    /// The first of them for which no machine is on its way: room should be kept for it, or made.
+    pub(super) stuck: Option<Demand>,
+    /// Where other units of it have room.
+    pub(super) taken: Taken,
+    /// Why others of its class wait, too; `None`: they may fare better.
+    pub(super) rest: Option<Settled>,
+}
+
+impl Blocked {
+    /// One of a class of which that is known.
+    fn again(first: Demand, settled: Settled) -> Self {
+        Self { first, stuck: settled.is_final.then_some(first), taken: Taken::default(), rest: Some(settled) }
+    }
+}
+
+/// What is remembered of a queue while it is served.
+#[derive(Default)]
+struct Head {
+    /// The first that waits, by name.
+    name: Option<String>,
+    /// Room is kept, or made, for one.
+    reserved: bool,
+    /// Classes for which that was tried.
+    tried: HashSet<ClassId>,
+}
+
+impl<'w> Cycle<'w, '_> {
+    /// Gives room to one queue's line, which is the how manieth that is looked at.
+    pub(super) fn serve(&mut self, queue: &'w Queue, turn: usize, line: &'w Line, left_out: &LeftOut) {
+        let environments = self.environments(queue);
+        let view = self.view(queue);
+        let mut row = Row::new(line, left_out);
+        let mut head = Head::default();
+        while let Some(next) = row.next() {
+            if let (true, Some(name)) = (queue.strict_fifo, &head.name) {
+                let reason = self.say(explain::behind(name));
+                self.explain(turn, (next.rank, next.demand), reason);
+                self.explain_all(turn, &row.settle_all(), reason);
+                return;
+            }
+            let own = self.open_to(&environments, next.key.door);
+            if let Some(notes) = own.as_deref().and_then(all_closed) {
+                // Nothing but an admin's word is missing, and that only to the API: nobody waits for it.
+                let reason = self.say(explain::reason(&notes));
+                self.explain(turn, (next.rank, next.demand), reason);
+                if !queue.strict_fifo {
+                    self.explain_all(turn, &row.settle(next.lane), reason);
+                }
+                continue;
+            }
+            let class = next.key.class;
+            // Environments that are open to all are those of the view.
+            let view = own.is_none().then_some(view);
+            let environments = own.as_deref().unwrap_or(&environments);
+            let mut rest = Vec::new();
+            let blocked = if let Some(known) = self.known(view, &next) {
+                rest.push((next.rank, next.demand));
+                Blocked::again(next.demand, known)
+            } else {
+                // Where nothing passes what waits, each is looked at by itself.
+                let others = (!queue.strict_fifo).then_some(&mut row);
+                let Some(blocked) = self.serve_next(environments, turn, &next, others) else { continue };
+                blocked
+            };
+            head.name.get_or_insert_with(|| self.name(blocked.first));
+            // For the first that it helps: one that can never run, or waits for its provider, keeps no room from those behind it.
+            if let Some(stuck) = blocked.stuck.filter(|_| !head.reserved)
+                && head.tried.insert(class)
+            {
+                head.reserved = self.reserve(environments, (class, stuck), &blocked.taken);
+            }
+            let Some(settled) = blocked.rest else { continue };
+            if let Some(view) = view {
+                self.settled.insert((view, class), settled);
+            }
+            if !queue.strict_fifo && (!settled.is_final || head.reserved || head.tried.contains(&class)) {
+                rest.extend(row.settle(next.lane));
+            }
+            self.settle(turn, class, &rest, settled.reason);
+        }
+    }
+
+    /// Why one waits, if that is known before it is looked at.
+    fn known(&self, view: Option<View>, next: &Turn<'_>) -> Option<Settled> {
+        let is_like_others = next.key.door != Door::Held && !self.is_unhooked(next.demand);
+        self.settled.get(&(view.filter(|_| is_like_others)?, next.key.class)).copied()
+    }
+
+    fn serve_next(
+        &mut self,
+        environments: Asked<'_>,
+        turn: usize,
+        next: &Turn<'w>,
+        others: Option<&mut Row<'w, '_>>,
+    ) -> Option<Blocked> {
+        let (class, ranked) = (next.key.class, (next.rank, next.demand));
+        let slot = match next.demand {
+            Demand::Future(..) => return self.serve_future(environments, turn, class, ranked),
+            Demand::Unit(slot) => slot,
+        };
+        if next.key.door == Door::Held {
+            return self.serve_held(environments, turn, ranked, slot);
+        }
+        let mut units = vec![ranked];
+        if let Some(row) = others.filter(|_| self.facts.classes[class].shape.judged) {
+            // Those between which nothing else comes.
+            units.extend(std::iter::from_fn(|| row.next_unit(next.lane)).map(|unit| (unit.rank, unit.demand)));
+        }
+        self.serve_units(environments, turn, class, &units)
+    }
+
+    /// Serves units of one lane.
+    fn serve_units(
+        &mut self,
+        environments: Asked<'_>,
+        turn: usize,
+        class: ClassId,
+        units: &[Ranked<'w>],
+    ) -> Option<Blocked> {
+        let facts = self.facts;
+        let job_of = |index: u32| {
+            let unit = unit_of(facts, units.get(index as usize)?.1)?;
+            facts.jobs.get(unit.job?)?.job.as_ref().map(|job| job.uid.clone())
+        };
+        let placed = self.place(environments, class, u32::try_from(units.len()).unwrap_or(u32::MAX), &job_of);
+        let mut left = units.iter().copied();
+        for chunk in &placed.ready {
+            for (_, demand) in left.by_ref().take(chunk.count as usize) {
+                self.start(demand, *chunk, class);
+            }
+        }
+        let mut first = None;
+        for (site, count) in &placed.coming {
+            let reason = self.say(explain::reason(&[Note::launching(&self.environments[*site].aws_name)]));
+            for one in left.by_ref().take(*count as usize) {
+                first.get_or_insert(one.1);
+                self.explain(turn, one, reason);
+            }
+        }
+        let rest = placed.rest.map(|wait| Settled { reason: self.say(wait.reason), is_final: wait.is_final });
+        let mut stuck = None;
+        if let Some(Settled { reason, is_final }) = rest {
+            let left: Vec<Ranked<'w>> = left.collect();
+            stuck = left.first().map(|(_, demand)| *demand);
+            first = first.or(stuck);
+            stuck = stuck.filter(|_| is_final);
+            self.explain_all(turn, &left, reason);
+        }
+        Some(Blocked { first: first?, stuck, taken: Taken::default(), rest })
+    }
+
+    /// Lets a unit start where it has room.
+    fn start(&mut self, demand: Demand, chunk: Chunk, class: ClassId) {
+        let Some(UnitFact { unit, .. }) = unit_of(self.facts, demand) else { return };
+        if self.facts.classes[class].shape.judged {
+            self.dispatch(unit, chunk);
+        } else {
+            self.hold(unit, class, chunk.site, chunk.room, &[]);
+        }
+    }
+
+    fn dispatch(&mut self, unit: &Unit, chunk: Chunk) {
+        let environment = self.environments[chunk.site];
+        let slot = self.sites[chunk.site].rooms[chunk.room as usize].node;
+        let Some(node) = slot.and_then(|slot| self.facts.nodes.get(slot)) else { return };
+        self.plan.dispatch.push(Dispatch {
+            unit: unit.key.clone(),
+            uid: unit.uid.clone(),
+            record: unit.record,
+            job: unit.job.as_ref().map(|job| job.uid.clone()),
+            node: node.name.clone(),
+            node_uid: node.uid.clone(),
+            environment: environment.aws_name.clone(),
+            environment_uuid: environment.uuid.clone(),
+            attempt: unit.attempt,
+        });
+    }
+
+    /// Those behind one that waits, of the same lane: they fare no better.
+    fn settle(&mut self, turn: usize, class: ClassId, rest: &[Ranked<'w>], reason: ReasonId) {
+        for one in rest {
+            if self.is_unhooked(one.1) {
+                let missing = self.say(explain::hooks_missing());
+                self.explain(turn, *one, missing);
+                continue;
+            }
+            let pending = &mut self.pending[class.index()];
+            *pending = pending.saturating_sub(one.1.size());
+            self.explain(turn, *one, reason);
+        }
+    }
+
+    fn explain_all(&mut self, turn: usize, all: &[Ranked<'w>], reason: ReasonId) {
+        for one in all {
+            self.explain(turn, *one, reason);
+        }
+    }
+
+    /// Whether it is pods of a Job that may not be released, because the hooks would not be called for them.
+    pub(super) fn is_unhooked(&self, demand: Demand) -> bool {
+        let job = |job| self.facts.jobs.get(job).and_then(|fact| fact.job.as_ref());
+        matches!(demand, Demand::Future(slot, _) if self.facts.hooks_missing && job(slot).is_some_and(|job| !job.released))
+    }
+
+    /// UID of what is told why a demand waits: its Job, or the unit itself.
+    pub(super) fn uid(&self, demand: Demand) -> Option<&'w str> {
+        let facts = self.facts;
+        let job_of = |slot| facts.jobs.get(slot).and_then(|fact| fact.job.as_deref()).map(|job| job.uid.as_str());
+        match demand {
+            Demand::Future(job, _) => job_of(job),
+            Demand::Unit(slot) => {
+                let fact = facts.units.get(slot)?;
+                fact.job.and_then(job_of).or(Some(fact.unit.uid.as_str()))
+            }
+        }
+    }
+
+    /// What others call it that wait behind it.
+    fn name(&self, demand: Demand) -> String {
+        let job_of = |slot| self.facts.jobs.get(slot).and_then(|fact| fact.job.as_deref());
+        let job: Option<&Job> = match demand {
+            Demand::Future(job, _) => job_of(job),
+            Demand::Unit(_) => unit_of(self.facts, demand).and_then(|fact| job_of(fact.job?)),
+        };
+        let unit = || unit_of(self.facts, demand).map(|fact| fact.unit.key.to_string());
+        job.map_or_else(|| unit().unwrap_or_default(), |job| job.key.to_string())
+    }
+}
+
+fn unit_of<'w, 'a>(facts: &'w crate::world::facts::Facts<'a>, demand: Demand) -> Option<&'w UnitFact<'a>> {
+    let Demand::Unit(slot) = demand else { return None };
+    facts.units.get(slot)
+}
+
+/// Why none of the environments can be used, if that is so of each.
+fn all_closed(environments: &[Result<usize, Note>]) -> Option<Vec<Note>> {
+    environments.iter().map(|one| one.as_ref().err().cloned()).collect()
+}

@@ -1,0 +1,75 @@
+//! Properties of a world: it is what its facts are, however they came.
+
+use std::borrow::Cow;
+
+use model::snapshot::Snapshot;
+use proptest::prelude::*;
+
+use super::any::worlds;
+use super::build::noon;
+use crate::world::{Fact, Thing, World};
+
+/// The snapshot as facts, in an order given by numbers.
+fn facts<'a>(snapshot: &'a Snapshot, order: &[u16]) -> Vec<Fact<'a>> {
+    let mut facts = vec![
+        Fact::HooksMissing(snapshot.hooks_missing),
+        Fact::Closed(Cow::Borrowed(&snapshot.closed)),
+        Fact::Refused(Cow::Borrowed(&snapshot.refused)),
+        Fact::KeptSince(Cow::Borrowed(&snapshot.kept_since)),
+    ];
+    facts.extend(snapshot.queues.iter().map(|one| Fact::Queue(Cow::Borrowed(one))));
+    facts.extend(snapshot.environments.iter().map(|one| Fact::Environment(Cow::Borrowed(one))));
+    facts.extend(snapshot.nodes.iter().map(|one| Fact::Node(Cow::Borrowed(one))));
+    facts.extend(snapshot.machines.iter().map(|one| Fact::Machine(Cow::Borrowed(one))));
+    facts.extend(snapshot.jobs.iter().map(|one| Fact::Job(Cow::Borrowed(one))));
+    facts.extend(snapshot.units.iter().map(|one| Fact::Unit(Cow::Borrowed(one))));
+    let mut keyed: Vec<(u16, Fact<'a>)> = order.iter().copied().cycle().zip(facts).collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    keyed.into_iter().map(|(_, fact)| fact).collect()
+}
+
+/// Everything that can be there no more.
+fn things(snapshot: &Snapshot) -> Vec<Thing<'_>> {
+    let mut all: Vec<Thing<'_>> = snapshot.queues.iter().map(|one| Thing::Queue(&one.name)).collect();
+    all.extend(snapshot.environments.iter().map(|one| Thing::Environment(&one.name)));
+    all.extend(snapshot.nodes.iter().map(|one| Thing::Node(&one.name)));
+    all.extend(snapshot.machines.iter().map(|one| Thing::Machine(&one.name)));
+    all.extend(snapshot.jobs.iter().map(|one| Thing::Job(&one.uid)));
+    all.extend(snapshot.units.iter().map(|one| Thing::Unit(&one.uid)));
+    all
+}
+
+fn order() -> impl Strategy<Value = Vec<u16>> {
+    prop::collection::vec(any::<u16>(), 1..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
+    #[test]
+    fn the_plan_hangs_on_what_is_so_and_not_on_how_it_became_known(
+        one in worlds(), other in worlds(), first in order(), then in order(),
+    ) {
+        let check = |world: &mut World<'_>, snapshot: &Snapshot, when: &str| {
+            let expected = World::of(snapshot).plan(noon());
+            prop_assert!(world.plan(noon()) == expected, "{when}: {:#?}\nnot {expected:#?}", world.plan(noon()));
+            prop_assert!(world.plan(noon()) == expected, "{when}, again");
+            Ok(())
+        };
+        let (one, other) = (one.snapshot(), other.snapshot());
+        let mut world = World::default();
+        world.extend(facts(&one, &first));
+        check(&mut world, &one, "at first")?;
+        // Whatever stays is changed, whatever goes goes before or after.
+        let there = things(&other);
+        let gone: Vec<Thing<'_>> = things(&one).into_iter().filter(|thing| !there.contains(thing)).collect();
+        let (before, after) = gone.split_at(gone.len() / 2);
+        world.extend(before.iter().cloned().map(Fact::Gone));
+        world.extend(facts(&other, &then));
+        world.extend(after.iter().cloned().map(Fact::Gone));
+        check(&mut world, &other, "then")?;
+        world.extend(things(&other).into_iter().map(Fact::Gone));
+        world.extend(facts(&one, &then));
+        check(&mut world, &one, "at last")?;
+    }
+}

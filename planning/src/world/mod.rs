@@ -1,0 +1,167 @@
+//! The one state that decisions are made on: facts come in, one by one and in any order, and it is asked for a plan.
+//!
+//! Invariant: the plan hangs on what the facts are by now and on the time, not on how or when they came, and asking for it changes nothing.
+//! Owned by one task; knows no clock.
+
+mod amounts;
+pub(crate) mod class;
+mod fact;
+pub(crate) mod facts;
+pub(crate) mod kind;
+pub(crate) mod lines;
+pub(crate) mod look;
+pub(crate) mod rank;
+mod shelf;
+pub(crate) mod site;
+mod slots;
+pub(crate) mod uid;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use model::plan::Plan;
+use model::snapshot::Snapshot;
+
+use crate::cycle::Cycle;
+pub use fact::{Fact, Thing};
+use facts::Facts;
+use kind::Kinds;
+use site::Site;
+use uid::Uid;
+
+/// The world as it is known.
+#[derive(Debug, Default)]
+pub struct World<'a> {
+    facts: Facts<'a>,
+    kinds: Kinds,
+    /// By object name of the environment.
+    sites: BTreeMap<String, Site>,
+    /// Environments whose sites are not as the facts are.
+    stale: BTreeSet<String>,
+}
+
+impl<'a> World<'a> {
+    /// Of all that a snapshot shows.
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        // Without `..`: nothing of it may be forgotten.
+        let Snapshot { hooks_missing, closed, queues, environments, nodes, machines, jobs, units, refused, kept_since } =
+            snapshot;
+        let mut world = Self::default();
+        world.take(Fact::HooksMissing(*hooks_missing));
+        world.take(Fact::Closed(Cow::Borrowed(closed)));
+        world.take(Fact::Refused(Cow::Borrowed(refused)));
+        world.take(Fact::KeptSince(Cow::Borrowed(kept_since)));
+        world.extend(queues.iter().map(|one| Fact::Queue(Cow::Borrowed(one))));
+        world.extend(environments.iter().map(|one| Fact::Environment(Cow::Borrowed(one))));
+        world.extend(nodes.iter().map(|one| Fact::Node(Cow::Borrowed(one))));
+        world.extend(machines.iter().map(|one| Fact::Machine(Cow::Borrowed(one))));
+        world.extend(jobs.iter().map(|one| Fact::Job(Cow::Borrowed(one))));
+        world.extend(units.iter().map(|one| Fact::Unit(Cow::Borrowed(one))));
+        world
+    }
+
+    /// Takes in what is so now.
+    pub fn take(&mut self, fact: Fact<'a>) {
+        match fact {
+            Fact::HooksMissing(missing) => self.facts.hooks_missing = missing,
+            Fact::Closed(closed) => self.facts.closed = closed,
+            Fact::Refused(refused) => self.facts.refused = refused,
+            Fact::KeptSince(since) => self.facts.kept_since = since,
+            Fact::Queue(queue) => drop(self.facts.queues.insert(queue.name.clone(), queue)),
+            Fact::Environment(environment) => {
+                self.stale.insert(environment.name.clone());
+                self.facts.environments.insert(environment.name.clone(), environment);
+            }
+            Fact::Node(node) => {
+                let before = self.facts.remove_node(&node.name);
+                self.touch_uuids(before.into_iter().chain([node.environment_uuid.clone()]));
+                self.facts.set_node(node);
+            }
+            Fact::Machine(machine) => {
+                let before = self.facts.remove_machine(&machine.name);
+                self.stale.extend(before.into_iter().chain([machine.environment.clone()]));
+                self.facts.set_machine(machine);
+            }
+            Fact::Job(job) => self.facts.set_job(job),
+            Fact::Unit(unit) => {
+                let nodes = self.facts.set_unit(unit);
+                self.touch_nodes(&nodes);
+            }
+            Fact::Gone(thing) => self.forget(&thing),
+        }
+    }
+
+    fn forget(&mut self, thing: &Thing<'_>) {
+        match thing {
+            Thing::Queue(name) => drop(self.facts.queues.remove(*name)),
+            Thing::Environment(name) => {
+                self.facts.environments.remove(*name);
+                self.sites.remove(*name);
+            }
+            Thing::Node(name) => {
+                let before = self.facts.remove_node(name);
+                self.touch_uuids(before);
+            }
+            Thing::Machine(name) => self.stale.extend(self.facts.remove_machine(name)),
+            Thing::Job(uid) => self.facts.remove_job(&Uid::new(uid)),
+            Thing::Unit(uid) => {
+                let nodes = self.facts.remove_unit(&Uid::new(uid));
+                self.touch_nodes(&nodes);
+            }
+        }
+    }
+
+    /// What is to be done at this time.
+    pub fn plan(&mut self, now: Timestamp) -> Plan {
+        self.settle(now);
+        let marks: Vec<_> = self.sites.values().map(Site::mark).collect();
+        let plan = Cycle::new(&self.facts, &mut self.kinds, self.sites.values_mut().collect(), now).plan();
+        for (site, mark) in self.sites.values_mut().zip(marks) {
+            site.back(mark);
+        }
+        plan
+    }
+
+    /// Brings everything up to date with the facts and the time.
+    fn settle(&mut self, now: Timestamp) {
+        self.facts.at(now);
+        if self.kinds.read(self.facts.classes.read()) {
+            self.stale.extend(self.facts.environments.keys().cloned());
+        }
+        let late = self.sites.iter().filter(|(_, site)| site.is_stale(now)).map(|(name, _)| name.clone());
+        self.stale.extend(late);
+        let mut names = std::mem::take(&mut self.facts.names);
+        for name in std::mem::take(&mut self.stale) {
+            if let Some(environment) = self.facts.environments.get(&name) {
+                let site = Site::new(environment, &self.facts, &mut names, &mut self.kinds, now);
+                self.sites.insert(name, site);
+            }
+        }
+        self.facts.names = names;
+    }
+
+    /// The environments with one of these UUIDs are not as they were.
+    fn touch_uuids(&mut self, uuids: impl IntoIterator<Item = String>) {
+        let uuids: BTreeSet<String> = uuids.into_iter().collect();
+        let touched = self.facts.environments.values().filter(|environment| uuids.contains(&environment.uuid));
+        self.stale.extend(touched.map(|environment| environment.name.clone()));
+    }
+
+    /// The environments with one of these nodes or machines are not as they were.
+    fn touch_nodes(&mut self, names: &[String]) {
+        for name in names {
+            let uuid = self.facts.nodes.at(name).map(|node| node.environment_uuid.clone());
+            self.stale.extend(self.facts.machines.get(name).map(|machine| machine.environment.clone()));
+            self.touch_uuids(uuid);
+        }
+    }
+}
+
+impl<'a> Extend<Fact<'a>> for World<'a> {
+    fn extend<T: IntoIterator<Item = Fact<'a>>>(&mut self, facts: T) {
+        for fact in facts {
+            self.take(fact);
+        }
+    }
+}
