@@ -173,6 +173,13 @@ pub struct Provider {
     pub external: Option<ExternalProvider>,
 }
 
+impl Provider {
+    /// What tells providers apart.
+    pub fn key(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 /// An HTTP service that launches machines; see the documentation of provider `external`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

@@ -63,6 +63,10 @@ pub(crate) struct Arguments {
     /// Bytes that planning for the Jobs may take in one namespace, and as many for the pods.
     #[arg(long, default_value_t = NamespaceLimits::default().bytes)]
     namespace_waiting_bytes: usize,
+    /// Machines that are launched at a time; the next ones follow when these are stored. A provider that has not delivered yet, or has failed, is
+    /// asked for 1, then 2, then 4 in any case.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
+    launches_at_once: u16,
     /// Milliseconds between the starts of two planning cycles.
     #[arg(long, default_value_t = 50)]
     plan_interval_ms: u64,
@@ -183,6 +187,7 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
         min_interval: Duration::from_millis(arguments.plan_interval_ms),
         label_after_bind: minor(&version.major, &version.minor) < LABELS_ON_BINDINGS,
         limits: arguments.api.limits(),
+        launches_at_once: usize::from(arguments.launches_at_once),
     };
     let mut work = Tasks::new(shutdown.clone());
     work.spawn_infallible("events", writer.run(shutdown.clone()));

@@ -110,6 +110,8 @@ pub struct Scaling {
     /// Until when more offers may come back: the list has just become shorter, or is not known since a short time. One wrong answer
     /// is no reason to start a Job with fewer units than it may have.
     pub unsettled_until: Option<Timestamp>,
+    /// How many machines its provider has delivered since a launch failed there for more than want of capacity, as far as is known.
+    pub delivered: u32,
 }
 
 /// One kind of machine.

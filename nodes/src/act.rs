@@ -48,6 +48,7 @@ pub(crate) async fn act(shared: &Shared, machine: &BatchNode, facts: &Facts, ste
             shared.metrics.ready.inc();
             enter(shared, machine, Phase::Ready, None, None).await?;
             shared.index.clear_setbacks(&machine.spec.compute_environment);
+            shared.index.deliver(&machine.spec.provider);
             tracing::info!(machine = machine.name_any(), "ready");
             Ok(Progress::Done)
         }
@@ -66,6 +67,7 @@ pub(crate) async fn act(shared: &Shared, machine: &BatchNode, facts: &Facts, ste
             {
                 let message = format!("a machine ({}) was given up: {why}", machine.spec.offer);
                 let failure = Failure { offer: offer(machine, reach), message, capacity: false };
+                shared.index.distrust(&machine.spec.provider);
                 set_back(shared, &machine.spec.compute_environment, begun(facts), failure);
             }
             enter(shared, machine, Phase::Terminating, Some(why), None).await?;
@@ -109,6 +111,9 @@ async fn launch(shared: &Shared, machine: &BatchNode, facts: &Facts) -> Result<P
             tracing::warn!(machine = machine.name_any(), offer = spec.offer, error = text, "the launch failed");
             let offer = offer(machine, setback::of_launch(error.is_capacity(), error.is_final()));
             let failure = Failure { offer, message: text.clone(), capacity: error.is_capacity() };
+            if !failure.capacity {
+                shared.index.distrust(&machine.spec.provider);
+            }
             set_back(shared, &machine.spec.compute_environment, begun(facts), failure);
             let mut machine = machine.clone();
             if error.is_certain() {

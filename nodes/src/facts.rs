@@ -16,7 +16,7 @@ use planning::machine::{Facts, Instance, NodeState, Phase};
 use crate::ages::Ages;
 use crate::marks;
 use crate::shared::Shared;
-use crate::whose::{Whose, key};
+use crate::whose::Whose;
 
 /// All machines, each with everything that its next step depends on, but for what becomes of the others.
 pub(crate) fn collect(shared: &Shared, ages: &mut Ages) -> Vec<(BatchNode, Facts)> {
@@ -49,7 +49,8 @@ fn facts(shared: &Shared, ages: &mut Ages, providers: &[Provider], machine: &Bat
         }
     };
     let books = shared.books();
-    let of = |provider| books.get(&key(provider)).map_or(Instance::Unknown, |books| books.of(&name));
+    let of =
+        |provider: &api::crd::Provider| books.get(&provider.key()).map_or(Instance::Unknown, |books| books.of(&name));
     let instance = providers.iter().map(of).reduce(Instance::or).unwrap_or(Instance::Unknown);
     drop(books);
     Facts {

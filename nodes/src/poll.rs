@@ -13,7 +13,7 @@ use tokio::time;
 
 use crate::provider::{List, Provider};
 use crate::shared::Shared;
-use crate::whose::{Whose, key};
+use crate::whose::Whose;
 
 /// Offers change rarely; a provider that was down is found again within this time.
 const OFFERS: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub(crate) async fn offers(shared: &Shared) {
         let mut due = BTreeMap::new();
         for environment in shared.index.compute_environments() {
             if let Some(provider) = &environment.spec.provider {
-                due.insert(environment.name_any(), (key(provider), provider.clone()));
+                due.insert(environment.name_any(), (provider.key(), provider.clone()));
             }
         }
         join_all(due.iter().map(|(name, (key, provider))| {
@@ -46,7 +46,7 @@ pub(crate) async fn offers(shared: &Shared) {
                     .spec
                     .provider
                     .as_ref()
-                    .is_some_and(|provider| !known(&environment.name_any(), &key(provider)))
+                    .is_some_and(|provider| !known(&environment.name_any(), &provider.key()))
             });
             if news {
                 break;
@@ -82,7 +82,7 @@ pub(crate) async fn instances(shared: &Shared) {
         let whose = Whose::read(&shared.index);
         for machine in shared.index.batch_nodes() {
             for provider in whose.of(&machine) {
-                let (_, launched) = providers.entry(key(&provider)).or_insert_with(|| (provider, Vec::new()));
+                let (_, launched) = providers.entry(provider.key()).or_insert_with(|| (provider, Vec::new()));
                 if machine.phase() != Phase::Pending {
                     launched.push(machine.name_any());
                 }

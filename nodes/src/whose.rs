@@ -27,11 +27,6 @@ impl Whose {
     }
 }
 
-/// What tells providers apart.
-pub(crate) fn key(provider: &Provider) -> String {
-    serde_json::to_string(provider).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -109,7 +109,7 @@ impl Note {
 
     pub(crate) fn in_flight(environment: &str, coming: usize) -> Self {
         let text = format!(
-            "compute environment {environment} is launching {coming} machines, more follow when these are there"
+            "compute environment {environment} is launching {coming} machines; its provider has to deliver these before more follow"
         );
         Self { is_last: true, ..Self::new(Code::Launching, text) }
     }

@@ -128,6 +128,7 @@ mod tests {
                 setbacks,
                 learned: [].into(),
                 unsettled_until: None,
+                delivered: 0,
             }))
         };
         let none = Hindrances::default();

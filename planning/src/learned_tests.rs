@@ -65,6 +65,7 @@ fn environment() -> Environment {
         setbacks: vec![],
         learned: BTreeMap::new(),
         unsettled_until: None,
+        delivered: 0,
     };
     Environment {
         name: "ce".into(),

@@ -47,6 +47,8 @@ pub struct Config {
     pub label_after_bind: bool,
     /// How the API's jobs are served.
     pub limits: Limits,
+    /// Machines that are launched at a time, of all environments; the next ones follow when these are stored.
+    pub launches_at_once: usize,
 }
 
 /// Carries out the part of a plan that concerns nodes. Answers false if something failed and should be planned again.
@@ -79,11 +81,11 @@ pub struct Parts {
 pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(), records::Error> {
     let Parts { client, batch, index, policies, events, nodes, metrics, heartbeat, store } = parts;
     let rights = Rights::new(client.clone());
-    let Config { min_interval, label_after_bind, limits } = config;
+    let Config { min_interval, label_after_bind, limits, launches_at_once } = config;
     let context = Context { client, batch, rights, index, events, policies, label_after_bind };
     let mut door = ApiDoor::new(store, limits);
     let mut version = context.index.version();
-    let mut shown = Shown::default();
+    let mut shown = Shown { launches_at_once, ..Shown::default() };
     let stopped = shutdown.stopped();
     tokio::pin!(stopped);
     let begun = Instant::now();
@@ -129,13 +131,14 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
     Err(records::Error::Late)
 }
 
-/// What the loop remembers of what it has written, ordered and kept room for.
+/// What the loop remembers of what it has written, ordered and kept room for, and how much it orders at a time.
 #[derive(Default)]
 struct Shown {
     status: status::Shown,
     labels: Labels,
     orders: Orders,
     kept: Kept,
+    launches_at_once: usize,
 }
 
 /// What came of a cycle.
@@ -167,7 +170,7 @@ async fn cycle(
     let began = Instant::now();
     snapshot.kept_since = shown.kept.since(now);
     let mut plan = planning::plan(&snapshot, now.wall);
-    leave_nodes(&mut plan, door.is_blind(), shown.orders.are_under_way());
+    leave_nodes(&mut plan, door.is_blind(), shown);
     metrics.planned(began.elapsed(), &plan);
     let thought = looked.elapsed();
     log(&plan);
@@ -218,11 +221,11 @@ async fn cycle(
     Done { wake_at, failed, thought }
 }
 
-/// Takes out of a plan what it may not ask of nodes yet: while jobs of the API are not known, or what was asked before is not done.
-fn leave_nodes(plan: &mut Plan, blind: bool, busy: bool) {
-    if busy {
-        plan.launch.clear();
-    }
+/// Takes out of a plan what it may not ask of nodes yet: while jobs of the API are not known, or what was asked before is not done; and
+/// more than may be asked at a time.
+fn leave_nodes(plan: &mut Plan, blind: bool, shown: &Shown) {
+    let busy = shown.orders.are_under_way();
+    plan.launch.truncate(if busy { 0 } else { shown.launches_at_once });
     if busy || blind {
         plan.retire.clear();
     }

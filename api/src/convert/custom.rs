@@ -27,15 +27,22 @@ pub fn environment_uuid(object: &ComputeEnvironment, arn: &ArnBase) -> String {
     stored.unwrap_or_else(|| arn.compute_environment_uuid(object.aws_name()))
 }
 
-/// A compute environment, with what its provider offers and which launches are not to be repeated yet.
-pub fn environment(
-    object: &ComputeEnvironment,
-    arn: &ArnBase,
-    offers: Result<Vec<Offer>, String>,
-    unsettled_until: Option<Timestamp>,
-    setbacks: Vec<Setback>,
-    problems: &mut Problems,
-) -> Environment {
+/// What is known of the provider of an environment.
+#[derive(Debug)]
+pub struct Known {
+    /// What it offers, or why that is not known.
+    pub offers: Result<Vec<Offer>, String>,
+    /// Until when it may offer more.
+    pub unsettled_until: Option<Timestamp>,
+    /// Which launches are not to be repeated yet.
+    pub setbacks: Vec<Setback>,
+    /// How many machines it has delivered since it last failed.
+    pub delivered: u32,
+}
+
+/// A compute environment, with what is known of its provider.
+pub fn environment(object: &ComputeEnvironment, arn: &ArnBase, known: Known, problems: &mut Problems) -> Environment {
+    let Known { offers, unsettled_until, setbacks, delivered } = known;
     let spec = &object.spec;
     let any = spec.instance_types.iter().any(|name| ANY.contains(&name.as_str()));
     let delay = duration(&spec.scale_down_delay).unwrap_or_else(|| {
@@ -55,6 +62,7 @@ pub fn environment(
         setbacks,
         learned: std::collections::BTreeMap::new(),
         unsettled_until: unsettled_until.filter(|_| spec.provider.is_some()),
+        delivered,
     };
     Environment {
         name: object.metadata.name.clone().unwrap_or_default(),

@@ -9,7 +9,8 @@ fn environment_of(spec: Value, status: Value) -> Environment {
     let object = json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "ComputeEnvironment",
         "metadata": {"name": "ce"}, "spec": spec, "status": status});
     let object: ComputeEnvironment = serde_json::from_value(object).unwrap();
-    environment(&object, &ArnBase::default(), Ok(Vec::new()), None, Vec::new(), &mut Problems::new())
+    let known = Known { offers: Ok(Vec::new()), unsettled_until: None, setbacks: Vec::new(), delivered: 0 };
+    environment(&object, &ArnBase::default(), known, &mut Problems::new())
 }
 
 fn managed(change: Value) -> Scaling {

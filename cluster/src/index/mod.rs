@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use api::convert::job::WatchedJob;
 use api::convert::node::NodeRecord;
 use api::convert::requests::Stated;
+use api::crd::Provider;
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use model::clock::{Moment, Now};
@@ -241,6 +242,17 @@ impl Index {
         if changed {
             self.changed();
         }
+    }
+
+    /// A provider has delivered a machine, which has joined.
+    pub fn deliver(&self, provider: &Provider) {
+        self.state().launches.deliver(&provider.key());
+        self.changed();
+    }
+
+    /// A provider has not delivered a machine, and not for want of capacity.
+    pub fn distrust(&self, provider: &Provider) {
+        self.state().launches.distrust(&provider.key());
     }
 
     /// How many failures in a row it makes, for back-off, that a launch fails which began at `begun`: of an offer, or (`None`) of all launches,

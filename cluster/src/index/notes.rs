@@ -19,6 +19,8 @@ const SILENT: Duration = Duration::from_mins(5);
 #[derive(Debug, Default)]
 pub(super) struct Launches {
     notes: HashMap<String, Notes>,
+    /// Machines that providers have delivered since they last failed, by the key of the provider.
+    delivered: HashMap<String, u32>,
     /// By UUID of the environment.
     nodes: BTreeMap<NotesOf, BTreeMap<String, String>>,
 }
@@ -104,6 +106,22 @@ impl Launches {
     pub(super) fn clear_setbacks(&mut self, environment: &str) -> bool {
         let setbacks = self.notes.get_mut(environment).map(|notes| std::mem::take(&mut notes.setbacks));
         setbacks.is_some_and(|setbacks| !setbacks.is_empty())
+    }
+
+    /// A provider has delivered a machine.
+    pub(super) fn deliver(&mut self, provider: &str) {
+        let delivered = self.delivered.entry(provider.to_owned()).or_default();
+        *delivered = delivered.saturating_add(1);
+    }
+
+    /// A provider has not delivered, and not for want of capacity.
+    pub(super) fn distrust(&mut self, provider: &str) {
+        self.delivered.insert(provider.to_owned(), 0);
+    }
+
+    /// How many machines a provider has delivered since it last failed; what has been delivered before anybody looked is `there`.
+    pub(super) fn delivered(&mut self, provider: &str, there: impl FnOnce() -> u32) -> u32 {
+        *self.delivered.entry(provider.to_owned()).or_insert_with(there)
     }
 
     /// What began before a setback was over failed together with what caused it: nothing was launched in between.

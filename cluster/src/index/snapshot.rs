@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use api::convert::custom::Known;
 use api::convert::job::WatchedJob;
 use api::convert::node::NodeRecord;
 use api::convert::pod::{self, Origin, Queued, WatchedPod};
 use api::convert::{Problems, custom};
-use api::crd::EnvironmentType;
+use api::crd::{EnvironmentType, Phase};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use model::clock::Now;
@@ -67,10 +68,16 @@ impl State {
 
     fn environments_at(&mut self, now: Now) -> Vec<Environment> {
         let mut problems = Problems::new();
-        let (launches, arn) = (&mut self.launches, &self.arn);
+        let (launches, arn, machines) = (&mut self.launches, &self.arn, &self.batch_nodes);
         let convert = |(name, object): (&String, &api::ComputeEnvironment)| {
-            let (known, unsettled_until) = launches.offers(name, now);
-            custom::environment(object, arn, known, unsettled_until, launches.setbacks(name, now), &mut problems)
+            let (offers, unsettled_until) = launches.offers(name, now);
+            let delivered = object.spec.provider.as_ref().map_or(0, |provider| {
+                let is_there = |one: &&api::BatchNode| one.spec.provider == *provider && one.phase() == Phase::Ready;
+                let there = || u32::try_from(machines.values().flatten().filter(is_there).count()).unwrap_or(u32::MAX);
+                launches.delivered(&provider.key(), there)
+            });
+            let known = Known { offers, unsettled_until, setbacks: launches.setbacks(name, now), delivered };
+            custom::environment(object, arn, known, &mut problems)
         };
         let readable = self.environments.iter().filter_map(|(name, one)| Some((name, one.as_ref().ok()?)));
         let all = readable.map(convert).collect();

@@ -10,8 +10,17 @@ use crate::world::class::ClassId;
 use crate::world::look::Look;
 use crate::world::site::{Site, Sold};
 
-/// Launches of one environment that may be under way at the same time; more would hide a provider's failure for longer.
-pub(super) const LAUNCHES_IN_FLIGHT: usize = 10;
+/// Launches of one environment that may be under way at the same time, where its provider has delivered so many machines since it last failed:
+/// 1, 2, 4, then what is asked for. More would hide for longer that it does not deliver, and cost the more.
+pub(super) fn may_come(delivered: u32) -> usize {
+    match delivered {
+        0 => 1,
+        1..=2 => 2,
+        3..=6 => 4,
+        // As many nodes as one cluster is made for (<https://kubernetes.io/docs/setup/best-practices/cluster-large/>).
+        _ => 5_000,
+    }
+}
 
 /// A MANAGED environment that is asked for machines.
 #[derive(Clone, Copy)]
@@ -110,7 +119,7 @@ impl<'e, 's> Market<'e, 's> {
             return Err(Note::limit(self.called(), used, most, least(&available)));
         }
         let coming = self.site.counts.coming;
-        if coming >= LAUNCHES_IN_FLIGHT {
+        if coming >= may_come(self.scaling.delivered) {
             return Err(Note::in_flight(self.called(), coming));
         }
         let shape = &look.facts.classes[class].shape;

@@ -9,7 +9,7 @@ use model::plan::{Launch, Retire};
 use model::snapshot::{Environment, Machine, Node, Scaling, Stage};
 
 use super::Cycle;
-use super::choose::{self, LAUNCHES_IN_FLIGHT, Market};
+use super::choose::{self, Market, may_come};
 use crate::world::site::{Room, Site};
 
 enum Verdict {
@@ -40,7 +40,7 @@ impl Cycle<'_, '_> {
             if site.counts.makes_way {
                 continue;
             }
-            while site.counts.staying < scaling.min_milli && site.counts.coming < LAUNCHES_IN_FLIGHT {
+            while site.counts.staying < scaling.min_milli && site.counts.coming < may_come(scaling.delivered) {
                 let market = Market { environment, scaling, site };
                 let chosen = choose::cheapest_of_all(&market, self.now).map(|(number, _, offer)| (number, offer));
                 let Some((number, offer)) = chosen else { break };

@@ -87,6 +87,7 @@ impl World {
             setbacks: vec![],
             learned: std::collections::BTreeMap::new(),
             unsettled_until: None,
+            delivered: u32::MAX,
         });
         self
     }

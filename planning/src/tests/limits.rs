@@ -69,27 +69,6 @@ fn a_node_that_is_wanted_or_needed_for_the_minimum_stays() {
 }
 
 #[test]
-fn the_minimum_is_launched_as_carefully_as_what_work_asks_for() {
-    let launched = |world: &super::build::World| crate::plan(&world.0, super::build::noon()).launch;
-    let base = world().managed("ce", 4000).scaling(|scaling| scaling.min_milli = 4_000_000);
-    assert_eq!(launched(&base).len(), 10, "as many as may be in flight");
-    let mut coming = base.clone();
-    for number in 0..8 {
-        coming = coming.machine("ce", &format!("m{number}"), 500, Stage::Coming, 0);
-    }
-    assert_eq!(launched(&coming).len(), 2, "those on their way count");
-    let asked = launched(&coming.clone().queue("q", 1, &["ce"]).job("q", "j", 9, 2000, 10));
-    assert_eq!(asked.iter().map(|launch| launch.job.is_some()).collect::<Vec<_>>(), [true, true], "work goes first");
-    for number in 8..10 {
-        coming = coming.machine("ce", &format!("m{number}"), 500, Stage::Coming, 0);
-    }
-    assert_eq!(launched(&coming).len(), 0);
-    assert_eq!(launched(&base.clone().setback(None, false, "try later")).len(), 0, "no launch is tried for a while");
-    let sold_out = base.setback(Some("local.small"), true, "sold out");
-    assert!(launched(&sold_out).iter().all(|launch| launch.offer == "local.medium"));
-}
-
-#[test]
 fn nodes_of_an_environment_that_is_gone_disabled_or_shrunk_go_at_once() {
     let base = world().managed("ce", 8).machine("ce", "m", 1000, Stage::Serving, 0);
     check(
@@ -212,12 +191,12 @@ fn nodes_do_not_make_way_for_an_offer_that_cannot_be_had() {
 fn a_job_of_two_thousand_million_pods_is_planned_at_once() {
     let base =
         world().managed("ce", 64).unmanaged("own").node("own", "a", 500).queue("q", 1, &["ce"]).queue("r", 1, &["own"]);
-    let plan = crate::plan(
-        &base.job("q", "huge", 2_000_000_000, 10, 20).job("r", "small", 1, 100, 10).0,
-        super::build::noon(),
-    );
-    assert_eq!(plan.launch.len(), 10, "as many as may be in flight");
-    assert_eq!(plan.release.len(), 1);
+    let mut world = base.job("q", "huge", 2_000_000_000, 10, 20).job("r", "small", 1, 100, 10).0;
+    for (vcpus, launches) in [(64, 64), (1 << 30, 5_000)] {
+        world.environments[0].scaling.as_mut().unwrap().max_milli = vcpus * 1000;
+        let plan = crate::plan(&world, super::build::noon());
+        assert_eq!((plan.launch.len(), plan.release.len()), (launches, 1));
+    }
 }
 
 #[test]

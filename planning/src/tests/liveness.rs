@@ -86,6 +86,7 @@ impl Cluster {
             .collect());
         scaling.instance_types = ALLOWED[given.allowed].iter().map(ToString::to_string).collect();
         scaling.spot = given.spot;
+        scaling.delivered = 0;
         scaling.min_milli = (given.min * 1000).min(scaling.max_milli);
         out = with_own(out, given);
         let mut cluster = Self {
@@ -176,6 +177,8 @@ impl Cluster {
                 continue;
             }
             machine.stage = Stage::Serving;
+            let scaling = self.world.environments[0].scaling.as_mut().unwrap();
+            scaling.delivered = scaling.delivered.saturating_add(1);
             let mut allocatable = machine.allocatable.clone().with("ephemeral-storage", 1 << 30);
             allocatable.set(GPU, 0);
             let cordoned = step < DELIVERS && self.cordons[self.made % self.cordons.len()];
@@ -286,6 +289,7 @@ impl Cluster {
                 let until = self.now + SignedDuration::from_secs(60);
                 let offer = (!self.made.is_multiple_of(5)).then(|| offer.name.clone());
                 let scaling = self.world.environments[0].scaling.as_mut().unwrap();
+                scaling.delivered = 0;
                 scaling.setbacks.push(Setback { offer, until, message: "sold out".into(), capacity: true });
                 continue;
             }

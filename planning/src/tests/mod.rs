@@ -14,3 +14,4 @@ mod liveness;
 mod properties;
 mod refused;
 mod rights;
+mod trust;

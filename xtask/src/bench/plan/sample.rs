@@ -72,6 +72,7 @@ fn environment(number: usize, scene: &Scene) -> Environment {
         setbacks: vec![],
         learned: BTreeMap::new(),
         unsettled_until: None,
+        delivered: u32::MAX,
     });
     Environment {
         name: format!("ce-{number}"),
