@@ -67,6 +67,9 @@ pub(crate) struct Arguments {
     /// asked for 1, then 2, then 4 in any case.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
     launches_at_once: u16,
+    /// Where `bulkhead dump` asks, on the loopback of the pod.
+    #[arg(long, default_value_t = crate::dump::LISTEN)]
+    dump_listen: SocketAddr,
     /// Milliseconds between the starts of two planning cycles.
     #[arg(long, default_value_t = 50)]
     plan_interval_ms: u64,
@@ -93,6 +96,7 @@ struct Leading {
     heartbeat: Heartbeat,
     shutdown: Shutdown,
     stores: Arc<Stores>,
+    dumps: queue::Asked,
     arguments: Arguments,
 }
 
@@ -124,6 +128,8 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     });
     tasks.spawn_infallible("admin listener", admin.run(Arc::new(registry), readiness, shutdown.clone()));
     let sight = watch::spawn_watches(&clients.retrying, &index, &mut tasks);
+    let (asker, dumps) = queue::dumps();
+    tasks.spawn_infallible("dumps", crate::dump::serve(arguments.dump_listen, asker, shutdown.clone()).await?);
     let policies = Policies::unknown(arguments.network.never(), None);
     policies::spawn(&clients.retrying, &policies, &mut tasks);
     tasks.spawn_interruptible("readiness", {
@@ -145,6 +151,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
         heartbeat,
         shutdown: shutdown.clone(),
         stores,
+        dumps,
         arguments,
     };
     tasks.spawn("leader", async move { lead(leading).await });
@@ -154,11 +161,21 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
 
 /// Waits for the Lease, works until asked to stop, gives the Lease back.
 async fn lead(leading: Leading) -> Result<(), BoxError> {
-    let Leading { clients, batch, index, mut sight, policies, queue, nodes, heartbeat, shutdown, stores, arguments } =
-        leading;
-    let mut config = lease::Config::new(&arguments.namespace, "bulkhead-controller", &arguments.identity);
-    config.timing = timing(arguments.lease_seconds);
-    let candidate = Lease::new(clients.once.clone(), config)?;
+    let Leading {
+        clients,
+        batch,
+        index,
+        mut sight,
+        policies,
+        queue,
+        nodes,
+        heartbeat,
+        shutdown,
+        stores,
+        dumps,
+        arguments,
+    } = leading;
+    let candidate = Lease::new(clients.once.clone(), candidacy(&arguments))?;
     let Some(leader) = elected(candidate, &index, &heartbeat, &shutdown).await else { return Ok(()) };
     let clients = clients.guarded(&leader.tenure());
     index.keep_departed();
@@ -176,19 +193,8 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     let reporter = Reporter { controller: "bulkhead.dev/controller".to_owned(), instance: arguments.identity.clone() };
     let (events, writer) = events::channel(clients.retrying.clone(), reporter);
     let manager = nodes::Manager::new(clients.clone(), index.clone(), events.clone(), leader.tenure(), nodes)?;
-    let orders: queue::NodeOrders = {
-        let manager = manager.clone();
-        Box::new(move |launches, retires| {
-            let manager = manager.clone();
-            Box::pin(async move { manager.execute(launches, retires).await })
-        })
-    };
-    let config = queue::Config {
-        min_interval: Duration::from_millis(arguments.plan_interval_ms),
-        label_after_bind: minor(&version.major, &version.minor) < LABELS_ON_BINDINGS,
-        limits: arguments.api.limits(),
-        launches_at_once: usize::from(arguments.launches_at_once),
-    };
+    let orders = orders(&manager);
+    let config = loop_config(&arguments, minor(&version.major, &version.minor));
     let mut work = Tasks::new(shutdown.clone());
     work.spawn_infallible("events", writer.run(shutdown.clone()));
     if let Some(config) = arguments.certificates.config(&arguments.namespace)? {
@@ -205,7 +211,7 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     let store = stores.of_leader(&leader.tenure());
     let batch = leader.tenure().guard(&batch);
     let parts =
-        queue::Parts { client, batch, index, policies, events, nodes: orders, metrics: queue, heartbeat, store };
+        queue::Parts { client, batch, index, policies, events, nodes: orders, metrics: queue, heartbeat, store, dumps };
     work.spawn("queue loop", queue::run(parts, config, shutdown.clone()));
     tokio::select! {
         // As it is: the exit status depends on it.
@@ -214,6 +220,32 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     }
     leader.release().await;
     Ok(())
+}
+
+/// How this process stands for election.
+fn candidacy(arguments: &Arguments) -> lease::Config {
+    let mut config = lease::Config::new(&arguments.namespace, "bulkhead-controller", &arguments.identity);
+    config.timing = timing(arguments.lease_seconds);
+    config
+}
+
+/// Who carries out what a plan says about nodes.
+fn orders(manager: &nodes::Manager) -> queue::NodeOrders {
+    let manager = manager.clone();
+    Box::new(move |launches, retires| {
+        let manager = manager.clone();
+        Box::pin(async move { manager.execute(launches, retires).await })
+    })
+}
+
+/// How the loop runs against an API server of this version.
+fn loop_config(arguments: &Arguments, version: (u32, u32)) -> queue::Config {
+    queue::Config {
+        min_interval: Duration::from_millis(arguments.plan_interval_ms),
+        label_after_bind: version < LABELS_ON_BINDINGS,
+        limits: arguments.api.limits(),
+        launches_at_once: usize::from(arguments.launches_at_once),
+    }
 }
 
 /// Waits for the Lease. `None`: the process is to end.

@@ -2,7 +2,6 @@
 //!
 //! Invariant: reads only, and shows what the API shows. Knows nothing about records: it asks the API, through a port-forward.
 
-mod connection;
 mod show;
 
 use std::io::{ErrorKind, Write};
@@ -14,7 +13,7 @@ use jiff::Timestamp;
 use model::keys;
 use serde_json::{Value, json};
 
-use connection::Connection;
+use crate::connection::Connection;
 
 /// Shows jobs: those of the AWS Batch API and those made with kubectl.
 ///

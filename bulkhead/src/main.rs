@@ -2,9 +2,12 @@
 
 mod api;
 mod certificates;
+mod connection;
 mod controller;
+mod dump;
 mod jobs;
 mod namespace;
+mod simulate;
 mod uninstall;
 
 use std::net::{IpAddr, SocketAddr};
@@ -40,10 +43,21 @@ enum Command {
     Controller(Box<controller::Arguments>),
     /// Shows jobs: what is in the queues, why it waits, what became of it.
     Jobs(jobs::JobsArgs),
+    /// Writes what the planner sees, as JSON.
+    Dump(dump::DumpArgs),
+    /// Makes the plan of a dump again, offline: what would start, and why the rest waits.
+    Simulate(simulate::SimulateArgs),
     /// Lets the AWS Batch API make pods in namespaces, or ends that.
     Namespace(namespace::NamespaceArgs),
     /// Removes Bulkhead from the cluster: webhooks, waiting work, machines, custom resources, its namespace.
     Uninstall(uninstall::UninstallArgs),
+}
+
+impl Command {
+    /// Its errors are read by people, not by what collects logs.
+    fn is_for_people(&self) -> bool {
+        !matches!(self, Self::Webhook(_) | Self::Extender(_) | Self::Controller(_))
+    }
 }
 
 /// Arguments of the webhook.
@@ -116,7 +130,7 @@ async fn main() -> ExitCode {
         eprintln!("bulkhead: {}", telemetry::chain(&error));
         return ExitCode::FAILURE;
     }
-    let for_people = matches!(cli.command, Command::Uninstall(_) | Command::Jobs(_) | Command::Namespace(_));
+    let for_people = cli.command.is_for_people();
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if for_people => {
@@ -150,6 +164,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Controller(arguments) => controller::run(*arguments, kubeconfig).await,
         Command::Jobs(arguments) => jobs::run(arguments, kubeconfig.as_deref()).await,
+        Command::Dump(arguments) => dump::run(arguments, kubeconfig.as_deref()).await,
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Namespace(arguments) => namespace::run(arguments, kubeconfig.as_deref()).await,
         Command::Uninstall(arguments) => uninstall::run(arguments, kubeconfig.as_deref()).await,
     }

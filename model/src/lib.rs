@@ -1,6 +1,7 @@
 //! The vocabulary of Bulkhead: plain data, no I/O, no clock, no randomness.
 
 pub mod clock;
+pub mod dump;
 pub mod job;
 pub mod keys;
 pub mod names;

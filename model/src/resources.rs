@@ -4,13 +4,16 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::quantity::{self, InvalidQuantity};
 
 /// Name of the resource that counts pods.
 pub const PODS: &str = "pods";
 
 /// Amounts of resources.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Resources {
     /// CPU in thousandths of a core.
     pub cpu: i64,

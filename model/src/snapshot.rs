@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::job::JobId;
 use crate::keys;
@@ -15,7 +16,8 @@ use crate::resources::Resources;
 use crate::status::{Reason, Status};
 
 /// Namespace and name of an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ObjectKey {
     /// Namespace.
     pub namespace: String,
@@ -37,7 +39,8 @@ impl std::fmt::Display for ObjectKey {
 }
 
 /// A job queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Queue {
     /// Object name.
     pub name: String,
@@ -54,7 +57,8 @@ pub struct Queue {
 }
 
 /// A compute environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Environment {
     /// Object name.
     pub name: String,
@@ -78,7 +82,8 @@ impl Environment {
 }
 
 /// Why no pod of the API can be made in a namespace. Pods that others make are not concerned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Closed {
     /// It does not exist, or is being deleted.
     NotThere,
@@ -89,7 +94,8 @@ pub enum Closed {
 }
 
 /// Limits and choices of a MANAGED environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Scaling {
     /// vCPUs (thousandths) kept even when idle.
     pub min_milli: i64,
@@ -115,7 +121,8 @@ pub struct Scaling {
 }
 
 /// One kind of machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Offer {
     /// Name, for example `m5.large`.
     pub name: String,
@@ -132,7 +139,8 @@ pub struct Offer {
 }
 
 /// What nodes of an offer really were.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Given {
     /// What they gave to units; a promised resource that is not in it is not given.
     pub room: Resources,
@@ -147,7 +155,8 @@ pub struct Given {
 }
 
 /// A failed launch that is not repeated for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Setback {
     /// The offer concerned; `None`: every launch of the environment.
     pub offer: Option<String>,
@@ -160,7 +169,8 @@ pub struct Setback {
 }
 
 /// A batch node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Node {
     /// Name.
     pub name: String,
@@ -197,7 +207,8 @@ pub struct Node {
 }
 
 /// A machine of a MANAGED environment that is being launched, serves or goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Machine {
     /// Name of machine, Node and BatchNode.
     pub name: String,
@@ -216,7 +227,8 @@ pub struct Machine {
 }
 
 /// Where a machine is in its life, as far as planning cares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Stage {
     /// On its way: its room is still to come.
     Coming,
@@ -227,7 +239,8 @@ pub enum Stage {
 }
 
 /// A Job of the Job door that is in a queue and has not ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Job {
     /// Namespace and name.
     pub key: ObjectKey,
@@ -260,7 +273,8 @@ pub struct Job {
 }
 
 /// A pod that goes through a queue and has not ended, or an attempt of a job of the API, which has a pod only once it is placed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Unit {
     /// Namespace and name; of an attempt without a pod the job's id as its name.
     pub key: ObjectKey,
@@ -287,7 +301,8 @@ pub struct Unit {
 }
 
 /// The Job that a unit belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct JobRef {
     /// UID.
     pub uid: String,
@@ -296,7 +311,8 @@ pub struct JobRef {
 }
 
 /// Where a unit is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Place {
     /// Waits for its dispatch.
     Waiting,
@@ -317,7 +333,8 @@ pub enum Place {
 }
 
 /// Something that is written to a pod or a Job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Write {
     /// A Job is let go.
     Release,
@@ -330,7 +347,8 @@ pub enum Write {
 }
 
 /// A write that did not go through: the cluster refused it, or did not answer clearly.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Refused {
     /// UID of the pod or Job.
     pub uid: String,
@@ -343,7 +361,8 @@ pub struct Refused {
 }
 
 /// What one planning cycle sees.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// The API server does not call Bulkhead for new pods, because somebody has removed the webhook configuration: a Job that is
     /// released now would run outside of its queue.

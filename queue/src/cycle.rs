@@ -15,10 +15,12 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use model::plan::{Launch, Plan, Retire};
+use model::snapshot::Snapshot;
 use tokio::time;
 
 use crate::context::Context;
 use crate::door::{ApiDoor, Decided, LeadersStore, Limits};
+use crate::dumps::Asked;
 use crate::kept::Kept;
 use crate::labels::Labels;
 use crate::metrics::Metrics;
@@ -74,12 +76,14 @@ pub struct Parts {
     pub heartbeat: Heartbeat,
     /// The record store; without it everything works but the API's jobs.
     pub store: LeadersStore,
+    /// Who wants to know what plans are made of.
+    pub dumps: Asked,
 }
 
 /// Runs the loop until `shutdown` stops. Whoever starts it has looked at the cluster after it was elected. The error says that another
 /// leads by now.
 pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(), records::Error> {
-    let Parts { client, batch, index, policies, events, nodes, metrics, heartbeat, store } = parts;
+    let Parts { client, batch, index, policies, events, nodes, metrics, heartbeat, store, mut dumps } = parts;
     let rights = Rights::new(client.clone());
     let Config { min_interval, label_after_bind, limits, launches_at_once } = config;
     let context = Context { client, batch, rights, index, events, policies, label_after_bind };
@@ -103,8 +107,9 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
         version.borrow_and_update();
         heartbeat.beat();
         let begun = clock::now();
-        let Done { wake_at, failed, thought } = cycle(&context, &mut door, &nodes, &metrics, &mut shown).await;
+        let Done { wake_at, failed, thought, saw, at } = cycle(&context, &mut door, &nodes, &metrics, &mut shown).await;
         heartbeat.beat();
+        dumps.give(saw, at);
         if door.is_late() {
             break;
         }
@@ -118,6 +123,7 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
                 () = door.changed() => {}
                 () = context.rights.changed() => {}
                 () = shown.orders.done() => {}
+                () = dumps.next() => {}
                 () = time::sleep(pause) => {}
             }
             time::sleep_until((started + apart(min_interval, thought)).into()).await;
@@ -149,6 +155,10 @@ struct Done {
     failed: bool,
     /// How long looking and planning took.
     thought: Duration,
+    /// What the plan was made of.
+    saw: Snapshot,
+    /// When.
+    at: Timestamp,
 }
 
 /// One cycle.
@@ -218,7 +228,7 @@ async fn cycle(
     let next_right = (!snapshot.closed.is_empty()).then(|| now.wall.checked_add(DENIED_FOR).unwrap_or(now.wall));
     let others = [next_status, next_doubt, next_try, next_record, next_right].into_iter().flatten();
     let wake_at = wake_at.into_iter().chain(others).min();
-    Done { wake_at, failed, thought }
+    Done { wake_at, failed, thought, saw: snapshot, at: now.wall }
 }
 
 /// Takes out of a plan what it may not ask of nodes yet: while jobs of the API are not known, or what was asked before is not done; and

@@ -6,6 +6,7 @@
 mod context;
 mod cycle;
 mod door;
+mod dumps;
 mod jobs;
 mod kept;
 mod labels;
@@ -19,4 +20,5 @@ mod write;
 
 pub use cycle::{Config, NodeOrders, Parts, run};
 pub use door::{LeadersStore, Limits};
+pub use dumps::{Asked, Asker, channel as dumps};
 pub use metrics::Metrics;

@@ -13,6 +13,7 @@ mod certificates;
 mod clusters;
 mod contract;
 mod crashes;
+mod dumps;
 mod endings;
 mod extender;
 mod faults;
@@ -144,6 +145,7 @@ fn scenarios() -> Vec<Scenario> {
         lines::scenarios(),
         clusters::scenarios(),
         contract::scenarios(),
+        dumps::scenarios(),
         kinds::scenarios(),
         additions::scenarios(),
         owners::scenarios(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use model::dump::{Dump, VERSION};
 use model::snapshot::Snapshot;
 use proptest::prelude::*;
 
@@ -45,6 +46,15 @@ fn order() -> impl Strategy<Value = Vec<u16>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
+    #[test]
+    fn the_plan_of_a_dump_is_the_plan_of_what_was_dumped(given in worlds()) {
+        let snapshot = given.snapshot();
+        let written = serde_json::to_string(&Dump { version: VERSION, now: noon(), snapshot: snapshot.clone() }).unwrap();
+        let read: Dump = serde_json::from_str(&written).unwrap();
+        prop_assert_eq!(crate::plan(&read.snapshot, read.now), crate::plan(&snapshot, noon()));
+        prop_assert_eq!(read.snapshot, snapshot);
+    }
 
     #[test]
     fn the_plan_hangs_on_what_is_so_and_not_on_how_it_became_known(

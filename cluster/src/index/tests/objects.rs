@@ -164,6 +164,28 @@ fn offers_and_setbacks_are_those_of_their_environment() {
     assert!(scaling(0).offers.is_err(), "another environment of that name has its own provider");
 }
 
+#[test]
+fn a_provider_is_trusted_for_what_it_has_delivered_since_it_last_failed() {
+    let index = index();
+    apply::<ComputeEnvironment>(&index, &environment("ce"));
+    apply::<ComputeEnvironment>(&index, &environment("other"));
+    let provider = index.compute_environments()[0].spec.provider.clone().unwrap();
+    let delivered = || {
+        let environments = index.snapshot(even(at(0))).environments;
+        let all: Vec<u32> = environments.iter().map(|one| one.scaling.as_ref().unwrap().delivered).collect();
+        assert!(all.iter().all(|one| *one == all[0]), "environments with the same provider count together: {all:?}");
+        all[0]
+    };
+    assert_eq!(delivered(), 0);
+    index.deliver(&provider);
+    index.deliver(&provider);
+    assert_eq!(delivered(), 2);
+    index.distrust(&provider);
+    assert_eq!(delivered(), 0);
+    index.deliver(&provider);
+    assert_eq!(delivered(), 1);
+}
+
 /// Ten launches that meet the same moment of trouble are one failure, however many of them it takes.
 #[test]
 fn launches_that_fail_together_count_once() {

@@ -1,0 +1,97 @@
+//! `bulkhead dump`: what the leader's plan was made of, for `bulkhead simulate`; and where the leader gives it away.
+//!
+//! Invariant: it is given on the pod's loopback alone, and to no web page: whoever may forward ports there gets it. Reads only.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Router, body};
+use clap::Args;
+use cluster::serve;
+use cluster::shutdown::Shutdown;
+use hyper::Request;
+use model::keys;
+use queue::Asker;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::connection::{Connection, controllers};
+
+/// Where it is given.
+pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8071);
+/// Without this header it is not given: a page cannot send it to another's address.
+const HEADER: &str = "x-bulkhead-dump";
+/// A plan is made so often at least, and more.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Nobody waits longer for it while the process ends.
+const DRAIN_CAP: Duration = Duration::from_secs(1);
+/// Above what a hundred thousand jobs take.
+const LIMIT: usize = 1 << 30;
+
+/// Writes what the planner sees to standard output, as JSON.
+///
+/// It has names, needs and states of the jobs, pods, nodes and queues of all namespaces, and nothing of what jobs run or know. `bulkhead simulate`
+/// makes the plan of it again. Finds the controller that leads through the kubeconfig and forwards a port to it by itself: whoever may do that
+/// (pods/portforward in the namespace of the installation) may use it.
+#[derive(Args)]
+pub(crate) struct DumpArgs {
+    /// Namespace of the installation.
+    #[arg(long, default_value = keys::NAMESPACE)]
+    namespace: String,
+    /// Where the controller listens for it (its `--dump-listen`).
+    #[arg(long, default_value_t = LISTEN.port())]
+    port: u16,
+}
+
+/// Writes it.
+pub(crate) async fn run(args: DumpArgs, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
+    let client = cluster::client::connect(kubeconfig).await?.retrying;
+    let mut why = String::new();
+    // One of them leads.
+    for pod in controllers(&client, &args.namespace).await? {
+        let mut connection = Connection::to(&client, &args.namespace, &pod, args.port).await?;
+        let request = Request::get("/dump").header("host", "localhost").header(HEADER, "yes").body(Body::empty())?;
+        let response = connection.send(request).await?;
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), LIMIT).await.context("the dump ended early")?;
+        if status.is_success() {
+            std::io::stdout().write_all(&bytes)?;
+            return Ok(());
+        }
+        why = format!("{pod}: {}", String::from_utf8_lossy(&bytes).trim());
+    }
+    bail!("no controller gave a dump; the last said {why}")
+}
+
+/// Listens, and returns what gives it there until `shutdown` stops.
+pub(crate) async fn serve(
+    address: SocketAddr,
+    asker: Asker,
+    shutdown: Shutdown,
+) -> anyhow::Result<impl Future<Output = ()>> {
+    anyhow::ensure!(address.ip().is_loopback(), "--dump-listen {address} is no address of the loopback");
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} for dumps"))?;
+    let router = Router::new().route("/dump", get(give)).with_state(asker);
+    Ok(async move { serve::run(listener, router, &shutdown, DRAIN_CAP).await })
+}
+
+async fn give(State(asker): State<Asker>, headers: HeaderMap) -> Response {
+    if !headers.contains_key(HEADER) {
+        return (StatusCode::FORBIDDEN, format!("header {HEADER} is missing\n")).into_response();
+    }
+    let Ok(Some(dump)) = timeout(PATIENCE, asker.ask()).await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "this controller does not lead\n").into_response();
+    };
+    match serde_json::to_vec(&*dump) {
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], body::Bytes::from(json)).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}

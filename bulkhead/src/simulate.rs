@@ -1,0 +1,82 @@
+//! `bulkhead simulate`: makes the plan of a dump again, here, and says what it is.
+//!
+//! Invariant: reads one file and changes nothing; the plan is the one that the leader made of the same. Needs no cluster.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use jiff::Timestamp;
+use model::dump::{Dump, VERSION};
+use model::plan::Plan;
+use model::snapshot::Snapshot;
+use model::status::{Reason, Status};
+
+/// Makes the plan of a dump again and says what it is: what starts, is launched or goes, and why the rest waits.
+///
+/// Change the file to see what would follow from it: a larger `maxMilli` of an environment (thousandths of a vCPU), another node, one job less.
+#[derive(Args)]
+pub(crate) struct SimulateArgs {
+    /// What `bulkhead dump` wrote; `-` is standard input.
+    file: PathBuf,
+    /// When the plan is made, for example 2026-11-29T12:00:00Z; default: when the one of the dump was.
+    #[arg(long)]
+    at: Option<Timestamp>,
+}
+
+/// Makes it and prints it.
+pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<()> {
+    let called = args.file.display();
+    let dump: Dump = if args.file.as_os_str() == "-" {
+        serde_json::from_reader(std::io::stdin().lock())
+    } else {
+        let file = File::open(&args.file).with_context(|| format!("cannot open {called}"))?;
+        serde_json::from_reader(BufReader::new(file))
+    }
+    .with_context(|| format!("{called} is no dump of this version of Bulkhead"))?;
+    ensure!(dump.version == VERSION, "{called} is a dump of version {}; this is version {VERSION}", dump.version);
+    print!("{}", told(&dump.snapshot, &planning::plan(&dump.snapshot, args.at.unwrap_or(dump.now))));
+    Ok(())
+}
+
+/// A plan for people, a line for each decision; the Jobs and the jobs of the API that wait come last.
+fn told(snapshot: &Snapshot, plan: &Plan) -> String {
+    let mut out = String::new();
+    let mut line = |text: std::fmt::Arguments<'_>| {
+        // Writing to a text does not fail.
+        let _ = writeln!(out, "{text}");
+    };
+    for release in &plan.release {
+        line(format_args!("release {}", release.job));
+    }
+    for dispatch in &plan.dispatch {
+        line(format_args!("dispatch {} to {} of {}", dispatch.unit, dispatch.node, dispatch.environment));
+    }
+    for hold in &plan.hold {
+        line(format_args!("hold {} on {}", hold.unit, hold.nodes.join(", ")));
+    }
+    for launch in &plan.launch {
+        line(format_args!("launch {} for {}", launch.offer, launch.environment));
+    }
+    for retire in &plan.retire {
+        line(format_args!("retire {}: {}", retire.machine, retire.reason));
+    }
+    let text = |reason: &Reason| format!("{}: {}", reason.code.as_str(), reason.message);
+    let starts: HashSet<&str> = plan.release.iter().map(|release| release.uid.as_str()).collect();
+    let changes = plan.status.iter().chain(&plan.unwritten).map(|change| (change.uid.as_str(), &change.status));
+    let changes: HashMap<&str, &Status> = changes.collect();
+    for job in snapshot.jobs.iter().filter(|job| !starts.contains(job.uid.as_str())) {
+        // What has not changed is written on it.
+        let Some(status) = changes.get(job.uid.as_str()).copied().or(job.status.as_ref()) else { continue };
+        let reason = status.reason.as_ref().map_or_else(String::new, |reason| format!(" {}", text(reason)));
+        line(format_args!("{} {}{reason}", job.key, status.state.as_str()));
+    }
+    for (id, reason) in &plan.explain {
+        line(format_args!("{id} {}", text(reason)));
+    }
+    out
+}
