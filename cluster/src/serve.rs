@@ -13,7 +13,7 @@ mod run;
 mod watched;
 pub mod weight;
 
-pub use body::{Unread, read};
+pub use body::{Unread, decline, read};
 pub use run::{Limits, LocalAddress, Source, run, run_within};
 
 use std::{

@@ -114,8 +114,9 @@ async fn limited<O: Objects>(
 
 async fn read(operation: Operation, headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Failure> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if let Some(length) = declared {
-        fits(operation, length)?;
+    if let Some(failure) = declared.and_then(|length| fits(operation, length).err()) {
+        serve::decline(body).await;
+        return Err(failure);
     }
     // Every connection may have one body on its way: together at most 64 MiB.
     let body = serve::read(body, BODY_LIMIT, BODY_PATIENCE, |_| true).await.map_err(|unread| match unread {

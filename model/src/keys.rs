@@ -63,6 +63,8 @@ pub const RETIRING_TAINT: &str = "bulkhead.dev/retiring";
 /// Annotation of a pod of a queue that was given the host network: the host ports that it has of its own,
 /// `CONTAINER:PORT` separated by spaces. Only the hook for pods reads it.
 pub const HOST_NETWORK_GIVEN: &str = "bulkhead.dev/host-network-given";
+/// Annotation of a Job of a queue and of its template, the Job's id: labels are more easily taken off than this. Pods of a queue have none.
+pub const QUEUED: &str = "bulkhead.dev/queued";
 /// `schedulerName` of pods that the controller binds itself; served by nobody else.
 pub const SCHEDULER_DIRECT: &str = "bulkhead";
 /// `schedulerName` of pods that the second kube-scheduler places, with our extender.
@@ -104,7 +106,7 @@ pub const RESERVED_PREFIXES: [&str; 2] = ["bulkhead.dev/", "batch.amazonaws.com/
 
 /// Every key under [`RESERVED_PREFIXES`] that means something to Bulkhead and is not the user's to write. Policies name them one by one,
 /// because to look at all labels of an object takes the API server long.
-pub const RESERVED: [&str; 17] = [
+pub const RESERVED: [&str; 18] = [
     JOB_ID,
     CE_UUID,
     NODE_UID,
@@ -122,6 +124,7 @@ pub const RESERVED: [&str; 17] = [
     RECORD_FINALIZER,
     RETIRING_TAINT,
     HOST_NETWORK_GIVEN,
+    QUEUED,
 ];
 /// Annotations under our prefix that users may set on a Job or its pod template.
 pub const USER_ANNOTATIONS: [&str; 6] = [HOST_NETWORK, SUSPEND, GANG, PRIORITY, SHARE, DEPENDS_ON];

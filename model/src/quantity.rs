@@ -25,6 +25,11 @@ pub fn units(text: &str) -> Result<i64, InvalidQuantity> {
     scaled(text, 1)
 }
 
+/// Digits in front of the point that are looked at; a number with more does not fit anyway.
+const DIGITS: usize = 19;
+/// Digits after the point that are looked at.
+const PLACES: usize = 18;
+
 fn scaled(text: &str, per_unit: i128) -> Result<i64, InvalidQuantity> {
     let invalid = || InvalidQuantity(text.to_owned());
     let unsigned = text.trim_start_matches(['+', '-']);
@@ -34,22 +39,24 @@ fn scaled(text: &str, per_unit: i128) -> Result<i64, InvalidQuantity> {
     let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') || number.len() > 30 {
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
         return Err(invalid());
     }
     let (numerator, denominator) = multiplier(suffix).ok_or_else(invalid)?;
-    let digits: i128 = format!("{whole}{fraction}").parse().map_err(|_| invalid())?;
-    let below =
-        u32::try_from(fraction.len()).ok().and_then(|places| 10_i128.checked_pow(places)).ok_or_else(invalid)?;
+    // More places than these only say whether it is a little more.
+    let (places, rest) = fraction.split_at(fraction.len().min(PLACES));
+    let is_more = rest.bytes().any(|digit| digit != b'0');
+    let whole = whole.trim_start_matches('0');
+    let digits =
+        if whole.len() > DIGITS { i128::MAX } else { format!("0{whole}{places}").parse().map_err(|_| invalid())? };
     let up = digits.saturating_mul(numerator).saturating_mul(per_unit);
-    let down = below.saturating_mul(denominator);
-    let magnitude = up / down + i128::from(up % down != 0);
+    let down = power(places.len()).saturating_mul(denominator);
+    let magnitude = up / down + i128::from(up % down != 0 || is_more);
     let signed = if text.starts_with('-') { -magnitude } else { magnitude };
     Ok(i64::try_from(signed).unwrap_or(if signed < 0 { i64::MIN } else { i64::MAX }))
 }
 
 fn multiplier(suffix: &str) -> Option<(i128, i128)> {
-    let power = |base: i128, exponent: u32| base.checked_pow(exponent);
     Some(match suffix {
         "" => (1, 1),
         "n" => (1, 1_000_000_000),
@@ -59,8 +66,8 @@ fn multiplier(suffix: &str) -> Option<(i128, i128)> {
         "M" => (1_000_000, 1),
         "G" => (1_000_000_000, 1),
         "T" => (1_000_000_000_000, 1),
-        "P" => (power(10, 15)?, 1),
-        "E" => (power(10, 18)?, 1),
+        "P" => (power(15), 1),
+        "E" => (power(18), 1),
         "Ki" => (1 << 10, 1),
         "Mi" => (1 << 20, 1),
         "Gi" => (1 << 30, 1),
@@ -69,11 +76,16 @@ fn multiplier(suffix: &str) -> Option<(i128, i128)> {
         "Ei" => (1 << 60, 1),
         exponent => {
             let digits = exponent.strip_prefix(['e', 'E'])?;
-            let value: i32 = digits.parse().ok().filter(|value: &i32| value.abs() <= 18)?;
-            let scale = power(10, value.unsigned_abs())?;
+            let value: i32 = digits.parse().ok()?;
+            let scale = power(value.unsigned_abs() as usize);
             if value < 0 { (1, scale) } else { (scale, 1) }
         }
     })
+}
+
+/// A power of ten, or the largest number there is.
+fn power(exponent: usize) -> i128 {
+    u32::try_from(exponent).ok().and_then(|exponent| 10_i128.checked_pow(exponent)).unwrap_or(i128::MAX)
 }
 
 /// Thousandths as people write them: 500 → `500m`, 2000 → `2`.
@@ -115,6 +127,17 @@ mod tests {
             ("-1", -1000, -1),
             ("+3", 3000, 3),
             ("9Ei", i64::MAX, i64::MAX),
+            ("1e19", i64::MAX, i64::MAX),
+            ("1e21", i64::MAX, i64::MAX),
+            ("1e40", i64::MAX, i64::MAX),
+            ("-1e99", i64::MIN, i64::MIN),
+            ("0e99", 0, 0),
+            ("1e-40", 1, 1),
+            ("100000000000000000000000000000000000000000", i64::MAX, i64::MAX),
+            ("000000000000000000000000000000000000000001", 1000, 1),
+            ("0.000000000000000000000000000000000000000001", 1, 1),
+            ("1.000000000000000000000000000000000000000000", 1000, 1),
+            ("1.000000000000000000000000000000000000000001", 1001, 2),
         ] {
             assert_eq!(milli(text), Ok(in_milli), "{text} in thousandths");
             assert_eq!(units(text), Ok(in_units), "{text} in units");
@@ -123,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_is_refused() {
-        for text in ["", "m", "1x", "1 Gi", "--1", "1.2.3", "Gi", "e3", "1e99", "ten", "1ki"] {
+        for text in ["", "m", "1x", "1 Gi", "--1", "1.2.3", "Gi", "e3", "1e9x", "ten", "1ki"] {
             assert!(milli(text).is_err(), "{text:?}");
         }
     }

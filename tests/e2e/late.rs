@@ -27,7 +27,8 @@ const QUEUE: &str = "late.example.com/queue";
 /// Label by which a pod asks for a port, another scheduler and another container from the webhook.
 const PORT: &str = "late.example.com/port";
 
-/// Label by which a Job or pod asks the webhook for something that takes it out of its queue: one of [`ASTRAY`], or `managedBy`.
+/// Label by which a Job or pod asks the webhook for something that takes it out of its queue: one of [`ASTRAY`], `managedBy`, `relabelled`,
+/// `unqueued` or `stripped`.
 const SPOIL: &str = "late.example.com/spoil";
 /// What would let a pod run outside of its queue, or be another's, when Bulkhead's hooks have done with it.
 const ASTRAY: [&str; 3] = ["toleration", "seconds", "id"];
@@ -71,6 +72,16 @@ fn spoilt(object: &Value, what: &str) -> Value {
         (Some("Job"), "managedBy", _) => {
             json!([{"op": "add", "path": "/spec/managedBy", "value": "example.com/other"}])
         }
+        // As many add a label.
+        (Some("Job"), "relabelled", _) => json!([
+            {"op": "add", "path": "/metadata/labels", "value": {"team": "red"}},
+            {"op": "add", "path": "/spec/template/metadata/labels", "value": {"team": "red"}}]),
+        (Some("Pod"), "unqueued", _) => json!([
+            {"op": "remove", "path": "/metadata/labels/bulkhead.dev~1queue"},
+            {"op": "replace", "path": "/spec/schedulerName", "value": "default-scheduler"}]),
+        (Some("Pod"), "stripped", _) => json!([
+            {"op": "remove", "path": "/metadata/labels/bulkhead.dev~1queue"},
+            {"op": "remove", "path": "/metadata/labels/batch.amazonaws.com~1job-id"}]),
         (Some("Pod"), "toleration", Some(place)) => {
             json!([{"op": "remove", "path": format!("/spec/tolerations/{place}")}])
         }
@@ -170,7 +181,8 @@ async fn late(fixture: &Fixture) -> Result<()> {
     }
 
     sent_elsewhere(fixture, &rogue, &both).await?;
-    led_astray(fixture, &rogue, &labelled).await?;
+    led_astray(fixture, &rogue, &labelled, &queue).await?;
+    taken_off(fixture, &rogue, &both, &queue).await?;
 
     exists_already(fixture, &plain, &queue).await?;
     half_a_stamp(fixture, &plain, &queue).await?;
@@ -203,16 +215,22 @@ async fn exists_already(fixture: &Fixture, namespace: &str, queue: &str) -> Resu
 }
 
 /// What is led astray after all of Bulkhead's hooks is refused, and its user is told by whom.
-async fn led_astray(fixture: &Fixture, rogue: &Rogue, namespace: &str) -> Result<()> {
+async fn led_astray(fixture: &Fixture, rogue: &Rogue, namespace: &str, queue: &str) -> Result<()> {
     let after = format!("zzz-{}", fixture.named("astray"));
     install(fixture, rogue, &after, SPOIL, &[namespace]).await?;
     let pod = |what: &str| {
-        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "astray", "labels": {SPOIL: what}},
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "astray", "labels": {SPOIL: what, keys::QUEUE: queue}},
             "spec": {"containers": [{"name": "main", "image": "x"}]}})
     };
     let pods = ASTRAY.map(|what| (pod(what), "would run outside of it: a webhook that is called after Bulkhead's"));
-    let other = job("astray", &json!({SPOIL: "managedBy"}), &json!({}));
-    let jobs = [(other, "spec.managedBy hands it to example.com/other: a webhook that is called after Bulkhead's")];
+    let astray = |what: &str| job("astray", &json!({SPOIL: what}), &json!({}));
+    let jobs = [
+        (
+            astray("managedBy"),
+            "spec.managedBy hands it to example.com/other: a webhook that is called after Bulkhead's",
+        ),
+        (astray("relabelled"), "a webhook that is called after Bulkhead's has changed labels of the Job"),
+    ];
     for (object, expected) in pods.into_iter().chain(jobs) {
         let (text, what) = (object.to_string(), &object["metadata"]["labels"][SPOIL]);
         tests::eventually(&format!("what {what} leads astray is refused"), || async {
@@ -224,6 +242,31 @@ async fn led_astray(fixture: &Fixture, rogue: &Rogue, namespace: &str) -> Result
         .await?;
     }
     fixture.world.kubectl(&["delete", "mutatingwebhookconfiguration", &after]).await.map(drop)
+}
+
+/// A Job whose pods lose their labels to a webhook has no pod elsewhere, and says why.
+async fn taken_off(fixture: &Fixture, rogue: &Rogue, namespaces: &[&str; 2], queue: &str) -> Result<()> {
+    let [plain, labelled] = namespaces;
+    let places =
+        [("unqueued", format!("zzz-{}", fixture.named("off"))), ("stripped", format!("aaa-{}", fixture.named("off")))];
+    for (what, place) in places {
+        install(fixture, rogue, &place, SPOIL, namespaces).await?;
+        // In a namespace without a queue the hook for pods of its Jobs is not called.
+        let (namespace, labels) = match what {
+            "stripped" => (plain, json!({keys::QUEUE: queue})),
+            _ => (labelled, json!({})),
+        };
+        let probe = job("probe", &json!({SPOIL: "managedBy"}), &json!({}));
+        installed(fixture, plain, &probe, |seen| seen["spec"].get("managedBy").is_some()).await?;
+        fixture.apply(namespace, &job(what, &labels, &json!({SPOIL: what})).to_string()).await?;
+        let reason = fixture.waits_with(namespace, what, "ADMISSION:PODS_REFUSED").await?;
+        ensure!(reason.contains("off a pod of a queue"), "{what}: {reason}");
+        let pods = fixture.pods_of(namespace, what).await?;
+        ensure!(pods.is_empty(), "{what}: {} pods", pods.len());
+        fixture.jobs(namespace).delete(what, &DeleteParams::background()).await?;
+        fixture.world.kubectl(&["delete", "mutatingwebhookconfiguration", &place]).await?;
+    }
+    Ok(())
 }
 
 /// What a container knows as the id of its job.

@@ -4,9 +4,13 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use futures::StreamExt as _;
 use tokio::time::timeout;
+
+/// So many bytes of a body that is too long are read nevertheless, in so much time.
+const DRAIN: usize = 4 << 20;
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
@@ -32,32 +36,58 @@ pub async fn read(
     patience: Duration,
     mut pay: impl FnMut(usize) -> bool,
 ) -> Result<Bytes, Unread> {
-    let reading = async {
-        let mut pieces = body.into_data_stream();
-        let mut whole = Bytes::new();
-        let mut several: Vec<u8> = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(Unread::Broken)?;
-            let length = whole.len().max(several.len()).saturating_add(piece.len());
-            if length > most {
-                return Err(Unread::TooLong(most));
+    let mut pieces = body.into_data_stream();
+    let read = timeout(patience, keep(&mut pieces, most, &mut pay)).await.unwrap_or(Err(Unread::Late(patience)));
+    if matches!(read, Err(Unread::TooLong(_))) {
+        drop_rest(pieces).await;
+    }
+    read
+}
+
+/// Reads a body that is refused for what is said of it, and keeps nothing of it.
+pub async fn decline(body: Body) {
+    drop_rest(body.into_data_stream()).await;
+}
+
+async fn keep(pieces: &mut BodyDataStream, most: usize, pay: &mut impl FnMut(usize) -> bool) -> Result<Bytes, Unread> {
+    let mut whole = Bytes::new();
+    let mut several: Vec<u8> = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(Unread::Broken)?;
+        let length = whole.len().max(several.len()).saturating_add(piece.len());
+        if length > most {
+            return Err(Unread::TooLong(most));
+        }
+        if !pay(length) {
+            return Err(Unread::NoRoom);
+        }
+        // Most bodies come as one piece, which needs no copy.
+        if whole.is_empty() && several.is_empty() {
+            whole = piece;
+        } else {
+            if several.is_empty() {
+                several.extend_from_slice(&std::mem::take(&mut whole));
             }
-            if !pay(length) {
-                return Err(Unread::NoRoom);
-            }
-            // Most bodies come as one piece, which needs no copy.
-            if whole.is_empty() && several.is_empty() {
-                whole = piece;
-            } else {
-                if several.is_empty() {
-                    several.extend_from_slice(&std::mem::take(&mut whole));
-                }
-                several.extend_from_slice(&piece);
+            several.extend_from_slice(&piece);
+        }
+    }
+    Ok(if several.is_empty() { whole } else { several.into() })
+}
+
+/// Whoever is still sending when the answer comes and the connection ends sees it break, and not the answer; so does `kubectl port-forward`,
+/// and ends. So a little more is read.
+async fn drop_rest(mut pieces: BodyDataStream) {
+    let dropping = async {
+        let mut dropped = 0;
+        while let Some(Ok(piece)) = pieces.next().await {
+            dropped += piece.len();
+            if dropped > DRAIN {
+                break;
             }
         }
-        Ok(if several.is_empty() { whole } else { several.into() })
     };
-    timeout(patience, reading).await.unwrap_or(Err(Unread::Late(patience)))
+    // It may never end.
+    let _ended = timeout(DRAIN_PATIENCE, dropping).await;
 }
 
 #[cfg(test)]
@@ -103,5 +133,30 @@ mod tests {
         });
         assert!(matches!(read.await, Err(Unread::Late(_))));
         assert_eq!(got, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_long_is_read_to_its_end_within_limits() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        let megabytes = |count: usize, ends: bool| {
+            let sent = Arc::new(AtomicUsize::new(0));
+            let counter = sent.clone();
+            let some = stream::iter(0..count).map(move |_| {
+                counter.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, io::Error>(Bytes::from(vec![0; 1 << 20]))
+            });
+            let rest = if ends { stream::empty().boxed() } else { stream::pending().boxed() };
+            (Body::from_stream(some.chain(rest)), sent)
+        };
+        for (count, ends, expected) in [(3, true, 3), (3, false, 3), (100, true, 6)] {
+            let (body, sent) = megabytes(count, ends);
+            assert!(matches!(read(body, 9, Duration::MAX, |_| true).await, Err(Unread::TooLong(9))), "{count}");
+            assert_eq!(sent.load(Ordering::Relaxed), expected, "{count} {ends}");
+        }
+        let (body, sent) = megabytes(3, true);
+        decline(body).await;
+        assert_eq!(sent.load(Ordering::Relaxed), 3);
     }
 }

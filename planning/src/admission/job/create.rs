@@ -39,7 +39,7 @@ fn opt_out(job: &Value) -> Admit {
 /// onto batch nodes.
 fn leave_outside(job: &Value, reason: String) -> Admit {
     let mut editor = Editor::new(job.clone());
-    strip(&mut editor, &[], &[]);
+    strip(&mut editor, &[], &[], &[]);
     reserved::close(&mut editor, &["spec", "template", "spec", "tolerations"]);
     editor.unset(&["metadata", "labels", keys::QUEUE]);
     editor.unset(&template_label(keys::QUEUE));
@@ -49,11 +49,13 @@ fn leave_outside(job: &Value, reason: String) -> Admit {
 fn enqueue(job: &Value, queue: &str, context: &JobContext) -> Admit {
     let mut editor = Editor::new(job.clone());
     let held = asks_for_suspension(job);
-    strip(&mut editor, &[keys::JOB_ID], &[keys::ARRAY_SIZE]);
+    strip(&mut editor, &[keys::JOB_ID], &[keys::QUEUED], &[keys::QUEUED, keys::ARRAY_SIZE]);
     editor.set(&["metadata", "labels", keys::JOB_ID], context.fresh_id);
     editor.set(&["metadata", "labels", keys::QUEUE], queue);
     editor.set(&template_label(keys::JOB_ID), context.fresh_id);
     editor.set(&template_label(keys::QUEUE), queue);
+    editor.set(&["metadata", "annotations", keys::QUEUED], context.fresh_id);
+    editor.set(&template_annotation(keys::QUEUED), context.fresh_id);
     if held {
         editor.set(&["metadata", "annotations", keys::SUSPEND], "true");
     }
@@ -71,12 +73,13 @@ fn enqueue(job: &Value, queue: &str, context: &JobContext) -> Admit {
     Admit::edited(Outcome::Queued, editor, warn::warnings(job, queue, context.queue_exists))
 }
 
-/// Removes what a copied manifest brought along, except what gets its value next: these labels, and these annotations of the template.
-fn strip(editor: &mut Editor, labels: &[&str], annotations: &[&str]) {
+/// Removes what a copied manifest brought along, except what gets its value next: these labels, these annotations of the Job, and these of the
+/// template.
+fn strip(editor: &mut Editor, labels: &[&str], own: &[&str], of_template: &[&str]) {
     reserved::strip(editor, &["metadata", "labels"], labels);
-    reserved::strip(editor, &["metadata", "annotations"], &[]);
+    reserved::strip(editor, &["metadata", "annotations"], own);
     reserved::strip(editor, &TEMPLATE_LABELS, labels);
-    reserved::strip(editor, &TEMPLATE_ANNOTATIONS, annotations);
+    reserved::strip(editor, &TEMPLATE_ANNOTATIONS, of_template);
 }
 
 /// Whether the user asked for suspension. In a copy of a queued Job it was Bulkhead that had suspended it; the user's own

@@ -85,7 +85,8 @@ fn a_plain_job_is_identified_and_held_back_and_nothing_else() {
     expected["metadata"]["labels"] = json!({keys::JOB_ID: "fresh", keys::QUEUE: "q"});
     expected["spec"]["suspend"] = json!(true);
     expected["spec"]["template"]["metadata"]["labels"] = json!({keys::JOB_ID: "fresh", keys::QUEUE: "q"});
-    expected["spec"]["template"]["metadata"]["annotations"] = json!({keys::ARRAY_SIZE: "5"});
+    expected["metadata"]["annotations"] = json!({keys::QUEUED: "fresh"});
+    expected["spec"]["template"]["metadata"]["annotations"] = json!({keys::ARRAY_SIZE: "5", keys::QUEUED: "fresh"});
     assert_eq!(seen.job, expected);
     assert_eq!((seen.outcome, seen.warnings), (Outcome::Queued, vec![]));
 }
@@ -112,14 +113,15 @@ fn a_job_that_others_have_changed_since_is_taken_again() {
 #[test]
 fn the_users_own_suspension_becomes_a_hold() {
     let seen = create(&with(indexed(), "spec suspend", json!(true)));
-    assert_eq!(seen.job["metadata"]["annotations"], json!({keys::SUSPEND: "true"}));
+    assert_eq!(seen.job["metadata"]["annotations"], json!({keys::QUEUED: "fresh", keys::SUSPEND: "true"}));
     let seen = create(&with(indexed(), "metadata annotations", json!({keys::SUSPEND: "true"})));
-    assert_eq!(seen.job["metadata"]["annotations"], json!({keys::SUSPEND: "true"}));
+    assert_eq!(seen.job["metadata"]["annotations"], json!({keys::QUEUED: "fresh", keys::SUSPEND: "true"}));
 }
 
 #[test]
 fn a_copied_manifest_brings_no_identity_no_state_and_no_hold() {
-    let annotations = json!({keys::RELEASED: "true", keys::STATUS: "{}", keys::ARRAY_SIZE: "9", "mine": "x"});
+    let annotations =
+        json!({keys::RELEASED: "true", keys::STATUS: "{}", keys::ARRAY_SIZE: "9", keys::QUEUED: "old", "mine": "x"});
     let copied = with(queued(), "metadata annotations", annotations);
     let copied = with(copied, "metadata labels", json!({keys::JOB_ID: "old", keys::QUEUE: "q", keys::ARRAY_SIZE: "9"}));
     let copied = with(copied, "spec template metadata labels batch.amazonaws.com/job-id", json!("old"));
@@ -127,8 +129,9 @@ fn a_copied_manifest_brings_no_identity_no_state_and_no_hold() {
     let seen = create(&copied).job;
     assert_eq!(seen["metadata"]["labels"], json!({keys::JOB_ID: "fresh", keys::QUEUE: "q"}));
     assert_eq!(seen["spec"]["template"]["metadata"]["labels"][keys::JOB_ID], "fresh");
-    assert_eq!(seen["metadata"]["annotations"], json!({"mine": "x"}));
-    assert_eq!(seen["spec"]["template"]["metadata"]["annotations"], json!({keys::ARRAY_SIZE: "5"}));
+    assert_eq!(seen["metadata"]["annotations"], json!({keys::QUEUED: "fresh", "mine": "x"}));
+    let template = &seen["spec"]["template"]["metadata"]["annotations"];
+    assert_eq!(template, &json!({keys::ARRAY_SIZE: "5", keys::QUEUED: "fresh"}));
 }
 
 /// What the hook says to a Job in a namespace without a queue, if it refuses it.
@@ -285,7 +288,7 @@ fn false_clears_the_users_hold_and_releases_nothing() {
     let held = create(&with(indexed(), "spec suspend", json!(true))).job;
     let seen = update(&held, &with(held.clone(), "spec suspend", json!(false))).job;
     assert_eq!(seen["spec"]["suspend"], true);
-    assert_eq!(seen["metadata"]["annotations"], json!({}));
+    assert_eq!(seen["metadata"]["annotations"], json!({keys::QUEUED: "fresh"}));
 }
 
 #[test]
@@ -324,10 +327,11 @@ fn writing_back_what_was_read_holds_nothing() {
 #[test]
 fn true_after_release_suspends_and_false_queues_again() {
     let suspended = update(&released(), &with(released(), "spec suspend", json!(true))).job;
-    assert_eq!(suspended["metadata"]["annotations"], json!({keys::SUSPEND: "true"}));
+    assert_eq!(suspended["metadata"]["annotations"], json!({keys::QUEUED: "fresh", keys::SUSPEND: "true"}));
     assert_eq!(suspended["spec"]["suspend"], true);
     let again = update(&suspended, &with(suspended.clone(), "spec suspend", json!(false))).job;
-    assert_eq!((&again["spec"]["suspend"], &again["metadata"]["annotations"]), (&json!(true), &json!({})));
+    assert_eq!(again["spec"]["suspend"], true);
+    assert_eq!(again["metadata"]["annotations"], json!({keys::QUEUED: "fresh"}));
 }
 
 #[test]
