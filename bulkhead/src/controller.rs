@@ -67,7 +67,7 @@ pub(crate) struct Arguments {
     /// asked for 1, then 2, then 4 in any case.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
     launches_at_once: u16,
-    /// Where `bulkhead dump` asks, on the loopback of the pod.
+    /// Where `bulkhead dump` asks, on the loopback of the pod. Where something else listens there already, everything works but that.
     #[arg(long, default_value_t = crate::dump::LISTEN)]
     dump_listen: SocketAddr,
     /// Milliseconds between the starts of two planning cycles.
@@ -129,7 +129,9 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     tasks.spawn_infallible("admin listener", admin.run(Arc::new(registry), readiness, shutdown.clone()));
     let sight = watch::spawn_watches(&clients.retrying, &index, &mut tasks);
     let (asker, dumps) = queue::dumps();
-    tasks.spawn_infallible("dumps", crate::dump::serve(arguments.dump_listen, asker, shutdown.clone()).await?);
+    if let Some(serving) = crate::dump::serve(arguments.dump_listen, asker, shutdown.clone()).await? {
+        tasks.spawn_infallible("dumps", serving);
+    }
     let policies = Policies::unknown(arguments.network.never(), None);
     policies::spawn(&clients.retrying, &policies, &mut tasks);
     tasks.spawn_interruptible("readiness", {

@@ -71,16 +71,22 @@ pub(crate) async fn run(args: DumpArgs, kubeconfig: Option<&Path>) -> anyhow::Re
     bail!("no controller gave a dump; the last said {why}")
 }
 
-/// Listens, and returns what gives it there until `shutdown` stops.
+/// Listens, and returns what gives it there until `shutdown` stops. `None`: it cannot listen there; nothing else hangs on it.
 pub(crate) async fn serve(
     address: SocketAddr,
     asker: Asker,
     shutdown: Shutdown,
-) -> anyhow::Result<impl Future<Output = ()>> {
+) -> anyhow::Result<Option<impl Future<Output = ()>>> {
     anyhow::ensure!(address.ip().is_loopback(), "--dump-listen {address} is no address of the loopback");
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} for dumps"))?;
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(%address, %error, "cannot listen for dumps; bulkhead dump will not work");
+            return Ok(None);
+        }
+    };
     let router = Router::new().route("/dump", get(give)).with_state(asker);
-    Ok(async move { serve::run(listener, router, &shutdown, DRAIN_CAP).await })
+    Ok(Some(async move { serve::run(listener, router, &shutdown, DRAIN_CAP).await }))
 }
 
 async fn give(State(asker): State<Asker>, headers: HeaderMap) -> Response {

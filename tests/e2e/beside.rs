@@ -93,7 +93,17 @@ impl<'a> Host<'a> {
         let output = std::fs::File::create(&log)?;
         let mut command = Command::new(&self.binary);
         command.arg("--kubeconfig").arg(self.kubeconfig());
-        command.args(["controller", "--admin", "127.0.0.1:0", "--identity", &name, "--lease-seconds", "2"]);
+        command.args([
+            "controller",
+            "--admin",
+            "127.0.0.1:0",
+            "--dump-listen",
+            "127.0.0.1:0",
+            "--identity",
+            &name,
+            "--lease-seconds",
+            "2",
+        ]);
         command.arg("--api-listen").arg(api.to_string()).args(more);
         if let Some(database) = database {
             command.arg("--database").arg(database);
