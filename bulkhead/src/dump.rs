@@ -8,16 +8,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use axum::body::{Body, to_bytes};
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Router, body};
 use clap::Args;
 use cluster::serve;
 use cluster::shutdown::Shutdown;
 use hyper::Request;
+use kube::Client;
 use model::keys;
 use queue::Asker;
 use tokio::net::TcpListener;
@@ -57,18 +58,22 @@ pub(crate) async fn run(args: DumpArgs, kubeconfig: Option<&Path>) -> anyhow::Re
     let mut why = String::new();
     // One of them leads.
     for pod in controllers(&client, &args.namespace).await? {
-        let mut connection = Connection::to(&client, &args.namespace, &pod, args.port).await?;
-        let request = Request::get("/dump").header("host", "localhost").header(HEADER, "yes").body(Body::empty())?;
-        let response = connection.send(request).await?;
-        let status = response.status();
-        let bytes = to_bytes(response.into_body(), LIMIT).await.context("the dump ended early")?;
-        if status.is_success() {
-            std::io::stdout().write_all(&bytes)?;
-            return Ok(());
+        match ask(&client, &args, &pod).await {
+            Ok(dump) => return Ok(std::io::stdout().write_all(&dump)?),
+            Err(error) => why = format!("{pod}: {error:#}"),
         }
-        why = format!("{pod}: {}", String::from_utf8_lossy(&bytes).trim());
     }
-    bail!("no controller gave a dump; the last said {why}")
+    bail!("no controller gave a dump; the last: {why}")
+}
+
+async fn ask(client: &Client, args: &DumpArgs, pod: &str) -> anyhow::Result<Bytes> {
+    let mut connection = Connection::to(client, &args.namespace, pod, args.port).await?;
+    let request = Request::get("/dump").header("host", "localhost").header(HEADER, "yes").body(Body::empty())?;
+    let response = connection.send(request).await?;
+    let status = response.status();
+    let bytes = to_bytes(response.into_body(), LIMIT).await.context("the dump ended early")?;
+    anyhow::ensure!(status.is_success(), "{}", String::from_utf8_lossy(&bytes).trim());
+    Ok(bytes)
 }
 
 /// Listens, and returns what gives it there until `shutdown` stops. `None`: it cannot listen there; nothing else hangs on it.
@@ -94,10 +99,11 @@ async fn give(State(asker): State<Asker>, headers: HeaderMap) -> Response {
         return (StatusCode::FORBIDDEN, format!("header {HEADER} is missing\n")).into_response();
     }
     let Ok(Some(dump)) = timeout(PATIENCE, asker.ask()).await else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "this controller does not lead\n").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, "this controller does not lead, or has made no plan for 30 s\n")
+            .into_response();
     };
     match serde_json::to_vec(&*dump) {
-        Ok(json) => ([(CONTENT_TYPE, "application/json")], body::Bytes::from(json)).into_response(),
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], Bytes::from(json)).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

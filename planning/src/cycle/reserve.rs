@@ -1,7 +1,7 @@
 //! Room for the head of a queue that waits: kept on nodes that others leave, or made by nodes that go.
 //!
 //! Invariant: what is kept or made would help. What runs on the kept nodes may never end: so a head keeps one node at first and one more each
-//! time that [`PATIENCE`] has passed, so that sooner or later one is among them that others do leave; and a Job with a deadline keeps room for
+//! time that [`PATIENCE`] has passed, up to a part of them, so that one may be among them that others do leave; and a Job with a deadline keeps room for
 //! a part of itself for [`PATIENCE`] only. Knows nothing about how long things run.
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +17,8 @@ use crate::world::look::Look;
 use crate::world::site::Room;
 use crate::world::uid::Uid;
 
+/// A head keeps no more than one node in so many, or two: whoever wants what no node will ever have again must not starve the others.
+const PART: usize = 4;
 /// So long others are waited for before something else is tried.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 
@@ -71,12 +73,14 @@ impl Cycle<'_, '_> {
         let Some(uid) = self.uid(first) else { return false };
         let since = self.facts.kept_since.get(uid).copied().unwrap_or(self.now);
         let times = self.now.duration_since(since).as_secs() / PATIENCE.as_secs();
-        let most = usize::try_from(times).unwrap_or_default().saturating_add(1);
+        let wanted = usize::try_from(times).unwrap_or_default().saturating_add(1);
+        let nodes: usize = environments.iter().flatten().map(|&site| self.sites[site].nodes).sum();
+        let most = wanted.min((nodes / PART).max(2));
         let mut kept = 0;
         for &site in environments.iter().flatten() {
             kept += self.keep_nodes(site, class, taken, most - kept);
         }
-        let has_way = kept < most
+        let has_way = kept < wanted
             && environments.iter().flatten().any(|&site| {
                 self.sites[site].refusal(class).is_some_and(is_at_limit) && self.make_way(site, class, taken)
             });

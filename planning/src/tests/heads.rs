@@ -26,7 +26,7 @@ fn waited(time: SignedDuration) -> World {
 
 #[test]
 fn the_longer_a_head_waits_the_more_nodes_are_kept_for_it() {
-    for (times, kept) in [(0, 1), (1, 2), (2, 3), (3, 3), (1000, 3)] {
+    for (times, kept) in [(0, 1), (1, 2), (2, 2), (1000, 2)] {
         // As many small ones behind it as all nodes take.
         let world = waited(PATIENCE * times).job("q", "small", 24, 100, 10);
         let plan = crate::plan(&world.0, noon());
@@ -36,6 +36,14 @@ fn the_longer_a_head_waits_the_more_nodes_are_kept_for_it() {
         assert!(plan.keeps.contains("head"), "{times}");
         assert_eq!(plan.wake_at, Some(noon() + PATIENCE), "{times}");
     }
+    // Of twelve nodes three, at most.
+    let mut world = waited(PATIENCE * 1000);
+    for node in 0..9 {
+        let name = format!("n{node}");
+        world = running(world.node("ce", &name, 1000), 100, &name);
+    }
+    let plan = crate::plan(&world.job("q", "small", 200, 100, 10).pods(&vec![super::build::waiting(); 200]).0, noon());
+    assert_eq!(plan.dispatch.len(), 9 * 9 + 9 + 8 + 7 - 3 * 9);
     let almost = waited(PATIENCE - SignedDuration::from_secs(1)).job("q", "small", 8, 100, 10);
     assert_eq!(crate::plan(&almost.0, noon()).release.len(), 1);
 }
