@@ -13,7 +13,7 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::database::Dialect;
 use crate::error::Error;
-use crate::jobs::specs;
+use crate::jobs::with_specs;
 use crate::rows::{RECORD, child, id, list, read, record, written};
 use crate::store::Store;
 
@@ -84,14 +84,13 @@ impl Store {
             let count = fitting(&mut transaction, dialect, &records).await?;
             let more = count < records.len() || records.len() >= limit as usize;
             let records: Vec<JobRecord> = records.into_iter().take(count).collect();
-            let specs = specs(&mut transaction, dialect, records.iter().map(|it| it.id.job)).await?;
+            let submitted = with_specs(&mut transaction, dialect, records).await?;
             let text = "SELECT job, child, stop FROM requests ORDER BY asked, job, child LIMIT $1";
             let rows = sqlx::query(text).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
             let requests =
                 rows.iter().map(|row| Ok(Request { id: id(row, 0)?, stop: stop(&row.try_get::<String, _>(2)?)? }));
             let requests = requests.collect::<Result<_, Error>>()?;
-            let submitted = records.into_iter().map(|it| Ok((it.clone(), specs.of(it.id)?)));
-            Ok(Inbox { submitted: submitted.collect::<Result<_, Error>>()?, more, requests })
+            Ok(Inbox { submitted, more, requests })
         })
         .await
     }

@@ -10,13 +10,14 @@ use jiff::Timestamp;
 use model::job::{Attempt, JobId, JobRecord, OUTCOME_UNKNOWN, Outcome, Spec, Stop, StopKind};
 use model::status::JobState;
 use serde_json::Value;
+use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 use uuid::Uuid;
 
 use crate::database::Dialect;
 use crate::error::Error;
 use crate::inbox::stop;
-use crate::rows::{IDS, RECORD, child, ended, id, ids, list, number, read, record, state, time};
+use crate::rows::{IDS, RECORD, RECORD_COLUMNS, child, ended, id, ids, list, number, read, record, state, time};
 use crate::store::Store;
 
 /// A job as the store shows it.
@@ -40,13 +41,14 @@ impl Store {
         self.call("jobs", async {
             let mut transaction = self.database.look().await?;
             let dialect = self.database.dialect;
-            let text =
-                format!("{IDS} SELECT {RECORD} FROM v CROSS JOIN jobs j WHERE j.job = v.job AND j.child = v.child");
+            let text = format!(
+                "{IDS} SELECT {RECORD}, s.body FROM v CROSS JOIN jobs j LEFT JOIN specs s ON s.job = j.job
+                 WHERE j.job = v.job AND j.child = v.child"
+            );
             let rows = sqlx::query(dialect.sql(&text)).bind(ids(wanted)).fetch_all(&mut *transaction).await?;
-            let records: Vec<JobRecord> = rows.iter().map(record).collect::<Result<_, _>>()?;
             let mut attempts = attempts(&mut transaction, dialect, ATTEMPTS, wanted).await?;
             let mut kept = HashMap::new();
-            for mut it in assemble(&mut transaction, dialect, records).await? {
+            for mut it in assemble(&mut transaction, dialect, records(&rows)?).await? {
                 it.attempts = attempts.remove(&it.record.id).unwrap_or_default();
                 kept.insert(it.record.id, it);
             }
@@ -73,8 +75,7 @@ impl Store {
                     records.push(record(&row)?);
                 }
             }
-            let specs = specs(&mut transaction, dialect, records.iter().map(|it| it.id.job)).await?;
-            records.into_iter().map(|it| specs.of(it.id).map(|spec| (it, spec))).collect()
+            with_specs(&mut transaction, dialect, records).await
         })
         .await
     }
@@ -112,52 +113,76 @@ impl Store {
     }
 }
 
+/// Records with their specs, from rows that have the spec behind the columns of [`RECORD`]: half as many rows as with a statement for the
+/// specs, each of which costs a wake-up with SQLite. Children of one job bring its spec along once each, so that long lists read it by itself.
+fn records(rows: &[AnyRow]) -> Result<Vec<(JobRecord, Arc<Spec>)>, Error> {
+    let mut specs = Specs::default();
+    let with_spec = |row| {
+        let record = record(row)?;
+        if !specs.0.contains_key(&record.id.job)
+            && let Some(body) = row.try_get::<Option<String>, _>(RECORD_COLUMNS)?
+        {
+            specs.add(record.id.job, &body)?;
+        }
+        let spec = specs.of(record.id)?;
+        Ok((record, spec))
+    };
+    rows.iter().map(with_spec).collect()
+}
+
 /// Records with what belongs to them, but no attempts.
 pub(crate) async fn assemble(
     transaction: &mut Transaction<'static, Any>,
     dialect: Dialect,
-    records: Vec<JobRecord>,
+    records: Vec<(JobRecord, Arc<Spec>)>,
 ) -> Result<Vec<Kept>, Error> {
-    let specs = specs(transaction, dialect, records.iter().map(|it| it.id.job)).await?;
-    let all: Vec<JobId> = records.iter().map(|it| it.id).collect();
+    let all: Vec<JobId> = records.iter().map(|(it, _)| it.id).collect();
     let mut requested = requested(transaction, dialect, &all).await?;
-    let size = |id: JobId| specs.of(id).ok().and_then(|spec| spec.array_size).filter(|_| id.child.is_none());
     // An array job succeeds when all its children have: those of thousands need not be counted on every page.
-    let (done, open): (Vec<&JobRecord>, Vec<&JobRecord>) =
-        records.iter().filter(|it| size(it.id).is_some()).partition(|it| it.state == JobState::Succeeded);
-    let open: Vec<JobId> = open.into_iter().map(|it| it.id).collect();
-    let mut children = children(transaction, dialect, &open).await?;
-    children.extend(done.into_iter().filter_map(|it| Some((it.id, [(JobState::Succeeded, size(it.id)?)].into()))));
-    let kept = |record: JobRecord| {
-        let id = record.id;
-        Ok(Kept {
-            spec: specs.of(id)?,
-            attempts: Vec::new(),
-            children: size(id).map(|_| children.remove(&id).unwrap_or_default()),
-            requested: requested.remove(&id),
-            record,
-        })
+    let open = records.iter().filter(|(it, spec)| size(it, spec).is_some() && it.state != JobState::Succeeded);
+    let open: Vec<JobId> = open.map(|(it, _)| it.id).collect();
+    let mut counted = children(transaction, dialect, &open).await?;
+    let kept = |(record, spec): (JobRecord, Arc<Spec>)| Kept {
+        attempts: Vec::new(),
+        children: size(&record, &spec).map(|size| match record.state {
+            JobState::Succeeded => [(JobState::Succeeded, size)].into(),
+            _ => counted.remove(&record.id).unwrap_or_default(),
+        }),
+        requested: requested.remove(&record.id),
+        record,
+        spec,
     };
-    records.into_iter().map(kept).collect()
+    Ok(records.into_iter().map(kept).collect())
+}
+
+/// How many children an array job has; `None` for what is none.
+fn size(record: &JobRecord, spec: &Spec) -> Option<u32> {
+    spec.array_size.filter(|_| record.id.child.is_none())
 }
 
 /// Specs by job.
-pub(crate) struct Specs(HashMap<Uuid, Arc<Spec>>);
+#[derive(Default)]
+struct Specs(HashMap<Uuid, Arc<Spec>>);
 
 impl Specs {
-    pub(crate) fn of(&self, id: JobId) -> Result<Arc<Spec>, Error> {
+    fn add(&mut self, job: Uuid, body: &str) -> Result<(), Error> {
+        self.0.insert(job, Arc::new(read(body, &format!("the spec of job {job}"))?));
+        Ok(())
+    }
+
+    fn of(&self, id: JobId) -> Result<Arc<Spec>, Error> {
         self.0.get(&id.job).cloned().ok_or_else(|| Error::Corrupt(format!("job {id} has no spec")))
     }
 }
 
-/// The specs of jobs.
-pub(crate) async fn specs(
+/// Records with their specs, of which each is read once however many children have it.
+pub(crate) async fn with_specs(
     transaction: &mut Transaction<'static, Any>,
     dialect: Dialect,
-    jobs: impl Iterator<Item = Uuid>,
-) -> Result<Specs, Error> {
-    let jobs: Vec<Uuid> = jobs.collect::<HashSet<_>>().into_iter().collect();
-    let mut specs = HashMap::with_capacity(jobs.len());
+    records: Vec<JobRecord>,
+) -> Result<Vec<(JobRecord, Arc<Spec>)>, Error> {
+    let jobs: Vec<Uuid> = records.iter().map(|it| it.id.job).collect::<HashSet<_>>().into_iter().collect();
+    let mut specs = Specs::default();
     let text = "SELECT s.job, s.body FROM {each} AS v CROSS JOIN specs s WHERE s.job = CAST(v.value->>0 AS TEXT)";
     for part in jobs.chunks(1000) {
         let part = list(part.iter().map(|it| Value::from(vec![it.to_string()])));
@@ -165,10 +190,10 @@ pub(crate) async fn specs(
         for row in rows {
             let (job, body): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             let uuid = job.parse().map_err(|_| Error::Corrupt(format!("a job has the id {job:?}")))?;
-            specs.insert(uuid, Arc::new(read(&body, &format!("the spec of job {job}"))?));
+            specs.add(uuid, &body)?;
         }
     }
-    Ok(Specs(specs))
+    records.into_iter().map(|it| specs.of(it.id).map(|spec| (it, spec))).collect()
 }
 
 const ATTEMPTS: &str = "SELECT a.job, a.child, a.number, a.body FROM v CROSS JOIN attempts a

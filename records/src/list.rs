@@ -11,7 +11,7 @@ use sqlx::any::AnyArguments;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::jobs::{Kept, add_last_attempts, assemble};
+use crate::jobs::{Kept, add_last_attempts, assemble, with_specs};
 use crate::rows::{RECORD, record, state_name};
 use crate::store::Store;
 use crate::submit::definition_name;
@@ -160,7 +160,8 @@ impl Store {
             let rows = query.fetch_all(&mut *transaction).await?;
             let records = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
             let page = Page::new(records, limit, |it| cursor(&filter.scope, it.id, it.created));
-            let mut items = assemble(&mut transaction, dialect, page.items).await?;
+            let records = with_specs(&mut transaction, dialect, page.items).await?;
+            let mut items = assemble(&mut transaction, dialect, records).await?;
             add_last_attempts(&mut transaction, dialect, &mut items).await?;
             Ok(Page { items, next: page.next })
         })

@@ -15,6 +15,9 @@ use crate::error::Error;
 pub(crate) const RECORD: &str = "j.job, j.child, j.state, j.reason, j.created, j.started, j.stopped, j.attempt, j.placement, \
      j.not_before, j.placed, j.stop, j.version";
 
+/// So many.
+pub(crate) const RECORD_COLUMNS: usize = 13;
+
 /// The ids of [`ids`] as the table `v`.
 pub(crate) const IDS: &str =
     "WITH v AS (SELECT CAST(value->>0 AS TEXT) AS job, CAST(value->>1 AS BIGINT) AS child FROM {each})";
