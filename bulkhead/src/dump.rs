@@ -46,20 +46,25 @@ const LIMIT: usize = 1 << 30;
 pub(crate) struct DumpArgs {
     /// Namespace of the installation.
     #[arg(long, default_value = keys::NAMESPACE)]
-    namespace: String,
+    pub(crate) namespace: String,
     /// Where the controller listens for it (its `--dump-listen`).
     #[arg(long, default_value_t = LISTEN.port())]
-    port: u16,
+    pub(crate) port: u16,
 }
 
 /// Writes it.
 pub(crate) async fn run(args: DumpArgs, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(&take(&args, kubeconfig).await?)?)
+}
+
+/// Asks the controller that leads for it.
+pub(crate) async fn take(args: &DumpArgs, kubeconfig: Option<&Path>) -> anyhow::Result<Bytes> {
     let client = cluster::client::connect(kubeconfig).await?.retrying;
     let mut why = String::new();
     // One of them leads.
     for pod in controllers(&client, &args.namespace).await? {
-        match ask(&client, &args, &pod).await {
-            Ok(dump) => return Ok(std::io::stdout().write_all(&dump)?),
+        match ask(&client, args, &pod).await {
+            Ok(dump) => return Ok(dump),
             Err(error) => why = format!("{pod}: {error:#}"),
         }
     }

@@ -5,6 +5,7 @@ mod certificates;
 mod connection;
 mod controller;
 mod dump;
+mod explain;
 mod jobs;
 mod namespace;
 mod simulate;
@@ -43,6 +44,8 @@ enum Command {
     Controller(Box<controller::Arguments>),
     /// Shows jobs: what is in the queues, why it waits, what became of it.
     Jobs(jobs::JobsArgs),
+    /// Says why a job or pod waits, and what would let it start; or what a queue does.
+    Explain(explain::ExplainArgs),
     /// Writes what the planner sees, as JSON.
     Dump(dump::DumpArgs),
     /// Makes the plan of a dump again, offline: what would start, and why the rest waits.
@@ -164,6 +167,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Controller(arguments) => controller::run(*arguments, kubeconfig).await,
         Command::Jobs(arguments) => jobs::run(arguments, kubeconfig.as_deref()).await,
+        Command::Explain(arguments) => explain::run(arguments, kubeconfig.as_deref()).await,
         Command::Dump(arguments) => dump::run(arguments, kubeconfig.as_deref()).await,
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Namespace(arguments) => namespace::run(arguments, kubeconfig.as_deref()).await,

@@ -5,8 +5,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::BufReader;
-use std::path::PathBuf;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
@@ -30,17 +30,27 @@ pub(crate) struct SimulateArgs {
 
 /// Makes it and prints it.
 pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<()> {
-    let called = args.file.display();
-    let dump: Dump = if args.file.as_os_str() == "-" {
-        serde_json::from_reader(std::io::stdin().lock())
-    } else {
-        let file = File::open(&args.file).with_context(|| format!("cannot open {called}"))?;
-        serde_json::from_reader(BufReader::new(file))
-    }
-    .with_context(|| format!("{called} is no dump of this version of Bulkhead"))?;
-    ensure!(dump.version == VERSION, "{called} is a dump of version {}; this is version {VERSION}", dump.version);
+    let dump = read(&args.file)?;
     print!("{}", told(&dump.snapshot, &planning::plan(&dump.snapshot, args.at.unwrap_or(dump.now))));
     Ok(())
+}
+
+/// What `bulkhead dump` wrote.
+pub(crate) fn read(file: &Path) -> anyhow::Result<Dump> {
+    let called = file.display().to_string();
+    if called == "-" {
+        return parse(std::io::stdin().lock(), "standard input");
+    }
+    let file = File::open(file).with_context(|| format!("cannot open {called}"))?;
+    parse(BufReader::new(file), &called)
+}
+
+/// The same, from somewhere with a name.
+pub(crate) fn parse(from: impl Read, called: &str) -> anyhow::Result<Dump> {
+    let dump: Dump =
+        serde_json::from_reader(from).with_context(|| format!("{called} is no dump of this version of Bulkhead"))?;
+    ensure!(dump.version == VERSION, "{called} is a dump of version {}; this is version {VERSION}", dump.version);
+    Ok(dump)
 }
 
 /// A plan for people, a line for each decision; the Jobs and the jobs of the API that wait come last.

@@ -31,6 +31,8 @@ pub struct Plan {
     pub unwritten: Vec<StatusChange>,
     /// Why jobs of the API wait.
     pub explain: Vec<(JobId, Reason)>,
+    /// Why pods wait that are of no Job and no job of the API.
+    pub pods: Vec<PodReason>,
     /// What queues show.
     pub queues: Vec<QueueCounts>,
     /// Whose waiting is to be remembered with [`kept_since`](crate::snapshot::Snapshot::kept_since), by UID: room is kept for it, or was and it
@@ -115,6 +117,17 @@ pub struct StatusChange {
     pub uid: String,
     /// What to write.
     pub status: Status,
+}
+
+/// Why a pod waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodReason {
+    /// The pod.
+    pub pod: ObjectKey,
+    /// UID of the pod.
+    pub uid: String,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// What a queue shows.

@@ -276,7 +276,7 @@ pub(crate) fn creating_pods() -> Reason {
 }
 
 /// As `kubectl taint` writes it.
-fn taint_text(taint: &Taint) -> String {
+pub(crate) fn taint_text(taint: &Taint) -> String {
     let effect = match taint.effect {
         Effect::NoSchedule => "NoSchedule",
         Effect::PreferNoSchedule => "PreferNoSchedule",

@@ -21,6 +21,7 @@ pub mod removal;
 pub mod retention;
 pub mod rights;
 pub mod stuck;
+pub mod why;
 pub mod world;
 
 #[cfg(test)]

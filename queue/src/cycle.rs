@@ -196,6 +196,7 @@ async fn cycle(
         unwritten,
         explain,
         mut queues,
+        pods: _,
         keeps,
         wake_at,
     } = plan;

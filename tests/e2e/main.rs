@@ -15,6 +15,7 @@ mod contract;
 mod crashes;
 mod dumps;
 mod endings;
+mod explains;
 mod extender;
 mod faults;
 mod forgeries;
@@ -146,6 +147,7 @@ fn scenarios() -> Vec<Scenario> {
         clusters::scenarios(),
         contract::scenarios(),
         dumps::scenarios(),
+        explains::scenarios(),
         kinds::scenarios(),
         additions::scenarios(),
         owners::scenarios(),

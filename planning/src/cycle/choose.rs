@@ -12,7 +12,7 @@ use crate::world::site::{Site, Sold};
 
 /// Launches of one environment that may be under way at the same time, where its provider has delivered so many machines since it last failed:
 /// 1, 2, 4, then what is asked for. More would hide for longer that it does not deliver, and cost the more.
-pub(super) fn may_come(delivered: u32) -> usize {
+pub(crate) fn may_come(delivered: u32) -> usize {
     match delivered {
         0 => 1,
         1..=2 => 2,
@@ -165,12 +165,14 @@ pub(super) fn next_retry(scaling: &Scaling, now: Timestamp) -> Option<Timestamp>
     scaling.setbacks.iter().map(|setback| setback.until).filter(|until| *until > now).min()
 }
 
-fn is_allowed(scaling: &Scaling, offer: &Offer) -> bool {
+/// Whether an environment may use an offer.
+pub(crate) fn is_allowed(scaling: &Scaling, offer: &Offer) -> bool {
     let family = offer.name.split('.').next().unwrap_or_default();
     let named = |name: &String| *name == offer.name || name == family;
     (scaling.instance_types.is_empty() || scaling.instance_types.iter().any(named)) && (!scaling.spot || offer.spot)
 }
 
-fn setback<'a>(scaling: &'a Scaling, offer: Option<&str>, now: Timestamp) -> Option<&'a Setback> {
+/// What keeps an offer, or (`None`) all launches, from being tried now.
+pub(crate) fn setback<'a>(scaling: &'a Scaling, offer: Option<&str>, now: Timestamp) -> Option<&'a Setback> {
     scaling.setbacks.iter().find(|setback| setback.offer.as_deref() == offer && setback.until > now)
 }

@@ -4,7 +4,7 @@
 //! that waits gets a reason. Knows nothing about who executes the plan.
 
 mod aside;
-mod choose;
+pub(crate) mod choose;
 mod future;
 mod held;
 mod place;
@@ -18,7 +18,7 @@ mod together;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use model::plan::{Plan, QueueCounts, StatusChange};
+use model::plan::{Plan, PodReason, QueueCounts, StatusChange};
 use model::snapshot::{Environment, Queue, Write};
 use model::status::Reason;
 
@@ -259,6 +259,10 @@ impl<'w, 'a> Cycle<'w, 'a> {
                 if let Some(record) = fact.unit.record {
                     self.plan.explain.push((record, self.reasons[reason.0].clone()));
                     return;
+                }
+                if fact.job.is_none() {
+                    let (pod, uid) = (fact.unit.key.clone(), fact.unit.uid.clone());
+                    self.plan.pods.push(PodReason { pod, uid, reason: self.reasons[reason.0].clone() });
                 }
                 fact.job
             }

@@ -1,9 +1,9 @@
 //! Tests of one planning cycle: a world in a few words, the plan as text.
 
 mod admission;
-mod any;
+pub(crate) mod any;
 mod attempts;
-mod build;
+pub(crate) mod build;
 mod cases;
 mod deadlines;
 mod facts;

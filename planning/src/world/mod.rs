@@ -123,6 +123,12 @@ impl<'a> World<'a> {
         plan
     }
 
+    /// What is known at this time.
+    pub(crate) fn facts_at(&mut self, now: Timestamp) -> &Facts<'a> {
+        self.facts.at(now);
+        &self.facts
+    }
+
     /// Brings everything up to date with the facts and the time.
     fn settle(&mut self, now: Timestamp) {
         self.facts.at(now);
