@@ -65,6 +65,8 @@ pub const RETIRING_TAINT: &str = "bulkhead.dev/retiring";
 pub const HOST_NETWORK_GIVEN: &str = "bulkhead.dev/host-network-given";
 /// Annotation of a Job of a queue and of its template, the Job's id: labels are more easily taken off than this. Pods of a queue have none.
 pub const QUEUED: &str = "bulkhead.dev/queued";
+/// Reason of condition `PodScheduled` of a bare pod that waits in a queue.
+pub const QUEUED_REASON: &str = "Queued";
 /// `schedulerName` of pods that the controller binds itself; served by nobody else.
 pub const SCHEDULER_DIRECT: &str = "bulkhead";
 /// `schedulerName` of pods that the second kube-scheduler places, with our extender.

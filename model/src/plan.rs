@@ -31,7 +31,7 @@ pub struct Plan {
     pub unwritten: Vec<StatusChange>,
     /// Why jobs of the API wait.
     pub explain: Vec<(JobId, Reason)>,
-    /// Why pods wait that are of no Job and no job of the API.
+    /// Why pods wait that are of no Job and no job of the API, as far as it is not written on them.
     pub pods: Vec<PodReason>,
     /// What queues show.
     pub queues: Vec<QueueCounts>,

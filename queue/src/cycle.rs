@@ -26,6 +26,7 @@ use crate::labels::Labels;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::rights::{DENIED_FOR, Rights};
+use crate::said::Said;
 use crate::{jobs, pods, report, status};
 
 /// After a failed action the plan is made again this much later, even if nothing changes.
@@ -142,6 +143,7 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
 struct Shown {
     status: status::Shown,
     labels: Labels,
+    said: Said,
     orders: Orders,
     kept: Kept,
     launches_at_once: usize,
@@ -196,7 +198,7 @@ async fn cycle(
         unwritten,
         explain,
         mut queues,
-        pods: _,
+        pods,
         keeps,
         wake_at,
     } = plan;
@@ -221,8 +223,9 @@ async fn cycle(
     jobs::write_all(context, &changes).await;
     jobs::finish_all(context).await;
     shown.labels.look(context);
+    let says_more = shown.said.write(context, pods, now);
     let next_status = shown.status.update(context, &snapshot, &queues, now).await;
-    let failed = !read || !recorded || !nodes_ok;
+    let failed = !read || !recorded || !nodes_ok || says_more;
     let next_doubt = context.index.next_doubt(now).map(|moment| now.at(moment));
     let next_try = context.index.next_try(clock::moment()).map(|moment| now.at(moment));
     let next_record = door.wake_at(now);

@@ -15,6 +15,7 @@ mod orders;
 mod pods;
 mod report;
 mod rights;
+mod said;
 mod status;
 mod write;
 

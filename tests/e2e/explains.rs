@@ -1,6 +1,8 @@
 //! `bulkhead explain` says what is missing and what would do; whoever does that sees it start.
 
 use anyhow::{Result, ensure};
+use model::keys;
+use serde_json::json;
 use tests::{Fixture, eventually, job};
 
 use crate::{Company, Scenario};
@@ -59,10 +61,42 @@ async fn explained(fixture: &Fixture) -> Result<()> {
     fixture.world.kubectl(&unsuspend).await?;
     fixture.completed(&namespace, "held").await?;
 
+    bare_pod(fixture, &namespace, &queue).await?;
     let gone = fixture.world.bulkhead(&["explain", &name]).await;
     let refused = gone.as_ref().err().is_some_and(|error| format!("{error:#}").contains("has not ended"));
     ensure!(refused, "of a Job that has ended: {gone:?}");
     Ok(())
+}
+
+/// A pod of no Job says itself why it waits, so that no autoscaler thinks it is meant.
+async fn bare_pod(fixture: &Fixture, namespace: &str, queue: &str) -> Result<()> {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare"},
+        "spec": {
+            "containers": [{
+                "name": "c", "image": "docker.io/library/busybox", "command": ["true"],
+                "resources": {"requests": {"cpu": "900m"}},
+            }],
+            "restartPolicy": "Never",
+        },
+    });
+    fixture.apply(namespace, &pod.to_string()).await?;
+    let code = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: ";
+    eventually("the bare pod says why it waits", || async {
+        let status = fixture.pods(namespace).get("bare").await?.status.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        let says = conditions.iter().any(|one| {
+            one.type_ == "PodScheduled"
+                && one.status == "False"
+                && one.reason.as_deref() == Some(keys::QUEUED_REASON)
+                && one.message.as_ref().is_some_and(|message| message.starts_with(code))
+        });
+        Ok(if says { Ok(()) } else { Err(format!("{conditions:?}")) })
+    })
+    .await?;
+    let name = format!("{namespace}/bare");
+    let title = format!("pod {name} in queue {queue}: waits\n  {code}");
+    says(fixture, &[&name, "--kind", "pod"], &[&title, "✗ 1 offer (local.small): too small"]).await
 }
 
 /// All of it is said, sooner or later: what the leader sees may be a moment old.

@@ -179,10 +179,56 @@ async fn own_account(fixture: &Fixture) -> Result<()> {
             seen.as_ref().map_or_else(|said| !lets_in && said.contains("the controller may"), |()| lets_in);
         ensure!(as_expected, "{what} of a {kind}: {seen:?}");
     }
+    status_of_pods(fixture, &namespace).await?;
     for name in ["many", "aws-batch.others"] {
         let args = ["delete", "pod", name, "-n", &namespace, "--dry-run=server", &as_controller];
         let seen = fixture.world.kubectl(&args).await.map_err(|error| format!("{error:#}"));
         ensure!(seen.as_ref().is_err_and(|said| said.contains("no pods but those")), "{name} is deleted: {seen:?}");
+    }
+    Ok(())
+}
+
+/// Of the status of pods it writes why those wait that go through a queue.
+async fn status_of_pods(fixture: &Fixture, namespace: &str) -> Result<()> {
+    let queue = fixture.queue("jq", 1, &["no-such-environment"]).await?;
+    let mut queued = pod("queued");
+    queued["metadata"]["labels"] = json!({keys::QUEUE: queue});
+    fixture.world.kubectl_with(&["create", "-n", namespace, "-f", "-"], &queued.to_string()).await?;
+    let as_controller = format!("--as={}", keys::CONTROLLER_USER);
+    let condition = |kind: &str, status: &str, reason: &str| json!({"type": kind, "status": status, "reason": reason});
+    let queued = condition("PodScheduled", "False", keys::QUEUED_REASON);
+    let status = |status: Value| json!({"status": status});
+    let conditions = |one: &Value| status(json!({"conditions": [one]}));
+    let mut labelled = conditions(&queued);
+    labelled["metadata"] = json!({"labels": {keys::QUEUE: "other"}});
+    for (name, what, patch, lets_in) in [
+        ("queued", "why it waits", conditions(&queued), true),
+        ("queued", "that it is scheduled", conditions(&condition("PodScheduled", "True", "Queued")), false),
+        ("queued", "another reason", conditions(&condition("PodScheduled", "False", "Unschedulable")), false),
+        ("queued", "another condition", conditions(&condition("Ready", "True", "Queued")), false),
+        ("queued", "a phase", status(json!({"phase": "Succeeded", "conditions": [queued]})), false),
+        ("queued", "an address", status(json!({"podIP": "10.0.0.1", "conditions": [queued]})), false),
+        ("queued", "a label", labelled, false),
+        ("many", "why one of no queue waits", conditions(&queued), false),
+    ] {
+        let patch = patch.to_string();
+        let args = [
+            "patch",
+            "pod",
+            name,
+            "-n",
+            namespace,
+            "--subresource=status",
+            "--dry-run=server",
+            "--type=strategic",
+            "-p",
+            &patch,
+            &as_controller,
+        ];
+        let seen = fixture.world.kubectl(&args).await.map(drop).map_err(|error| format!("{error:#}"));
+        let as_expected =
+            seen.as_ref().map_or_else(|said| !lets_in && said.contains("the controller may"), |()| lets_in);
+        ensure!(as_expected, "{what}: {seen:?}");
     }
     Ok(())
 }

@@ -230,6 +230,7 @@ mod tests {
         };
         let set = |verbs: &[&str]| -> BTreeSet<String> { verbs.iter().map(ToString::to_string).collect() };
         assert_eq!(may("bulkhead-controller", "pods"), set(&["get", "list", "watch", "patch", "delete"]));
+        assert_eq!(may("bulkhead-controller", "pods/status"), set(&["patch"]));
         let is_one = |rule: &PolicyRule| rule.resource_names == Some(vec![keys::BATCH_USER.to_owned()]);
         let users =
             rules("bulkhead-controller").into_iter().filter(|rule| rule.verbs.contains(&"impersonate".to_owned()));

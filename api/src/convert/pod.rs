@@ -12,6 +12,7 @@ use model::keys;
 use model::placement::Shape;
 use model::resources::Resources;
 use model::snapshot::{ObjectKey, Place};
+use model::status::Reason;
 use planning::admission::identity::job_of_label;
 
 use super::added::Additions;
@@ -95,6 +96,8 @@ pub struct Queued {
     pub size: usize,
     /// What it needs is not kept, because too much waits in its namespace.
     pub barred: bool,
+    /// Why it waits, as is written on it.
+    pub said: Option<Arc<Reason>>,
     /// Where it is; `None`: nobody may dispatch it: it is being deleted, waits for somebody else's gate, or is another
     /// scheduler's.
     pub place: Option<Place>,
@@ -160,7 +163,7 @@ fn queued(pod: &Pod, requests: &Resources, problems: &mut Problems) -> Option<Qu
     let job = controller(meta).filter(|owner| owner.kind == "Job" && owner.api_version.starts_with("batch/"));
     let either = |key| annotation(meta, key).or_else(|| label(meta, key));
     let failures = either(keys::K8S_INDEX_FAILURE_COUNT).and_then(|text| text.parse::<u32>().ok());
-    let said = annotation(meta, keys::ATTEMPT).and_then(|text| text.parse().ok()).filter(|attempt| *attempt > 0);
+    let attempt = annotation(meta, keys::ATTEMPT).and_then(|text| text.parse().ok()).filter(|attempt| *attempt > 0);
     let judged = spec.scheduler_name.as_deref() == Some(keys::SCHEDULER_DIRECT);
     let queue = queue(meta)?.to_owned();
     let mut shape = shape(spec, requests.clone(), judged);
@@ -175,12 +178,13 @@ fn queued(pod: &Pod, requests: &Resources, problems: &mut Problems) -> Option<Qu
         id: label(meta, keys::JOB_ID).map(job_of_label).unwrap_or_default().to_owned(),
         job: job.map(|owner| owner.uid.clone()),
         index: either(keys::K8S_COMPLETION_INDEX).and_then(|text| text.parse().ok()),
-        attempt: said,
+        attempt,
         failures,
         // Its requests are in both.
         size: size::of_shape(&shape) + 2 * size::of_requests(&shape.requests),
         shape: Arc::new(shape),
         barred: false,
+        said: said(pod).map(Arc::new),
         place,
     })
 }
@@ -220,13 +224,23 @@ pub(super) fn hold(pod: &Pod) -> Vec<String> {
 
 /// What kube-scheduler says, if it has found no node.
 pub(super) fn unschedulable(pod: &Pod) -> Option<String> {
+    not_scheduled(pod, "Unschedulable")
+}
+
+/// Why it waits, as a leader has written it.
+fn said(pod: &Pod) -> Option<Reason> {
+    let text = not_scheduled(pod, keys::QUEUED_REASON)?;
+    let (code, message) = text.split_once(": ")?;
+    Some(Reason { code: code.parse().ok()?, message: message.to_owned() })
+}
+
+/// The message of condition `PodScheduled`, if it is False for this reason.
+fn not_scheduled(pod: &Pod, reason: &str) -> Option<String> {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let refusal = conditions.into_iter().find(|condition| {
-        condition.type_ == "PodScheduled"
-            && condition.status == "False"
-            && condition.reason.as_deref() == Some("Unschedulable")
+    let found = conditions.into_iter().find(|condition| {
+        condition.type_ == "PodScheduled" && condition.status == "False" && condition.reason.as_deref() == Some(reason)
     })?;
-    Some(refusal.message.clone().unwrap_or_default())
+    Some(found.message.clone().unwrap_or_default())
 }
 
 /// Whether any container has started, init containers included.

@@ -105,6 +105,24 @@ fn the_place_of_a_pod_follows_from_node_scheduler_and_gates() {
 }
 
 #[test]
+fn what_a_leader_has_said_on_a_pod_reads_back() {
+    let said = |reason: &str, message: Value| {
+        let condition = json!({"type": "PodScheduled", "status": "False", "reason": reason, "message": message});
+        queued(|pod| pod["status"]["conditions"] = json!([condition.clone()])).said
+    };
+    let found = said(keys::QUEUED_REASON, json!("LIMIT:MAX_VCPUS: m is at its limit: 4 of 4")).unwrap();
+    assert_eq!((found.code.as_str(), found.message.as_str()), ("LIMIT:MAX_VCPUS", "m is at its limit: 4 of 4"));
+    for (reason, message) in [
+        ("Unschedulable", json!("LIMIT:MAX_VCPUS: text")),
+        (keys::QUEUED_REASON, json!("LIMIT:UNHEARD_OF: text")),
+        (keys::QUEUED_REASON, json!("text")),
+        (keys::QUEUED_REASON, Value::Null),
+    ] {
+        assert_eq!(said(reason, message.clone()), None, "{reason} {message}");
+    }
+}
+
+#[test]
 fn a_pod_that_is_being_deleted_is_not_dispatched_but_keeps_its_node() {
     let deleting = |pod: &mut Value| pod["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:06Z");
     assert_eq!(queued(deleting).place, None);

@@ -150,6 +150,7 @@ impl State {
             shape: queued.shape.clone(),
             place: self.place(record, queued)?,
             barred: queued.barred.then(|| barred.clone()),
+            said: queued.said.clone().filter(|_| job.is_none()),
         })
     }
 

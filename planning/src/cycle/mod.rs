@@ -19,7 +19,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use model::plan::{Plan, PodReason, QueueCounts, StatusChange};
-use model::snapshot::{Environment, Queue, Write};
+use model::snapshot::{Environment, Place, Queue, Unit, Write};
 use model::status::Reason;
 
 use crate::explain::{self, Note};
@@ -176,7 +176,9 @@ impl<'w, 'a> Cycle<'w, 'a> {
                 Demand::Future(job, _) => self.is_released(job),
             };
         let all = lanes.flat_map(|lane| &lane.demands).map(|(rank, demand)| (rank, *demand));
-        let away: Vec<Ranked<'w>> = all.filter(|(_, demand)| !left_out.contains(*demand) && !is_in(*demand)).collect();
+        let mut away: Vec<Ranked<'w>> =
+            all.filter(|(_, demand)| !left_out.contains(*demand) && !is_in(*demand)).collect();
+        away.sort_unstable_by_key(|(rank, _)| *rank);
         for (_, demand) in &away {
             left_out.add(*demand);
         }
@@ -260,10 +262,7 @@ impl<'w, 'a> Cycle<'w, 'a> {
                     self.plan.explain.push((record, self.reasons[reason.0].clone()));
                     return;
                 }
-                if fact.job.is_none() {
-                    let (pod, uid) = (fact.unit.key.clone(), fact.unit.uid.clone());
-                    self.plan.pods.push(PodReason { pod, uid, reason: self.reasons[reason.0].clone() });
-                }
+                self.say_on_pod(&fact.unit, reason);
                 fact.job
             }
         };
@@ -272,6 +271,15 @@ impl<'w, 'a> Cycle<'w, 'a> {
             && said.is_none_or(|before| (turn, rank) < (before.turn, before.rank))
         {
             *said = Some(Said { turn, rank, reason });
+        }
+    }
+
+    /// A pod that is of no Job says itself why it waits; with kube-scheduler it is that which says so.
+    fn say_on_pod(&mut self, unit: &Unit, reason: ReasonId) {
+        let reason = &self.reasons[reason.0];
+        if unit.job.is_none() && matches!(unit.place, Place::Waiting) && unit.said.as_deref() != Some(reason) {
+            let (pod, uid) = (unit.key.clone(), unit.uid.clone());
+            self.plan.pods.push(PodReason { pod, uid, reason: reason.clone() });
         }
     }
 

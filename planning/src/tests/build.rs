@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use model::clock::{Moment, Now};
 use model::job::JobId;
 use model::placement::Shape;
-use model::plan::Plan;
+use model::plan::{Plan, PodReason};
 use model::resources::{PODS, Resources};
 use model::snapshot::{
     Environment, Job, JobRef, Machine, Node, ObjectKey, Offer, Place, Queue, Scaling, Setback, Snapshot, Stage, Unit,
@@ -186,6 +186,7 @@ impl World {
                 attempt: 1,
                 shape: Arc::new(job.shape.clone()),
                 barred: None,
+                said: None,
                 place: place.clone(),
             };
             self.0.units.push(unit);
@@ -214,6 +215,7 @@ impl World {
             attempt,
             shape: Arc::new(shape(milli)),
             barred: None,
+            said: None,
             place: Place::Waiting,
         });
         self
@@ -270,6 +272,9 @@ pub(crate) fn text_of(plan: &Plan) -> String {
         let reason = change.status.reason.as_ref();
         let reason = reason.map_or_else(String::new, |reason| format!(" {}: {}", reason.code.as_str(), reason.message));
         writeln!(out, "{} {:?}{reason}", change.job.name, change.status.state).unwrap();
+    }
+    for PodReason { pod, reason, .. } in &plan.pods {
+        writeln!(out, "pod {} {}: {}", pod.name, reason.code.as_str(), reason.message).unwrap();
     }
     for (id, reason) in &plan.explain {
         writeln!(out, "job-{} {}: {}", id.job.as_u128(), reason.code.as_str(), reason.message).unwrap();

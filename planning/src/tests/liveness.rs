@@ -251,6 +251,7 @@ impl Cluster {
                     attempt: 1,
                     shape: std::sync::Arc::new(job.shape.clone()),
                     barred: None,
+                    said: None,
                     place: Place::Waiting,
                 });
             }

@@ -3,6 +3,7 @@
 mod admission;
 pub(crate) mod any;
 mod attempts;
+mod bare;
 pub(crate) mod build;
 mod cases;
 mod deadlines;

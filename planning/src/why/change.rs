@@ -94,6 +94,7 @@ fn step(snapshot: &Snapshot, plan: &Plan, wanted: &Wanted<'_>, before: usize) ->
     let of_job = changed.map(|change| &change.status).or(written).and_then(|status| status.reason.as_ref());
     let of_api = record.and_then(|record| plan.explain.iter().find(|(id, _)| *id == record)).map(|(_, reason)| reason);
     let of_pod = plan.pods.iter().find(|one| one.uid == wanted.uid).map(|one| &one.reason);
+    let of_pod = of_pod.or_else(|| wanted.unit.and_then(|unit| unit.said.as_deref()));
     let reason = of_api.or(of_pod).or(of_job.filter(|_| record.is_none()));
     if reason.is_some_and(|reason| reason.code == Code::Launching) { Step::Launches } else { Step::Waits }
 }

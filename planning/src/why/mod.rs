@@ -115,7 +115,7 @@ impl<'s> Seen<'s> {
             let job = self.snapshot.jobs.iter().find(|job| unit.job.as_ref().is_some_and(|of| of.uid == job.uid))?;
             self.status(job)?.reason
         };
-        of_pod().or_else(of_job)
+        of_pod().or_else(|| unit.said.as_deref().cloned()).or_else(of_job)
     }
 }
 

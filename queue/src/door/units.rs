@@ -88,6 +88,7 @@ fn unit(live: &Live, queue: String, place: Place) -> Unit {
         attempt: record.attempt,
         shape: live.shape.clone(),
         barred: None,
+        said: None,
         place,
     }
 }

@@ -186,6 +186,7 @@ fn attempt(number: usize, scene: &Scene, shape: &Arc<Shape>) -> Unit {
         shape: shape.clone(),
         place: Place::Waiting,
         barred: None,
+        said: None,
     }
 }
 
