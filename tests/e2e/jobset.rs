@@ -25,7 +25,12 @@ async fn jobset(fixture: &Fixture) -> Result<()> {
     let environment = fixture.unmanaged("ce").await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     let namespace = fixture.namespace("ns", Some(&queue)).await?;
-    fixture.apply(&namespace, &manifest().to_string()).await?;
+    // The API server says that it serves a new kind some moments before it does.
+    eventually("a JobSet can be made", || async {
+        let made = fixture.apply(&namespace, &manifest().to_string()).await.map(drop);
+        Ok(made.map_err(|error| format!("{error:#}")))
+    })
+    .await?;
     for name in ["set-leader-0", "set-workers-0", "set-workers-1"] {
         eventually(&format!("Job {name} is made"), || async {
             let made = fixture.jobs(&namespace).get_opt(name).await?.is_some();

@@ -346,7 +346,7 @@ async fn suspend(fixture: &Fixture) -> Result<()> {
     fixture.world.kubectl(&["patch", "job", "runs", "-n", &namespace, "-p", &patch(false)]).await?;
     ready(fixture, &namespace, "runs", 2).await?;
     for pod in fixture.pods_of(&namespace, "runs").await? {
-        fixture.world.kubectl(&["exec", "-n", &namespace, &pod.name_any(), "--", "touch", "/tmp/end"]).await?;
+        fixture.end_with(&namespace, &pod.name_any(), "touch /tmp/end").await?;
     }
     let done = fixture.completed(&namespace, "runs").await?;
     ensure!(done.status.as_ref().and_then(|status| status.failed).unwrap_or(0) == 0, "suspension counted as a failure");
@@ -393,7 +393,7 @@ async fn others(fixture: &Fixture) -> Result<()> {
     })
     .await?;
     let orphan = fixture.pods_of(&namespace, "orphaned").await?.pop().context("no orphan")?;
-    fixture.world.kubectl(&["exec", "-n", &namespace, &orphan.name_any(), "--", "touch", "/tmp/end"]).await?;
+    fixture.end_with(&namespace, &orphan.name_any(), "touch /tmp/end").await?;
 
     let jobs = fixture.jobs(&namespace);
     eventually_for(Duration::from_mins(3), "a Job of the CronJob has completed in the queue", || async {

@@ -53,7 +53,7 @@ async fn outage(fixture: &Fixture) -> Result<()> {
     fixture.apply(&ordinary, DEPLOYMENT).await?;
     promptly(fixture, &ordinary).await?;
     // What ran goes on; what is in a queue does not start.
-    fixture.world.kubectl(&["exec", "-n", &queued[0], "job/runs", "--", "touch", "/tmp/end"]).await?;
+    fixture.end_with(&queued[0], "job/runs", "touch /tmp/end").await?;
     fixture.completed(&queued[0], "runs").await?;
     steadily(Duration::from_secs(10), "nothing runs outside its queue", || async {
         let mut all = Vec::new();

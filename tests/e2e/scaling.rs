@@ -153,7 +153,7 @@ async fn priority(fixture: &Fixture) -> Result<()> {
     fixture.waits_with(&low, "older", "LIMIT:MAX_VCPUS").await?;
     fixture.apply(&high, &job("younger", 1, "900m", "64Mi", "sleep 1")).await?;
     fixture.waits_with(&high, "younger", "LIMIT:MAX_VCPUS").await?;
-    fixture.world.kubectl(&["exec", "-n", &low, "job/first", "--", "touch", "/tmp/end"]).await?;
+    fixture.end_with(&low, "job/first", "touch /tmp/end").await?;
     fixture.completed(&high, "younger").await?;
     fixture.completed(&low, "older").await?;
     let younger = started(&only_pod(fixture, &high, "younger").await?)?;

@@ -41,7 +41,7 @@ async fn vanished(fixture: &Fixture) -> Result<()> {
     fixture.without_controller().await?;
     for Pair { name, exit, .. } in &pairs {
         let (job, script) = (format!("job/{name}"), format!("echo {exit} > /tmp/end.new; mv /tmp/end.new /tmp/end"));
-        fixture.world.kubectl(&["exec", "-n", &namespace, &job, "--", "sh", "-c", &script]).await?;
+        fixture.end_with(&namespace, &job, &script).await?;
     }
     for Pair { name, .. } in &pairs {
         eventually(&format!("Job {name} is gone, and its end was told"), || async {

@@ -257,6 +257,14 @@ impl Fixture {
         self.world.kubectl_with(&["apply", "-n", namespace, "-f", "-"], yaml).await
     }
 
+    /// Runs a script in a pod (`NAME`, or `job/NAME`) whose main process ends of what it does, and perhaps takes the script along.
+    pub async fn end_with(&self, namespace: &str, pod: &str, script: &str) -> Result<()> {
+        match self.world.kubectl(&["exec", "-n", namespace, pod, "--", "sh", "-c", script]).await {
+            Err(error) if !format!("{error:#}").contains("exit code 137") => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Jobs of a namespace.
     pub fn jobs(&self, namespace: &str) -> Api<Job> {
         Api::namespaced(self.world.client.clone(), namespace)
