@@ -266,6 +266,9 @@ pub struct Job {
     pub shape: Shape,
     /// The cluster refuses its pods: why, in the words of whoever refused.
     pub refusal: Option<String>,
+    /// Why one of its pods does not start that is on a node, or waits for somebody else's gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<String>,
     /// It is not planned for while it waits, and why; what it needs may not be known.
     pub barred: Option<Reason>,
     /// The status that is written on it.

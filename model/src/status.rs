@@ -105,6 +105,9 @@ pub enum Code {
     /// Released; the Job controller is making its pods.
     #[strum(serialize = "STARTING:CREATING_PODS")]
     CreatingPods,
+    /// One of its pods does not start: its containers cannot, or it waits for somebody else's gate.
+    #[strum(serialize = "STARTING:PODS_WAIT")]
+    PodsWait,
     /// The cluster refuses its pods.
     #[strum(serialize = "ADMISSION:PODS_REFUSED")]
     PodsRefused,

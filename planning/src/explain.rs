@@ -270,6 +270,11 @@ pub(crate) fn with_scheduler(refused: bool) -> Reason {
     Reason { code: Code::KubeScheduler, message }
 }
 
+/// The reason of a Job of which a pod does not start, although it was dispatched, or may not be.
+pub(crate) fn pods_wait(why: &str) -> Reason {
+    Reason { code: Code::PodsWait, message: format!("a pod of it does not start: {why}") }
+}
+
 /// The reason of a Job that was released and has no pods yet.
 pub(crate) fn creating_pods() -> Reason {
     Reason { code: Code::CreatingPods, message: "released; the Job controller is creating its pods".to_owned() }

@@ -62,6 +62,15 @@ async fn explained(fixture: &Fixture) -> Result<()> {
     fixture.completed(&namespace, "held").await?;
 
     bare_pod(fixture, &namespace, &queue).await?;
+    // What a kubelet, or somebody's gate, keeps from starting.
+    let no_image = job("no-image", 1, "300m", "64Mi", "true").replace("library/busybox", "library/no-such-image");
+    fixture.apply(&namespace, &no_image).await?;
+    let said = fixture.waits_with(&namespace, "no-image", "STARTING:PODS_WAIT").await?;
+    ensure!(said.contains(": CannotPullContainerError: "), "it says {said}");
+    let gate = "schedulingGates: [{name: example.com/later}]";
+    fixture.apply(&namespace, &tests::job_with("gated", 1, "300m", "64Mi", "true", gate)).await?;
+    let said = fixture.waits_with(&namespace, "gated", "STARTING:PODS_WAIT").await?;
+    ensure!(said.ends_with("it waits for the scheduling gate example.com/later"), "it says {said}");
     let gone = fixture.world.bulkhead(&["explain", &name]).await;
     let refused = gone.as_ref().err().is_some_and(|error| format!("{error:#}").contains("has not ended"));
     ensure!(refused, "of a Job that has ended: {gone:?}");

@@ -68,7 +68,8 @@ fn phase(phase: Option<&str>) -> PodPhase {
     }
 }
 
-fn containers(statuses: Option<&[ContainerStatus]>) -> Vec<ContainerFacts> {
+/// What containers do.
+pub(super) fn containers(statuses: Option<&[ContainerStatus]>) -> Vec<ContainerFacts> {
     let one = |status: &ContainerStatus| ContainerFacts {
         name: status.name.clone(),
         id: status.container_id.clone().filter(|id| !id.is_empty()),

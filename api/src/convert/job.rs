@@ -94,6 +94,7 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<WatchedJob> {
             has_deadline: spec.active_deadline_seconds.is_some(),
             shape,
             refusal: None,
+            stuck: None,
             barred,
             status: annotation(meta, keys::STATUS).and_then(|text| serde_json::from_str(text).ok()),
         },

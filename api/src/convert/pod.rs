@@ -14,9 +14,10 @@ use model::resources::Resources;
 use model::snapshot::{ObjectKey, Place};
 use model::status::Reason;
 use planning::admission::identity::job_of_label;
+use planning::lifecycle::trouble;
 
 use super::added::Additions;
-use super::attempt::facts;
+use super::attempt::{containers, facts};
 use super::requests::Requests;
 use super::shape::shape;
 use super::{LARGEST, Problems, annotation, created, key, label, queue, size, uid};
@@ -98,6 +99,8 @@ pub struct Queued {
     pub barred: bool,
     /// Why it waits, as is written on it.
     pub said: Option<Arc<Reason>>,
+    /// Why it does not start, if it is on a node or waits for somebody else's gate.
+    pub stuck: Option<Box<str>>,
     /// Where it is; `None`: nobody may dispatch it: it is being deleted, waits for somebody else's gate, or is another
     /// scheduler's.
     pub place: Option<Place>,
@@ -185,6 +188,7 @@ fn queued(pod: &Pod, requests: &Resources, problems: &mut Problems) -> Option<Qu
         shape: Arc::new(shape),
         barred: false,
         said: said(pod).map(Arc::new),
+        stuck: stuck(pod).map(String::into_boxed_str),
         place,
     })
 }
@@ -214,6 +218,22 @@ fn place(pod: &Pod) -> Option<Place> {
         return Some(Place::Waiting);
     }
     Some(Place::Held { nodes: hold(pod), refused: unschedulable(pod).is_some() })
+}
+
+/// Why it does not start, although nothing of ours is left to do.
+fn stuck(pod: &Pod) -> Option<String> {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    if node(pod).is_none() {
+        let gates = pod.spec.iter().flat_map(|spec| spec.scheduling_gates.iter().flatten());
+        let foreign: Vec<&str> = gates.map(|gate| gate.name.as_str()).filter(|name| *name != keys::GATE).collect();
+        return (!foreign.is_empty()).then(|| format!("it waits for the scheduling gate {}", foreign.join(", ")));
+    }
+    let status = pod.status.as_ref().filter(|_| !running(pod))?;
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    let all = lists.into_iter().flat_map(|list| containers(list.as_deref()));
+    all.into_iter().find_map(|container| trouble::of(&container.state))
 }
 
 /// The nodes among which kube-scheduler may choose.

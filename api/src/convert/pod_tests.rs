@@ -105,6 +105,54 @@ fn the_place_of_a_pod_follows_from_node_scheduler_and_gates() {
 }
 
 #[test]
+fn a_pod_that_does_not_start_says_why() {
+    let stuck = |node: Option<&str>, gates: Value, containers: Value| {
+        queued(|pod| {
+            pod["spec"]["nodeName"] = json!(node);
+            pod["spec"]["schedulingGates"] = gates;
+            pod["metadata"]["annotations"] = json!({keys::NODE_UID: "u"});
+            pod["status"]["containerStatuses"] = containers;
+        })
+        .stuck
+    };
+    let container = |state: Value| json!([{"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state}]);
+    let waiting = |reason: &str, message: &str| container(json!({"waiting": {"reason": reason, "message": message}}));
+    for (node, gates, containers, expected) in [
+        (None, json!([{"name": keys::GATE}]), json!([]), None),
+        (
+            None,
+            json!([{"name": keys::GATE}, {"name": "x/y"}, {"name": "z"}]),
+            json!([]),
+            Some("it waits for the scheduling gate x/y, z"),
+        ),
+        (Some("n"), json!([]), json!([]), None),
+        (Some("n"), json!([]), waiting("ContainerCreating", ""), None),
+        (
+            Some("n"),
+            json!([]),
+            waiting("ErrImagePull", "no such image"),
+            Some("CannotPullContainerError: no such image"),
+        ),
+        (
+            Some("n"),
+            json!([]),
+            waiting("ImagePullBackOff", "Back-off pulling image \"i\": ErrImagePull: no such image"),
+            Some("CannotPullContainerError: no such image"),
+        ),
+        (
+            Some("n"),
+            json!([]),
+            waiting("CreateContainerConfigError", "secret \"s\" not found"),
+            Some("CreateContainerConfigError: secret \"s\" not found"),
+        ),
+        (Some("n"), json!([]), container(json!({"running": {}})), None),
+    ] {
+        let text = format!("{node:?} {gates} {containers}");
+        assert_eq!(stuck(node, gates, containers).as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
 fn what_a_leader_has_said_on_a_pod_reads_back() {
     let said = |reason: &str, message: Value| {
         let condition = json!({"type": "PodScheduled", "status": "False", "reason": reason, "message": message});

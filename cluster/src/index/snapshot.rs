@@ -42,6 +42,7 @@ impl State {
         self.learned.update(&mut environments, &machines, &nodes, created, now);
         let mut jobs = self.open_jobs();
         refusals::note(&mut jobs, &self.refusals, &units);
+        self.note_stuck(&mut jobs);
         for job in &mut jobs {
             job.started = job.started.map(|started| self.ages.of(&job.uid, started, now));
         }
@@ -112,6 +113,24 @@ impl State {
                 job
             })
             .collect()
+    }
+
+    /// Notes on each Job why a pod of it does not start; of several the first by name.
+    fn note_stuck(&self, jobs: &mut [Job]) {
+        let mut first: HashMap<&str, (&ObjectKey, &str)> = HashMap::new();
+        for record in self.pods.values() {
+            let Some(queued) = record.queued.as_ref() else { continue };
+            let Some((job, why)) = self.job_of(queued).zip(queued.stuck.as_deref()) else { continue };
+            let known = first.entry(job).or_insert((&record.key, why));
+            *known = (*known).min((&record.key, why));
+        }
+        if first.is_empty() {
+            return;
+        }
+        for job in jobs {
+            let of_job = first.get(job.uid.as_str()).filter(|(key, _)| key.namespace == job.key.namespace);
+            job.stuck = of_job.map(|(key, why)| format!("{}: {why}", key.name));
+        }
     }
 
     /// The UID of the Job that a pod is of. Its rank and attempt count only if that Job is there and has the id that the pod has: an owner
@@ -289,6 +308,7 @@ fn bare(job: &Job) -> Job {
         has_deadline: job.has_deadline,
         shape: Shape::default(),
         refusal: None,
+        stuck: None,
         barred: job.barred.clone(),
         status: job.status.clone(),
     }

@@ -192,7 +192,7 @@ impl State {
         {
             self.failures.add(job, &record.uid, queued.index, record.created);
         }
-        let waits = queued.is_some_and(|queued| queued.place.is_some());
+        let waits = queued.is_some_and(|queued| queued.place.is_some() || queued.stuck.is_some());
         let stays = record.ended.is_none() && (record.node.is_some() || waits);
         stays.then(|| self.with_shape(record))
     }

@@ -58,16 +58,17 @@ fn status<'c>(job: &'c Job, fact: &JobFact<'_>, waits: Option<Cow<'c, Reason>>) 
     let refusal = job.refusal.as_deref().filter(|_| fact.made < together(job));
     let refused = refusal.map(|refusal| Cow::Owned(explain::pods_refused(refusal)));
     let is_refused = refused.is_some();
+    let stuck = || job.stuck.as_deref().map(|why| Cow::Owned(explain::pods_wait(why)));
     let waits = refused.or(waits);
     // Between two waves of pods nothing may run for a moment: a job that has begun does not go back.
     let has_run = job.status.as_ref().is_some_and(|status| status.state == JobState::Running);
     if fact.running > 0 || has_run {
-        (JobState::Running, waits)
+        (JobState::Running, waits.or_else(stuck))
     } else if fact.starting > 0 {
-        (JobState::Starting, waits)
+        (JobState::Starting, waits.or_else(stuck))
     } else if fact.made == 0 {
-        let reason = waits.filter(|_| is_refused).unwrap_or_else(|| Cow::Owned(explain::creating_pods()));
-        (JobState::Starting, Some(reason))
+        let reason = waits.filter(|_| is_refused).or_else(stuck);
+        (JobState::Starting, Some(reason.unwrap_or_else(|| Cow::Owned(explain::creating_pods()))))
     } else if waits.is_some() {
         (JobState::Runnable, waits)
     } else {

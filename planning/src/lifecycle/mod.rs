@@ -14,7 +14,7 @@ mod retry;
 #[cfg(test)]
 mod tests;
 pub mod texts;
-mod trouble;
+pub mod trouble;
 mod verdict;
 mod waiting;
 pub mod whereabouts;

@@ -60,8 +60,8 @@ pub(super) fn unmounted(record: &JobRecord, facts: &PodFacts) -> Option<String> 
     (facts.ready_to_start == Some(false) && facts.unready_since.is_some()).then(|| not_mounted(unmounted))
 }
 
-/// Why a container does not start.
-pub(super) fn of(state: &ContainerState) -> Option<String> {
+/// Why a container does not start; `None`: it does, or has.
+pub fn of(state: &ContainerState) -> Option<String> {
     let ContainerState::Waiting { reason: Some(reason), message } = state else { return None };
     let message = message.as_deref();
     match reason.as_str() {

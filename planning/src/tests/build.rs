@@ -157,6 +157,7 @@ impl World {
             has_deadline: false,
             shape: shape(milli),
             refusal: None,
+            stuck: None,
             barred: None,
             status: None,
         });

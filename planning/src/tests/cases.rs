@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::placement::{NodeTerm, Operator, Requirement};
-use model::snapshot::{Given, Stage};
+use model::snapshot::{Given, Place, Stage};
 
 use super::build::{bound, check, waiting, world};
 
@@ -264,6 +264,27 @@ fn the_pods_of_a_released_job_keep_their_room_until_they_are_made() {
         &base.with(|world| world.jobs[0].started = Some(super::build::before(11))),
         "release second
          first Starting STARTING:CREATING_PODS: released; the Job controller is creating its pods",
+    );
+}
+
+#[test]
+fn a_job_says_of_a_pod_that_does_not_start_why() {
+    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 1000);
+    let job = |places: &[Place]| {
+        let stuck = "j-0: CannotPullContainerError: no such image";
+        base.clone().job("q", "j", 2, 500, 20).pods(places).that_job(|job| job.stuck = Some(stuck.to_owned()))
+    };
+    let starting = || Place::Bound { node: "a".into(), running: false };
+    let why = "STARTING:PODS_WAIT: a pod of it does not start: j-0: CannotPullContainerError: no such image";
+    check(&job(&[starting(), starting()]), &format!("j Starting {why}"));
+    check(&job(&[starting(), bound("a")]), &format!("j Running {why}"));
+    // One that may not be dispatched is no unit.
+    check(&job(&[]), &format!("j Starting {why}"));
+    // What the plan is waiting for comes first.
+    let full = job(&[starting(), waiting()]).with(|world| world.nodes[0].allocatable.cpu = 500);
+    check(
+        &full,
+        "j Starting CAPACITY:NO_ROOM: compute environment CE: none of its 1 nodes has room for 500m cpu, 500Mi memory now",
     );
 }
 

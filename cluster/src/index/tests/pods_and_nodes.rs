@@ -6,6 +6,32 @@ use kube::core::error_boundary::InvalidObject;
 use model::snapshot::JobRef;
 
 #[test]
+fn a_job_is_told_of_the_first_of_its_pods_that_does_not_start() {
+    let index = index();
+    apply::<Job>(&index, &job("j"));
+    let stuck = || index.snapshot(even(at(0))).jobs[0].stuck.clone();
+    let waits = |name: &str, reason: &str| {
+        let mut pod = on(pod(name, "j"), "n");
+        let state = json!({"waiting": {"reason": reason, "message": "no"}});
+        pod["status"]["containerStatuses"] = json!([
+            {"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state},
+        ]);
+        pod
+    };
+    apply::<Pod>(&index, &waits("b", "CreateContainerError"));
+    assert_eq!(stuck().as_deref(), Some("b: CreateContainerError: no"));
+    // Nobody may dispatch it, and it is no unit.
+    let mut gated = pod("a", "j");
+    gated["spec"]["schedulingGates"] = json!([{"name": "x/y"}]);
+    apply::<Pod>(&index, &gated);
+    assert_eq!(stuck().as_deref(), Some("a: it waits for the scheduling gate x/y"));
+    assert_eq!(units(&index).len(), 1);
+    delete::<Pod>(&index, &gated);
+    apply::<Pod>(&index, &waits("b", "ContainerCreating"));
+    assert_eq!(stuck(), None);
+}
+
+#[test]
 fn a_pod_becomes_a_unit_and_takes_room_once_it_is_on_a_node() {
     let index = index();
     apply::<Node>(&index, &node("n1"));

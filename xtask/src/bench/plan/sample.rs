@@ -204,6 +204,7 @@ fn job(number: usize, scene: &Scene, shape: Shape) -> Job {
         has_deadline: false,
         shape,
         refusal: None,
+        stuck: None,
         barred: None,
         status: None,
     }
