@@ -3,6 +3,7 @@
 //! Invariant: pure, of the same snapshot and time as the plan, and it changes neither. What is said to let something start was tried: the
 //! plan of the snapshot changed like that starts it, or launches a machine for it. Does not know how it is printed.
 
+mod candidates;
 mod change;
 mod environment;
 mod line;
