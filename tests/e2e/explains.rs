@@ -3,18 +3,27 @@
 use anyhow::{Result, ensure};
 use model::keys;
 use serde_json::json;
-use tests::{Fixture, eventually, job};
+use tests::{Fixture, Site, eventually, job, job_with};
 
 use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "what waits is explained, and what is said to let it start does",
-        short: "explain",
-        company: Company::Others,
-        local_only: true,
-        run: |fixture| Box::pin(explained(fixture)),
-    }]
+    vec![
+        Scenario {
+            name: "what waits is explained, and what is said to let it start does",
+            short: "explain",
+            company: Company::Others,
+            local_only: true,
+            run: |fixture| Box::pin(explained(fixture)),
+        },
+        Scenario {
+            name: "a Job says why a pod of it does not start: an image, a volume, somebody's gate",
+            short: "stuck",
+            company: Company::Others,
+            local_only: true,
+            run: |fixture| Box::pin(stuck(fixture)),
+        },
+    ]
 }
 
 async fn explained(fixture: &Fixture) -> Result<()> {
@@ -62,15 +71,6 @@ async fn explained(fixture: &Fixture) -> Result<()> {
     fixture.completed(&namespace, "held").await?;
 
     bare_pod(fixture, &namespace, &queue).await?;
-    // What a kubelet, or somebody's gate, keeps from starting.
-    let no_image = job("no-image", 1, "300m", "64Mi", "true").replace("library/busybox", "library/no-such-image");
-    fixture.apply(&namespace, &no_image).await?;
-    let said = fixture.waits_with(&namespace, "no-image", "STARTING:PODS_WAIT").await?;
-    ensure!(said.contains(": CannotPullContainerError: "), "it says {said}");
-    let gate = "schedulingGates: [{name: example.com/later}]";
-    fixture.apply(&namespace, &tests::job_with("gated", 1, "300m", "64Mi", "true", gate)).await?;
-    let said = fixture.waits_with(&namespace, "gated", "STARTING:PODS_WAIT").await?;
-    ensure!(said.ends_with("it waits for the scheduling gate example.com/later"), "it says {said}");
     let gone = fixture.world.bulkhead(&["explain", &name]).await;
     let refused = gone.as_ref().err().is_some_and(|error| format!("{error:#}").contains("has not ended"));
     ensure!(refused, "of a Job that has ended: {gone:?}");
@@ -106,6 +106,28 @@ async fn bare_pod(fixture: &Fixture, namespace: &str, queue: &str) -> Result<()>
     let name = format!("{namespace}/bare");
     let title = format!("pod {name} in queue {queue}: waits\n  {code}");
     says(fixture, &[&name, "--kind", "pod"], &[&title, "✗ 1 offer (local.small): too small"]).await
+}
+
+/// What a kubelet, or somebody's gate, keeps from starting.
+async fn stuck(fixture: &Fixture) -> Result<()> {
+    let site = Site::with_node(fixture, "1", "1Gi").await?;
+    let namespace = fixture.namespace("jobs", Some(&site.queue)).await?;
+    let plain = |name: &str, more: &str| job_with(name, 1, "50m", "16Mi", "true", more);
+    let no_image = plain("no-image", "").replace("library/busybox", "library/no-such-image");
+    let mount = "        volumeMounts: [{name: none, mountPath: /none}]\n        image:";
+    let no_secret = plain("no-secret", "volumes: [{name: none, secret: {secretName: none}}]");
+    let gated = plain("gated", "schedulingGates: [{name: example.com/later}]");
+    for (name, manifest, expected) in [
+        ("no-image", no_image, ": CannotPullContainerError: "),
+        ("no-secret", no_secret.replacen("        image:", mount, 1), ": FailedMount: "),
+        ("gated", gated, ": it waits for the scheduling gate example.com/later"),
+    ] {
+        fixture.apply(&namespace, &manifest).await?;
+        let said = fixture.waits_with(&namespace, name, "STARTING:PODS_WAIT").await?;
+        ensure!(said.contains(expected), "{name} says {said}");
+    }
+    fixture.world.kubectl(&["create", "secret", "generic", "none", "-n", &namespace]).await?;
+    fixture.completed(&namespace, "no-secret").await.map(drop)
 }
 
 /// All of it is said, sooner or later: what the leader sees may be a moment old.

@@ -101,6 +101,8 @@ pub struct Queued {
     pub said: Option<Arc<Reason>>,
     /// Why it does not start, if it is on a node or waits for somebody else's gate.
     pub stuck: Option<Box<str>>,
+    /// It is on a node, and nothing says that its volumes are mounted.
+    pub mounting: bool,
     /// Where it is; `None`: nobody may dispatch it: it is being deleted, waits for somebody else's gate, or is another
     /// scheduler's.
     pub place: Option<Place>,
@@ -189,6 +191,7 @@ fn queued(pod: &Pod, requests: &Resources, problems: &mut Problems) -> Option<Qu
         barred: false,
         said: said(pod).map(Arc::new),
         stuck: stuck(pod).map(String::into_boxed_str),
+        mounting: mounting(pod),
         place,
     })
 }
@@ -234,6 +237,13 @@ fn stuck(pod: &Pod) -> Option<String> {
     let lists = [&status.init_container_statuses, &status.container_statuses];
     let all = lists.into_iter().flat_map(|list| containers(list.as_deref()));
     all.into_iter().find_map(|container| trouble::of(&container.state))
+}
+
+fn mounting(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    // As of Kubernetes 1.29 a kubelet says so of every pod (KEP-3085).
+    let mut ready = conditions.filter(|one| one.type_ == "PodReadyToStartContainers");
+    node(pod).is_some() && !running(pod) && ready.any(|one| one.status == "False")
 }
 
 /// The nodes among which kube-scheduler may choose.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the same content and time give the same snapshot, in the same order. Does not decide anything.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use model::snapshot::{Environment, Job, JobRef, Machine, Node, ObjectKey, Place,
 use model::status::{Reason, Status};
 use planning::admission::identity::derived_job_id;
 use planning::learned;
+use planning::lifecycle::trouble;
 use planning::membership::{Label, Of, belongs};
 
 use super::ages::Ages;
@@ -117,12 +119,17 @@ impl State {
 
     /// Notes on each Job why a pod of it does not start; of several the first by name.
     fn note_stuck(&self, jobs: &mut [Job]) {
-        let mut first: HashMap<&str, (&ObjectKey, &str)> = HashMap::new();
+        let unmounted = self.unmounted();
+        let mut first: HashMap<&str, (&ObjectKey, Cow<'_, str>)> = HashMap::new();
         for record in self.pods.values() {
             let Some(queued) = record.queued.as_ref() else { continue };
-            let Some((job, why)) = self.job_of(queued).zip(queued.stuck.as_deref()) else { continue };
-            let known = first.entry(job).or_insert((&record.key, why));
-            *known = (*known).min((&record.key, why));
+            let about = (record.key.namespace.as_str(), record.uid.as_str());
+            let volume = unmounted.get(&about).filter(|_| queued.mounting).map(trouble::not_mounted);
+            let why = queued.stuck.as_deref().map(Cow::Borrowed).or(volume.map(Cow::Owned));
+            let Some((job, why)) = self.job_of(queued).zip(why) else { continue };
+            if first.get(job).is_none_or(|(key, _)| record.key < **key) {
+                first.insert(job, (&record.key, why));
+            }
         }
         if first.is_empty() {
             return;

@@ -297,8 +297,8 @@ impl State {
         self.namespaces.take(keep(event, by_name, stays), PartialEq::eq).changed
     }
 
-    /// Pods made for the API, with what is said about their volumes.
-    pub(super) fn attempts_now(&self) -> Vec<Arc<PodFacts>> {
+    /// What is said about volumes of pods, by their namespace and UID.
+    pub(super) fn unmounted(&self) -> HashMap<(&str, &str), Unmounted> {
         let mut all: HashMap<(&str, &str), Unmounted> = HashMap::new();
         for (about, unmounted) in self.mounts.values().chain(self.attaches.values()) {
             let known = all.entry((about.namespace.as_str(), about.uid.as_str())).or_insert_with(|| unmounted.clone());
@@ -309,6 +309,12 @@ impl State {
             }
             known.last = last;
         }
+        all
+    }
+
+    /// Pods made for the API, with what is said about their volumes.
+    pub(super) fn attempts_now(&self) -> Vec<Arc<PodFacts>> {
+        let all = self.unmounted();
         let with = |pod: &Arc<PodFacts>| match all.get(&(pod.namespace.as_str(), pod.uid.as_str())) {
             Some(unmounted) => Arc::new(PodFacts { unmounted: Some(unmounted.clone()), ..PodFacts::clone(pod) }),
             None => pod.clone(),

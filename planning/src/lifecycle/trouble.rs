@@ -39,7 +39,8 @@ pub(super) fn of_pod(facts: &PodFacts, stored: Option<&str>) -> Option<String> {
     Some(pull.map_or(found, ToOwned::to_owned))
 }
 
-fn not_mounted(unmounted: &Unmounted) -> String {
+/// That a volume does not mount.
+pub fn not_mounted(unmounted: &Unmounted) -> String {
     texts::joined(&unmounted.reason, Some(&unmounted.message))
 }
 

@@ -55,6 +55,24 @@ fn the_first_report_that_a_volume_does_not_mount_is_on_its_pod_alone() {
 }
 
 #[test]
+fn a_job_is_told_of_a_volume_that_does_not_mount_until_it_is_mounted() {
+    let index = index();
+    apply::<Job>(&index, &job("j"));
+    let ready = |status: &str| {
+        let mut made = on(pod("p", "j"), "n");
+        made["status"]["conditions"] = json!([{"type": "PodReadyToStartContainers", "status": status}]);
+        apply::<Pod>(&index, &made);
+    };
+    let stuck = || index.snapshot(even(at(0))).jobs[0].stuck.clone();
+    ready("False");
+    assert_eq!(stuck(), None);
+    index.feed(unmounted("a", "p", "no such secret", at(7)));
+    assert_eq!(stuck().as_deref(), Some("p: FailedMount: no such secret"));
+    ready("True");
+    assert_eq!(stuck(), None);
+}
+
+#[test]
 fn a_report_from_another_namespace_is_about_nobody() {
     let index = index();
     apply::<Pod>(&index, &attempt("p"));
