@@ -80,7 +80,7 @@ async fn explained(fixture: &Fixture) -> Result<()> {
 /// A pod of no Job says itself why it waits, so that no autoscaler thinks it is meant.
 async fn bare_pod(fixture: &Fixture, namespace: &str, queue: &str) -> Result<()> {
     let pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare"},
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare", "labels": {keys::QUEUE: queue}},
         "spec": {
             "containers": [{
                 "name": "c", "image": "docker.io/library/busybox", "command": ["true"],
