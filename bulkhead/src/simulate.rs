@@ -13,7 +13,7 @@ use clap::Args;
 use jiff::Timestamp;
 use model::dump::{Dump, VERSION};
 use model::plan::Plan;
-use model::snapshot::Snapshot;
+use model::snapshot::{Place, Snapshot};
 use model::status::{Reason, Status};
 
 /// Makes the plan of a dump again and says what it is: what starts, is launched or goes, and why the rest waits.
@@ -84,6 +84,15 @@ fn told(snapshot: &Snapshot, plan: &Plan) -> String {
         let Some(status) = changes.get(job.uid.as_str()).copied().or(job.status.as_ref()) else { continue };
         let reason = status.reason.as_ref().map_or_else(String::new, |reason| format!(" {}", text(reason)));
         line(format_args!("{} {}{reason}", job.key, status.state.as_str()));
+    }
+    let of_pods: HashMap<&str, &Reason> = plan.pods.iter().map(|one| (one.uid.as_str(), &one.reason)).collect();
+    let dispatched = plan.dispatch.iter().map(|one| one.uid.as_str());
+    let placed: HashSet<&str> = plan.hold.iter().map(|one| one.uid.as_str()).chain(dispatched).collect();
+    for unit in snapshot.units.iter().filter(|unit| !placed.contains(unit.uid.as_str())) {
+        let written = unit.said.as_deref().filter(|_| matches!(unit.place, Place::Waiting));
+        if let Some(reason) = of_pods.get(unit.uid.as_str()).copied().or(written) {
+            line(format_args!("pod {} {}", unit.key, text(reason)));
+        }
     }
     for (id, reason) in &plan.explain {
         line(format_args!("{id} {}", text(reason)));

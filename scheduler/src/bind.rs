@@ -54,6 +54,7 @@ impl Binder {
                 Ok(Found::Waiting(_)) => return Err(status.message),
                 Err(error) => return Err(error),
             },
+            Err(kube::Error::Api(status)) => return Err(status.message),
             Err(error) => return Err(cluster::telemetry::chain(&error)),
         }
         tracing::info!(pod = key, uid = order.pod_uid, node = order.node, "bound");

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use model::keys;
 use serde_json::json;
-use tests::{Fixture, Site, eventually, job, job_with};
+use tests::{Fixture, eventually, job, job_with};
 
 use crate::{Company, Scenario};
 
@@ -46,7 +46,7 @@ async fn explained(fixture: &Fixture) -> Result<()> {
         &[
             "✗ 1 offer (local.small): 500m vCPUs, of which 0 are left",
             "its machines have 1 of 1 vCPUs (maxvCpus)",
-            &format!("  - maxvCpus of {environment} is 2 (a machine is launched for it)"),
+            &format!("  - maxvCpus of {environment} is 2 (machines are launched for it)"),
             &format!("  - what runs in {environment} has ended"),
         ],
     )
@@ -72,7 +72,7 @@ async fn explained(fixture: &Fixture) -> Result<()> {
 
     bare_pod(fixture, &namespace, &queue).await?;
     let gone = fixture.world.bulkhead(&["explain", &name]).await;
-    let refused = gone.as_ref().err().is_some_and(|error| format!("{error:#}").contains("has not ended"));
+    let refused = gone.as_ref().err().is_some_and(|error| format!("{error:#}").contains("it has ended"));
     ensure!(refused, "of a Job that has ended: {gone:?}");
     Ok(())
 }
@@ -110,8 +110,10 @@ async fn bare_pod(fixture: &Fixture, namespace: &str, queue: &str) -> Result<()>
 
 /// What a kubelet, or somebody's gate, keeps from starting.
 async fn stuck(fixture: &Fixture) -> Result<()> {
-    let site = Site::with_node(fixture, "1", "1Gi").await?;
-    let namespace = fixture.namespace("jobs", Some(&site.queue)).await?;
+    let environment = fixture.unmanaged("ce").await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    let namespace = fixture.namespace("ns", Some(&queue)).await?;
+    fixture.label_node(&environment, "n", "1", "1Gi").await?;
     let plain = |name: &str, more: &str| job_with(name, 1, "50m", "16Mi", "true", more);
     let no_image = plain("no-image", "").replace("library/busybox", "library/no-such-image");
     let mount = "        volumeMounts: [{name: none, mountPath: /none}]\n        image:";

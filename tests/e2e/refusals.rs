@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use model::keys;
 use model::status::JobState;
 use serde_json::json;
-use tests::{Aws, Fixture, job};
+use tests::{Aws, Fixture, job, job_with};
 
 use crate::rogue::{CONTROLLER, DENIAL, Manner, Rogue};
 use crate::{Company, Scenario};
@@ -45,7 +45,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             short: "unbound",
             company: Company::Others,
             local_only: true,
-            run: |fixture| Box::pin(unbound(fixture)),
+            run: |fixture| Box::pin(unbound(fixture, "")),
+        },
+        Scenario {
+            name: "a pod that a webhook lets kube-scheduler not bind takes no room from others, and its Job says why",
+            short: "misb",
+            company: Company::Others,
+            local_only: true,
+            run: |fixture| Box::pin(unbound(fixture, APART)),
         },
         Scenario {
             name: "somebody's webhook hangs on the deletion of a job's pod: other Jobs go on meanwhile",
@@ -65,7 +72,11 @@ enum Denier {
     Webhook(u16),
 }
 
-async fn unbound(fixture: &Fixture) -> Result<()> {
+/// Of a pod that only kube-scheduler can judge.
+const APART: &str = "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: \
+    [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {no: such}}}]}}";
+
+async fn unbound(fixture: &Fixture, spec: &str) -> Result<()> {
     let environment = fixture.unmanaged("ce").await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     fixture.label_node(&environment, "n", "1", "1Gi").await?;
@@ -75,7 +86,7 @@ async fn unbound(fixture: &Fixture) -> Result<()> {
     let rule =
         json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods/binding"]});
     let hook = rogue.is_asked(fixture, &locked, rule).await?;
-    fixture.apply(&locked, &job("large", 1, "700m", "16Mi", "true")).await?;
+    fixture.apply(&locked, &job_with("large", 1, "700m", "16Mi", "true", spec)).await?;
     let said = fixture.waits_with(&locked, "large", "ADMISSION:WRITE_REFUSED").await?;
     ensure!(said.contains(DENIAL), "reason: {said}");
     fixture.apply(&free, &job("small", 1, "500m", "16Mi", "true")).await?;

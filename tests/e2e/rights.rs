@@ -212,6 +212,7 @@ async fn status_of_pods(fixture: &Fixture, namespace: &str) -> Result<()> {
         ("queued", "another condition", conditions(&condition("Ready", "True", "Queued")), false),
         ("queued", "a phase", status(json!({"phase": "Succeeded", "conditions": [queued]})), false),
         ("queued", "an address", status(json!({"podIP": "10.0.0.1", "conditions": [queued]})), false),
+        ("queued", "a resize", status(json!({"resize": "Proposed", "conditions": [queued]})), false),
         ("queued", "a label", labelled, false),
         ("many", "why one of no queue waits", conditions(&queued), false),
     ] {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use model::keys;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -99,10 +100,10 @@ impl Rogue {
     pub(crate) async fn is_asked(&self, fixture: &Fixture, namespace: &str, rule: Value) -> Result<String> {
         let name = fixture.named("rogue");
         fixture.on_clean(&["delete", "validatingwebhookconfiguration", &name, "--ignore-not-found"], "");
-        let controller = format!("request.userInfo.username == '{CONTROLLER}'");
+        let ours = format!("request.userInfo.username in ['{CONTROLLER}', '{}']", keys::EXTENDER_USER);
         let hook = json!({"name": "somebody.example.com", "clientConfig": self.client(), "rules": [rule], "failurePolicy": "Fail",
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}, "timeoutSeconds": 30,
-            "matchConditions": [{"name": "controller", "expression": controller}],
+            "matchConditions": [{"name": "ours", "expression": ours}],
             "sideEffects": "None", "admissionReviewVersions": ["v1"]});
         let all = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
             "metadata": {"name": name}, "webhooks": [hook]});

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use model::job::{ContainerFacts, ContainerState, PodFacts, PodPhase};
 use model::keys;
 
-use super::pod::{hold, unschedulable};
+use super::pod::{hold, misbound, unschedulable};
 use super::{annotation, uid};
 
 /// What is seen of a pod; `None`: it was not made for the API.
@@ -30,6 +30,7 @@ pub fn facts(pod: &Pod) -> Option<PodFacts> {
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty()),
         hold: hold(pod),
         unschedulable: unschedulable(pod),
+        misbound: misbound(pod).is_some(),
         unmounted: None,
         ready_to_start: condition("PodReadyToStartContainers").map(|condition| condition.status == "True"),
         unready_since: condition("PodReadyToStartContainers")

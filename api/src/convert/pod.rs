@@ -20,7 +20,7 @@ use super::added::Additions;
 use super::attempt::{containers, facts};
 use super::requests::Requests;
 use super::shape::shape;
-use super::{LARGEST, Problems, annotation, created, key, label, queue, size, uid};
+use super::{LARGEST, Problems, annotation, clip, created, key, label, queue, size, uid};
 
 /// What is kept of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +101,8 @@ pub struct Queued {
     pub said: Option<Arc<Reason>>,
     /// Why it does not start, if it is on a node or waits for somebody else's gate.
     pub stuck: Option<Box<str>>,
+    /// Why kube-scheduler could not put it on the node that it chose.
+    pub misbound: Option<Box<str>>,
     /// It is on a node, and nothing says that its volumes are mounted.
     pub mounting: bool,
     /// Where it is; `None`: nobody may dispatch it: it is being deleted, waits for somebody else's gate, or is another
@@ -191,6 +193,7 @@ fn queued(pod: &Pod, requests: &Resources, problems: &mut Problems) -> Option<Qu
         barred: false,
         said: said(pod).map(Arc::new),
         stuck: stuck(pod).map(String::into_boxed_str),
+        misbound: misbound(pod).filter(|_| matches!(place, Some(Place::Held { .. }))).map(String::into_boxed_str),
         mounting: mounting(pod),
         place,
     })
@@ -252,9 +255,14 @@ pub(super) fn hold(pod: &Pod) -> Vec<String> {
     held.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// What kube-scheduler says, if it has found no node.
+/// What kube-scheduler says, if it has found no node, or could not put the pod on the one that it chose.
 pub(super) fn unschedulable(pod: &Pod) -> Option<String> {
-    not_scheduled(pod, "Unschedulable")
+    not_scheduled(pod, "Unschedulable").or_else(|| misbound(pod))
+}
+
+/// What kube-scheduler says, if it could not put the pod on the node that it chose.
+pub(super) fn misbound(pod: &Pod) -> Option<String> {
+    not_scheduled(pod, "SchedulerError").map(|message| clip(&message))
 }
 
 /// Why it waits, as a leader has written it.

@@ -153,6 +153,23 @@ fn a_pod_that_does_not_start_says_why() {
 }
 
 #[test]
+fn a_node_on_which_kube_scheduler_cannot_put_a_pod_counts_as_refused() {
+    let queued = |scheduler: &str, reason: &str| {
+        queued(|pod| {
+            pod["spec"]["schedulerName"] = json!(scheduler);
+            pod["metadata"]["annotations"] = json!({keys::HOLD: "n1"});
+            pod["status"]["conditions"] =
+                json!([{"type": "PodScheduled", "status": "False", "reason": reason, "message": "no binding here"}]);
+        })
+    };
+    let misbound = queued(keys::SCHEDULER_EXTENDED, "SchedulerError");
+    assert_eq!(misbound.place, Some(Place::Held { nodes: vec!["n1".to_owned()], refused: true }));
+    assert_eq!(misbound.misbound.as_deref(), Some("no binding here"));
+    assert_eq!(queued(keys::SCHEDULER_EXTENDED, "Unschedulable").misbound, None);
+    assert_eq!(queued(keys::SCHEDULER_DIRECT, "SchedulerError").misbound, None, "kube-scheduler does not have it");
+}
+
+#[test]
 fn what_a_leader_has_said_on_a_pod_reads_back() {
     let said = |reason: &str, message: Value| {
         let condition = json!({"type": "PodScheduled", "status": "False", "reason": reason, "message": message});

@@ -16,7 +16,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use model::clock::Now;
 use model::placement::Shape;
-use model::snapshot::{Environment, Job, JobRef, Machine, Node, ObjectKey, Place, Queue, Snapshot, Unit};
+use model::snapshot::{
+    Environment, Job, JobRef, Machine, Node, ObjectKey, Place, Queue, Refused, Snapshot, Unit, Write,
+};
 use model::status::{Reason, Status};
 use planning::admission::identity::derived_job_id;
 use planning::learned;
@@ -59,7 +61,7 @@ impl State {
             machines,
             jobs,
             units,
-            refused: self.refused.all(now.moment),
+            refused: self.refused.all(now.moment).into_iter().chain(self.misbound()).collect(),
             // Whoever plans remembers that.
             kept_since: BTreeMap::new(),
         }
@@ -115,6 +117,15 @@ impl State {
                 job
             })
             .collect()
+    }
+
+    /// Pods that kube-scheduler could not put on the node that it chose; it goes on trying by itself.
+    fn misbound(&self) -> Vec<Refused> {
+        let of = |record: &WatchedPod| {
+            let message = record.queued.as_ref()?.misbound.as_deref()?.to_owned();
+            Some(Refused { uid: record.uid.clone(), write: Write::Bind, message, rests: true })
+        };
+        self.pods.values().filter_map(of).collect()
     }
 
     /// Notes on each Job why a pod of it does not start; of several the first by name.

@@ -28,6 +28,8 @@ pub struct PodFacts {
     pub hold: Vec<String>,
     /// What kube-scheduler says if it has found no node for it.
     pub unschedulable: Option<String>,
+    /// It has chosen a node, and could not put the pod there.
+    pub misbound: bool,
     /// A volume of it could not be mounted, if so.
     pub unmounted: Option<Unmounted>,
     /// Its volumes are mounted and its sandbox is there (condition `PodReadyToStartContainers`); `None`: the kubelet does not say.

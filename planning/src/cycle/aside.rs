@@ -32,7 +32,9 @@ pub(super) fn by_uid<'w>(facts: &'w Facts<'_>) -> HashMap<(&'w str, Write), &'w 
 /// What steps aside, in order, left out of what is served.
 pub(super) fn stood<'w>(facts: &'w Facts<'_>) -> (Vec<Stood<'w>>, LeftOut) {
     let mut all: Vec<Stood<'w>> = by_uid(facts).into_values().filter_map(|refused| one(facts, refused)).collect();
-    all.sort_unstable_by_key(|one| one.rank);
+    all.sort_unstable_by_key(|one| (one.rank, one.refused.write));
+    // One that kube-scheduler has may be refused twice.
+    all.dedup_by_key(|one| one.rank);
     let mut left_out = LeftOut::default();
     for one in &all {
         left_out.add(one.demand);
@@ -54,9 +56,12 @@ fn one<'w>(facts: &'w Facts<'_>, refused: &'w Refused) -> Option<Stood<'w>> {
         Write::Bind | Write::Hold => {
             let slot = facts.units.find(&uid)?;
             let unit: &Unit = &facts.units.get(slot)?.unit;
-            let write =
-                if matches!(unit.place, Place::Held { .. }) || !unit.shape.judged { Write::Hold } else { Write::Bind };
-            facts.in_line(slot).filter(|_| refused.rests && write == refused.write)?
+            // kube-scheduler binds what it has, and it is handed more nodes.
+            let is_due = match unit.place {
+                Place::Held { .. } => true,
+                _ => (refused.write == Write::Bind) == unit.shape.judged,
+            };
+            facts.in_line(slot).filter(|_| refused.rests && is_due)?
         }
     };
     Some(Stood { demand, rank, refused })

@@ -120,6 +120,7 @@ impl Story {
             node: Some("node".into()),
             hold: Vec::new(),
             unschedulable: None,
+            misbound: false,
             unmounted: None,
             unready_since: None,
             ready_to_start: None,

@@ -1,6 +1,6 @@
 //! Cases: the cluster refuses what was planned, and everybody else goes on.
 
-use model::snapshot::{Place, Refused, Write};
+use model::snapshot::{Place, Refused, Stage, Write};
 use model::status::{JobState, Status};
 use proptest::prelude::*;
 
@@ -67,6 +67,20 @@ fn a_pod_that_cannot_be_bound_or_handed_over_steps_aside_and_comes_back() {
         let again = crate::plan(&refuse(base, "j-0", write, false).0, noon());
         assert!(super::build::text_of(&again).starts_with(does));
     }
+}
+
+#[test]
+fn a_pod_that_kube_scheduler_cannot_bind_steps_aside_and_gets_no_machine() {
+    let held = Place::Held { nodes: vec!["a".to_owned()], refused: true };
+    let base = world().managed("ce", 4).queue("q", 1, &["ce"]).machine("ce", "a", 1000, Stage::Serving, 0);
+    let base = base.job("q", "j", 1, 700, 20).that_job(|job| job.shape.judged = false).pods(&[held]);
+    let base = base.job("q", "other", 1, 500, 10).pods(&[waiting()]);
+    check(
+        &refuse(base, "j-0", Write::Bind, true),
+        "dispatch other-0 to a of CE
+         j Runnable ADMISSION:WRITE_REFUSED: the pod cannot be put on a node: policy p denies it; it is tried again and again, and others pass it meanwhile
+         other Starting",
+    );
 }
 
 #[test]

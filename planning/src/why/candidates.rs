@@ -2,9 +2,10 @@
 //!
 //! Invariant: only what an admin or user can bring about, or what time brings. Does not know whether it helps.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::placement::Shape;
+use model::placement::{Shape, Taint, Toleration};
 use model::quantity::format_milli;
 use model::resources::{Resources, describe};
 use model::snapshot::{Environment, Job, Node, Offer, Place, Queue, Scaling, Snapshot};
@@ -13,6 +14,7 @@ use super::Seen;
 use super::change::Change;
 use super::subject::{Wanted, is_of};
 use crate::cycle::choose::is_allowed;
+use crate::explain::taint_text;
 use crate::promise::Promise;
 
 /// What may be changed.
@@ -111,6 +113,18 @@ fn own<'c>(seen: &Seen<'c>, wanted: &Wanted<'c>) -> Vec<Change<'c>> {
         let apply = move |one: &mut Snapshot| one.refused.retain(|refused| !own.contains(&refused));
         all.push(Change::new("the cluster takes what Bulkhead writes to it", apply));
     }
+    let own_nodes = snapshot
+        .nodes
+        .iter()
+        .filter(|node| snapshot.environments.iter().any(|environment| environment.uuid == node.environment_uuid));
+    let taints: BTreeSet<&Taint> = own_nodes.filter_map(|node| wanted.shape.kept_away_by(&node.taints)).collect();
+    for taint in taints {
+        let toleration =
+            Toleration { key: Some(taint.key.clone()), value: Some(taint.value.clone()), effect: Some(taint.effect) };
+        all.push(Change::new(format!("it tolerates the taint {}", taint_text(taint)), move |one| {
+            reshape(one, uid, |shape| shape.tolerations.push(toleration.clone()));
+        }));
+    }
     if wanted.shape.node_selector.len() + wanted.shape.affinity.len() > 0 {
         all.push(Change::new("it asks for no labels of nodes", move |one| {
             reshape(one, uid, |shape| {
@@ -135,7 +149,7 @@ fn of_environment<'c>(
         }));
     }
     if let Some(namespace) = wanted.api_namespace(environment).filter(|name| seen.snapshot.closed.contains_key(*name)) {
-        let text = format!("the API may make pods in namespace {namespace} (bulkhead namespace add {namespace})");
+        let text = format!("the API may make pods in namespace {namespace} (bulkhead namespace enable {namespace})");
         all.push(Change::new(text, move |one| drop(one.closed.remove(namespace))));
     }
     let nodes: Vec<&Node> =
@@ -168,8 +182,12 @@ fn of_environment<'c>(
         let short: Vec<(String, i64)> =
             wanted.shape.requests.shortages(&most).map(|(name, _, there)| (name.to_owned(), there.max(0))).collect();
         if !short.is_empty() {
-            let told: Vec<String> = short.iter().map(|(name, there)| describe(name, *there)).collect();
-            all.push(Change::new(format!("it asks for no more than {}", told.join(", ")), move |one| {
+            let told = |(name, there): &(String, i64)| match there {
+                0 => format!("no {name}"),
+                _ => format!("no more than {}", describe(name, *there)),
+            };
+            let told: Vec<String> = short.iter().map(told).collect();
+            all.push(Change::new(format!("it asks for {}", told.join(" and ")), move |one| {
                 reshape(one, uid, |shape| short.iter().for_each(|(name, there)| shape.requests.set(name, *there)));
             }));
         }

@@ -27,7 +27,7 @@ pub(super) fn checks(snapshot: &Snapshot, facts: &Facts<'_>, wanted: &Wanted<'_>
         (0, _) => format!("it is the first in its queue; {}{strict}{since}", first.join(", ")),
         _ => {
             let others = if first.is_empty() { String::new() } else { format!("; {}", first.join(", ")) };
-            format!("{before} units wait before it in its queue{others}{strict}{since}")
+            format!("{} before it in its queue{others}{strict}{since}", wait(before))
         }
     };
     checks.push(Check::new((before == 0 && first.is_empty()).then_some(true), text));
@@ -65,7 +65,11 @@ fn before_it(facts: &Facts<'_>, snapshot: &Snapshot, queue: &Queue) -> Vec<Strin
     let shares = |other: &&Queue| names(other).iter().any(|name| own.contains(name));
     let told = |other: &Queue| {
         let size = facts.lines.get(&other.name).map_or(0, Line::size);
-        (size > 0).then(|| format!("{size} units wait in queue {}, which comes first", other.name))
+        (size > 0).then(|| format!("{} in queue {}, which comes first", wait(size), other.name))
     };
     others.into_iter().filter(shares).filter_map(told).collect()
+}
+
+fn wait(count: u64) -> String {
+    if count == 1 { "1 unit waits".to_owned() } else { format!("{count} units wait") }
 }

@@ -6,6 +6,7 @@
 mod candidates;
 mod change;
 mod environment;
+mod follow;
 mod line;
 mod queue;
 mod subject;

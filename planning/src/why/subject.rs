@@ -74,7 +74,8 @@ pub(super) fn find<'s>(snapshot: &'s Snapshot, asked: &Asked<'_>) -> Result<Subj
     let place = asked.namespace.map_or_else(String::new, |namespace| format!(" in namespace {namespace}"));
     let name = asked.name;
     Err(format!(
-        "{what} {name}{place} is in a queue and has not ended; of a job that has, `bulkhead jobs` and its Events tell"
+        "{what} {name}{place} is planned for: it has ended, is in no queue, waits for other jobs (dependsOn), or for somebody else's \
+         scheduling gate; `bulkhead jobs show` and `kubectl describe` tell"
     ))
 }
 

@@ -7,6 +7,8 @@ use model::snapshot::Snapshot;
 use model::status::Code;
 use proptest::prelude::*;
 
+use super::follow::{Step, follow};
+use super::subject::{Subject, Wanted};
 use super::{Asked, Check, What, explain};
 use crate::tests::any::worlds;
 use crate::tests::build::{World, bound, noon, waiting, world};
@@ -78,7 +80,7 @@ fn a_full_environment_at_its_limit_says_what_is_missing_and_what_would_do() {
         - 1 offer (m5.large): 2 vCPUs, of which 0 are left
         - 1 offer (local.small): too small: 1 cpu requested, 500m cpu on such a node
         if what runs in M has ended
-        if maxvCpus of M is 5 (a machine is launched for it)",
+        if maxvCpus of M is 5 (machines are launched for it)",
     );
 }
 
@@ -123,7 +125,7 @@ fn whatever_cannot_be_found_or_does_not_wait_is_said() {
     check(
         &some,
         "gone",
-        "no job, pod or queue gone is in a queue and has not ended; of a job that has, `bulkhead jobs` and its Events tell",
+        "no job, pod or queue gone is planned for: it has ended, is in no queue, waits for other jobs (dependsOn), or for somebody else's scheduling gate; `bulkhead jobs show` and `kubectl describe` tell",
     );
     check(&some, "twice", "there are ns/twice and other/twice: say which namespace is meant");
 }
@@ -157,9 +159,21 @@ fn taints_labels_and_closed_nodes_are_told_apart() {
         - 1 node (d): on its way out
         - 1 node (a): the pod does not tolerate the taint gpu=yes:NoSchedule
         · nodes are added by whoever labels them with its UUID
+        if it tolerates the taint gpu=yes:NoSchedule
         if what runs in U has ended
         if U has another node like e",
     );
+}
+
+/// Whether it starts by itself, when machines have joined.
+fn will_start(snapshot: &Snapshot, asked: &Asked<'_>) -> bool {
+    let plan = crate::plan(snapshot, noon());
+    let wanted = match super::subject::find(snapshot, asked).unwrap() {
+        Subject::Job(job) => Wanted::of_job(snapshot, job),
+        Subject::Unit(unit) => Wanted::of_unit(unit),
+        Subject::Queue(_) => return false,
+    };
+    follow(snapshot.clone(), noon(), &wanted, wanted.started(&plan)) > Step::Waits
 }
 
 proptest! {
@@ -179,9 +193,9 @@ proptest! {
             let found = explain(&snapshot, noon(), &asked).unwrap();
             let waits = !found.checks.is_empty();
             prop_assert!(!waits || found.reason.is_some(), "{name} says nothing");
-            // kube-scheduler says itself what it misses.
-            let others = [Code::Launching, Code::KubeScheduler];
-            let is_others = found.reason.as_ref().is_some_and(|reason| others.contains(&reason.code));
+            // kube-scheduler says itself what it misses; and some only wait until machines have joined.
+            let is_others = found.reason.as_ref().is_some_and(|reason| reason.code == Code::KubeScheduler)
+                || will_start(&snapshot, &asked);
             prop_assert!(!waits || is_others || !found.changes.is_empty(), "{name}: {found:?}");
         }
     }

@@ -60,6 +60,7 @@ mod tests {
             node: Some(node.into()),
             hold: vec![],
             unschedulable: None,
+            misbound: false,
             unmounted: None,
             unready_since: None,
             ready_to_start: None,

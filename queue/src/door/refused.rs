@@ -89,6 +89,7 @@ mod tests {
             node: node.map(ToOwned::to_owned),
             hold: vec![],
             unschedulable: None,
+            misbound: false,
             unmounted: None,
             ready_to_start: None,
             unready_since: None,

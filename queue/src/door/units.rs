@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cluster::index::Index;
 use model::clock::{Moment, Now};
 use model::job::{Placed, PodFacts};
-use model::snapshot::{Node, ObjectKey, Place, Snapshot, Unit};
+use model::snapshot::{Node, ObjectKey, Place, Refused, Snapshot, Unit, Write};
 use model::status::JobState;
 use model::{keys, names};
 use planning::admission::pod::QueueFacts;
@@ -38,7 +38,12 @@ pub(super) fn add(
     for live in ledger.placed() {
         let Some(placed) = &live.record.placed else { continue };
         if placed.node.is_empty() {
-            let refused = seen.get(&live.record.id).is_some_and(|pod| is_refused(placed, pod, deeds, now.moment));
+            let pod = seen.get(&live.record.id).filter(|pod| is_refused(placed, pod, deeds, now.moment));
+            let refused = pod.is_some();
+            if let Some(message) = pod.filter(|pod| pod.misbound).and_then(|pod| pod.unschedulable.clone()) {
+                let uid = live.record.id.to_string();
+                snapshot.refused.push(Refused { uid, write: Write::Bind, message, rests: true });
+            }
             keep(&mut snapshot.nodes, &placed.hold, refused);
             let place = Place::Held { nodes: placed.hold.clone(), refused };
             units.push(unit(live, queue_of(&live.spec.queue), place));

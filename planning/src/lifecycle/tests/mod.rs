@@ -104,6 +104,7 @@ fn pod(record: &JobRecord) -> PodFacts {
         node: Some("node-1".into()),
         hold: vec![],
         unschedulable: None,
+        misbound: false,
         unmounted: None,
         unready_since: None,
         ready_to_start: None,
