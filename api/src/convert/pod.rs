@@ -192,7 +192,7 @@ fn queued(pod: &Pod, requests: &Resources, problems: &mut Problems) -> Option<Qu
         shape: Arc::new(shape),
         barred: false,
         said: said(pod).map(Arc::new),
-        stuck: stuck(pod).map(String::into_boxed_str),
+        stuck: stuck(pod).map(|why| clip(&why).into_boxed_str()),
         misbound: misbound(pod).filter(|_| matches!(place, Some(Place::Held { .. }))).map(String::into_boxed_str),
         mounting: mounting(pod),
         place,

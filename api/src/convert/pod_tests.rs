@@ -153,6 +153,17 @@ fn a_pod_that_does_not_start_says_why() {
 }
 
 #[test]
+fn of_a_long_list_of_gates_only_a_part_is_kept() {
+    let gates: Vec<Value> = (0..4000).map(|number| json!({"name": format!("example.com/gate-{number}")})).collect();
+    let stuck = queued(|pod| pod["spec"]["schedulingGates"] = json!(gates)).stuck.unwrap();
+    assert!(
+        stuck.len() <= 1024 && stuck.starts_with("it waits for the scheduling gate example.com/gate-0, "),
+        "{}",
+        stuck.len()
+    );
+}
+
+#[test]
 fn a_node_on_which_kube_scheduler_cannot_put_a_pod_counts_as_refused() {
     let queued = |scheduler: &str, reason: &str| {
         queued(|pod| {

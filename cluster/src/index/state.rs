@@ -200,6 +200,12 @@ impl State {
     /// What a pod of a queue needs, once for all that need the same; of one that waits where too much does, nothing.
     fn with_shape(&mut self, mut record: WatchedPod) -> WatchedPod {
         let Some(queued) = &mut record.queued else { return record };
+        if record.node.is_none() && queued.place.is_none() {
+            // Nobody may dispatch it: it is kept for what it says alone.
+            queued.shape = self.shapes.share(&Arc::default());
+            record.requests = Resources::default();
+            return record;
+        }
         if record.node.is_some() || !matches!(queued.place, Some(Place::Waiting)) {
             queued.shape = self.shapes.share(&queued.shape);
             return record;

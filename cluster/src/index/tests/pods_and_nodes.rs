@@ -26,6 +26,15 @@ fn a_job_is_told_of_the_first_of_its_pods_that_does_not_start() {
     apply::<Pod>(&index, &gated);
     assert_eq!(stuck().as_deref(), Some("a: it waits for the scheduling gate x/y"));
     assert_eq!(units(&index).len(), 1);
+    {
+        let state = index.state();
+        let kept = state.pods.get("uid-a").unwrap();
+        let queued = kept.queued.as_ref().unwrap();
+        assert!(
+            queued.shape.requests == Resources::default() && kept.requests == Resources::default(),
+            "what it needs"
+        );
+    }
     delete::<Pod>(&index, &gated);
     apply::<Pod>(&index, &waits("b", "ContainerCreating"));
     assert_eq!(stuck(), None);
