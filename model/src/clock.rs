@@ -90,6 +90,23 @@ impl Jumps {
     }
 }
 
+/// The wall's clock as it would be had it gone evenly since it was set last: what happened at a moment has the same time whenever it is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Steady(Option<Now>);
+
+impl Steady {
+    /// What time it is by it: nearly what the wall's clock says. When that was set, all times are others than before.
+    pub fn at(&mut self, now: Now) -> Now {
+        let steady = |base: Now| Now { wall: base.at(now.moment), moment: now.moment };
+        let close = |one: &Now| one.wall.duration_since(now.wall).abs() < SMALLEST_JUMP;
+        if let Some(close) = self.0.map(steady).filter(close) {
+            return close;
+        }
+        self.0 = Some(now);
+        now
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +133,27 @@ mod tests {
         let mut seen = |wall, running| jumps.seen(now(wall, running)).as_secs();
         assert_eq!([seen(1000, 0), seen(1010, 10), seen(4610, 10), seen(4615, 15)], [0, 0, 3600, 0]);
         assert_eq!([seen(1020, 20), seen(1021, 21)], [-3600, 0]);
+    }
+
+    #[test]
+    fn what_happened_stays_when_it_was_until_the_walls_clock_is_set() {
+        let mut steady = Steady::default();
+        let first = steady.at(now(1000, 0));
+        let happened = first.moment.plus(Duration::from_secs(5));
+        for (wall, running, millis, expected) in [
+            (1010, 10, 0, 1005),
+            (1020, 20, 499, 1005),
+            (1030, 30, -499, 1005),
+            (4640, 40, 0, 4605),
+            (1050, 50, 0, 1005),
+        ] {
+            let at = now(wall, running);
+            let at = Now { wall: at.wall + SignedDuration::from_millis(millis), ..at };
+            let seen = steady.at(at);
+            assert_eq!(seen.moment, at.moment);
+            assert!(seen.wall.duration_since(at.wall).abs() < SMALLEST_JUMP);
+            assert_eq!(seen.at(happened), now(expected, 0).wall, "{wall} {millis}");
+        }
     }
 
     #[test]

@@ -263,7 +263,7 @@ pub struct Job {
     /// Its clock starts at its release, so it starts with all the units it will ever run together, or not at all.
     pub has_deadline: bool,
     /// What each unit needs.
-    pub shape: Shape,
+    pub shape: Arc<Shape>,
     /// The cluster refuses its pods: why, in the words of whoever refused.
     pub refusal: Option<String>,
     /// Why one of its pods does not start that is on a node, or waits for somebody else's gate.

@@ -3,8 +3,10 @@
 //! Invariant: what keeps it from being used makes it INVALID and is all that it says then; what only hinders it is said beside that it is
 //! healthy. Does not write.
 
+use std::collections::BTreeMap;
+
 use model::plan::QueueCounts;
-use model::snapshot::{Environment, Snapshot};
+use model::snapshot::{Closed, Environment};
 
 use crate::rights;
 
@@ -17,7 +19,7 @@ pub struct Health {
     pub reason: String,
 }
 
-/// What is known about an environment besides its snapshot.
+/// What is known about an environment besides what it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hindrances<'a> {
     /// So many of its machines seem lost that none is given up; it can be used all the same.
@@ -26,11 +28,15 @@ pub struct Hindrances<'a> {
     pub nodes: Option<&'a str>,
 }
 
-/// Health of an environment.
-pub fn of_environment(environment: &Environment, snapshot: &Snapshot, hindrances: Hindrances<'_>) -> Health {
+/// Health of an environment; `closed`: namespaces in which no pod of the API can be made.
+pub fn of_environment(
+    environment: &Environment,
+    closed: &BTreeMap<String, Closed>,
+    hindrances: Hindrances<'_>,
+) -> Health {
     let scaling = environment.scaling.as_ref();
     let offers = scaling.and_then(|scaling| scaling.offers.as_ref().err());
-    if let Some(problem) = rights::problem(environment, snapshot).or_else(|| offers.cloned()) {
+    if let Some(problem) = rights::problem(environment, closed).or_else(|| offers.cloned()) {
         return Health { valid: false, reason: problem };
     }
     let setbacks = scaling.map(|scaling| scaling.setbacks.as_slice()).unwrap_or_default();
@@ -59,7 +65,7 @@ pub fn of_queue(counts: &QueueCounts) -> Health {
 #[cfg(test)]
 mod tests {
     use jiff::{SignedDuration, Timestamp};
-    use model::snapshot::{Closed, Scaling, Setback};
+    use model::snapshot::{Scaling, Setback};
 
     use super::*;
 
@@ -83,7 +89,7 @@ mod tests {
         reason: &str,
     ) {
         let closed = closed.iter().map(|(name, why)| ((*name).to_owned(), why.clone())).collect();
-        let health = of_environment(environment, &Snapshot { closed, ..Snapshot::default() }, hindrances);
+        let health = of_environment(environment, &closed, hindrances);
         assert_eq!(health.valid, valid);
         assert!(health.reason.starts_with(reason), "{}", health.reason);
     }

@@ -3,7 +3,7 @@
 //! Invariant: a sentence says what is missing and how to get it, and begins as AWS Batch's does
 //! (<https://docs.aws.amazon.com/batch/latest/userguide/batch_eks_invalid_compute_environment.html>). Does not ask anybody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::keys::{BATCH_ROLE, BATCH_ROLE_BINDING, BATCH_USER};
 use model::snapshot::{Closed, Environment, Place, Snapshot};
@@ -23,9 +23,9 @@ pub fn namespaces(snapshot: &Snapshot) -> BTreeSet<String> {
 }
 
 /// What is wrong with an environment for jobs of the API. Others do not mind.
-pub fn problem(environment: &Environment, snapshot: &Snapshot) -> Option<String> {
+pub fn problem(environment: &Environment, all: &BTreeMap<String, Closed>) -> Option<String> {
     let namespace = environment.namespace.as_deref()?;
-    Some(closed(namespace, snapshot.closed.get(namespace)?))
+    Some(closed(namespace, all.get(namespace)?))
 }
 
 /// Why no pod of the API is made in a namespace.

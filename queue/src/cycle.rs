@@ -1,4 +1,4 @@
-//! The loop: waits for a change, takes a snapshot, plans, carries out.
+//! The loop: waits for a change, shows the world what is so, plans, carries out.
 //!
 //! Invariant: one cycle at a time, at most one every [`Config::min_interval`], and one that had to look at much is followed later; what
 //! failed is planned again a second later.
@@ -12,10 +12,12 @@ use cluster::index::Index;
 use cluster::policies::Policies;
 use cluster::shutdown::Shutdown;
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::Client;
+use model::clock::{Moment, Now, Steady};
 use model::plan::{Launch, Plan, Retire};
 use model::snapshot::Snapshot;
+use planning::world::World;
 use tokio::time;
 
 use crate::context::Context;
@@ -30,7 +32,7 @@ use crate::said::Said;
 use crate::{jobs, pods, report, status};
 
 /// After a failed action the plan is made again this much later, even if nothing changes.
-const RETRY: SignedDuration = SignedDuration::from_secs(1);
+const RETRY: Duration = Duration::from_secs(1);
 /// Before the first plan, a store that failed is asked again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
 /// From the start of a cycle to that of the next passes at least so many times what looking and planning took: a long look leaves the
@@ -90,6 +92,7 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
     let context = Context { client, batch, rights, index, events, policies, label_after_bind };
     let mut door = ApiDoor::new(store, limits);
     let mut version = context.index.version();
+    let mut world = World::default();
     let mut shown = Shown { launches_at_once, ..Shown::default() };
     let stopped = shutdown.stopped();
     tokio::pin!(stopped);
@@ -107,15 +110,14 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
         let started = Instant::now();
         version.borrow_and_update();
         heartbeat.beat();
-        let begun = clock::now();
-        let Done { wake_at, failed, thought, saw, at } = cycle(&context, &mut door, &nodes, &metrics, &mut shown).await;
+        let Done { wake_at, failed, thought, at } =
+            cycle(&context, &mut door, &mut world, &nodes, &metrics, &mut shown).await;
         heartbeat.beat();
-        dumps.give(saw, at);
+        dumps.give(&world, at);
         if door.is_late() {
             break;
         }
-        // As the wall's clock went when the plan was made: it may be set at any time.
-        let pause = pause(wake_at, failed, begun.at(clock::moment()));
+        let pause = pause(wake_at, failed, clock::moment());
         // However early something is due: what it asks for may be impossible just now.
         let next = async {
             // The index outlives the loop, so the channel cannot close.
@@ -146,20 +148,19 @@ struct Shown {
     said: Said,
     orders: Orders,
     kept: Kept,
+    steady: Steady,
     launches_at_once: usize,
 }
 
 /// What came of a cycle.
 struct Done {
     /// When to wake up at the latest.
-    wake_at: Option<Timestamp>,
+    wake_at: Option<Moment>,
     /// Something failed.
     failed: bool,
     /// How long looking and planning took.
     thought: Duration,
-    /// What the plan was made of.
-    saw: Snapshot,
-    /// When.
+    /// When the plan was made, as the world has it.
     at: Timestamp,
 }
 
@@ -167,21 +168,19 @@ struct Done {
 async fn cycle(
     context: &Context,
     door: &mut ApiDoor,
+    world: &mut World<'static>,
     nodes: &NodeOrders,
     metrics: &Metrics,
     shown: &mut Shown,
 ) -> Done {
     // 1. what is seen
     let read = door.read(context, clock::now()).await;
-    // Pods and what they leave free are of one moment, or a pod that appears in between takes no room anywhere.
     let (looked, now) = (Instant::now(), clock::now());
-    let (mut snapshot, attempts) = context.index.look(now);
-    door.observe(context, attempts, &mut snapshot, now);
-    context.rights.look(&context.index, &mut snapshot).await;
+    let (snapshot, steady) = look(context, door, shown, now).await;
     // 2. decide
     let began = Instant::now();
-    snapshot.kept_since = shown.kept.since(now);
-    let mut plan = planning::plan(&snapshot, now.wall);
+    world.show(snapshot);
+    let mut plan = world.plan(steady.wall);
     leave_nodes(&mut plan, door.is_blind(), shown);
     metrics.planned(began.elapsed(), &plan);
     let thought = looked.elapsed();
@@ -203,11 +202,11 @@ async fn cycle(
         wake_at,
     } = plan;
     shown.kept.take(keeps, now.moment);
-    door.count(&snapshot, &mut queues);
+    door.count(world, &mut queues);
     let (attempts, dispatch): (Vec<_>, Vec<_>) = dispatch.into_iter().partition(|one| one.record.is_some());
     report::launches(context, &launch);
     let (choices, given): (Vec<_>, Vec<_>) = hold.into_iter().partition(|one| one.record.is_some());
-    let decided = Decided { snapshot: &snapshot, dispatch: &attempts, hold: &choices, explain: &explain };
+    let decided = Decided { world, dispatch: &attempts, hold: &choices, explain: &explain };
     // What the cluster refuses of these is planned again when its time has come.
     let (nodes_ok, bound, (), (), (), (), recorded) = tokio::join!(
         shown.orders.give(nodes, launch, retire),
@@ -224,15 +223,27 @@ async fn cycle(
     jobs::finish_all(context).await;
     shown.labels.look(context);
     let says_more = shown.said.write(context, pods, now);
-    let next_status = shown.status.update(context, &snapshot, &queues, now).await;
+    let next_status = shown.status.update(context, world, &queues, now.moment).await;
     let failed = !read || !recorded || !nodes_ok || says_more;
-    let next_doubt = context.index.next_doubt(now).map(|moment| now.at(moment));
-    let next_try = context.index.next_try(clock::moment()).map(|moment| now.at(moment));
+    let next_doubt = context.index.next_doubt(now);
+    let next_try = context.index.next_try(clock::moment());
     let next_record = door.wake_at(now);
-    let next_right = (!snapshot.closed.is_empty()).then(|| now.wall.checked_add(DENIED_FOR).unwrap_or(now.wall));
-    let others = [next_status, next_doubt, next_try, next_record, next_right].into_iter().flatten();
-    let wake_at = wake_at.into_iter().chain(others).min();
-    Done { wake_at, failed, thought, saw: snapshot, at: now.wall }
+    let next_right = (!world.closed().is_empty()).then(|| now.moment.plus(DENIED_FOR));
+    let planned = wake_at.map(|due| steady.moment_of(due));
+    let wake_at = [planned, next_status, next_doubt, next_try, next_record, next_right].into_iter().flatten().min();
+    Done { wake_at, failed, thought, at: steady.wall }
+}
+
+/// What is so, and the time as all of that has it.
+async fn look(context: &Context, door: &mut ApiDoor, shown: &mut Shown, now: Now) -> (Snapshot, Now) {
+    // What is as it was has the same times as before, or all would be news.
+    let steady = shown.steady.at(now);
+    // Pods and what they leave free are of one moment, or a pod that appears in between takes no room anywhere.
+    let (mut snapshot, attempts) = context.index.look(steady);
+    door.observe(context, attempts, &mut snapshot, now, steady);
+    context.rights.look(&context.index, &mut snapshot).await;
+    snapshot.kept_since = shown.kept.since(steady);
+    (snapshot, steady)
 }
 
 /// Takes out of a plan what it may not ask of nodes yet: while jobs of the API are not known, or what was asked before is not done; and
@@ -250,10 +261,9 @@ fn apart(min_interval: Duration, thought: Duration) -> Duration {
     min_interval.max((thought * APART).min(FARTHEST_APART))
 }
 
-fn pause(wake_at: Option<Timestamp>, failed: bool, now: Timestamp) -> Duration {
-    let retry = failed.then(|| now.checked_add(RETRY).unwrap_or(now));
-    let due = wake_at.into_iter().chain(retry).min();
-    let pause = due.map_or(IDLE, |due| Duration::try_from(due.duration_since(now)).unwrap_or(Duration::ZERO));
+fn pause(wake_at: Option<Moment>, failed: bool, now: Moment) -> Duration {
+    let retry = failed.then(|| now.plus(RETRY));
+    let pause = wake_at.into_iter().chain(retry).min().map_or(IDLE, |due| due.since(now));
     // A millisecond more, so that a wake-up is never a moment early and planned in vain.
     pause.min(IDLE) + Duration::from_millis(1)
 }
@@ -287,16 +297,16 @@ mod tests {
 
     #[test]
     fn the_loop_wakes_at_the_earliest_reason() {
-        let now: Timestamp = "2026-11-01T12:00:00Z".parse().unwrap();
+        let now = Moment::after(Duration::from_secs(100));
         let milli = Duration::from_millis(1);
-        let at = |seconds| Some(now + SignedDuration::from_secs(seconds));
+        let at = |seconds: u64| Some(Moment::after(Duration::from_secs(seconds)));
         for (wake_at, failed, expected) in [
             (None, false, IDLE),
             (None, true, Duration::from_secs(1)),
-            (at(5), false, Duration::from_secs(5)),
-            (at(5), true, Duration::from_secs(1)),
-            (at(-5), false, Duration::ZERO),
-            (at(500), false, IDLE),
+            (at(105), false, Duration::from_secs(5)),
+            (at(105), true, Duration::from_secs(1)),
+            (at(95), false, Duration::ZERO),
+            (at(600), false, IDLE),
         ] {
             assert_eq!(pause(wake_at, failed, now), expected + milli, "{wake_at:?} {failed}");
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use model::dump::{Dump, VERSION};
-use model::snapshot::Snapshot;
+use planning::world::World;
 use tokio::sync::{mpsc, oneshot};
 
 /// So many may ask at the same time.
@@ -50,14 +50,14 @@ impl Asked {
     }
 
     /// Gives it to all who have asked.
-    pub(crate) fn give(&mut self, snapshot: Snapshot, now: Timestamp) {
+    pub(crate) fn give(&mut self, world: &World<'_>, now: Timestamp) {
         while let Ok(answer) = self.asked.try_recv() {
             self.waiting.push(answer);
         }
         if self.waiting.is_empty() {
             return;
         }
-        let dump = Arc::new(Dump { version: VERSION, now, snapshot });
+        let dump = Arc::new(Dump { version: VERSION, now, snapshot: world.snapshot() });
         for answer in self.waiting.drain(..) {
             // Whoever has asked may have gone.
             let _ = answer.send(dump.clone());
@@ -67,20 +67,22 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
+    use model::snapshot::Snapshot;
+
     use super::*;
 
     #[tokio::test]
     async fn whoever_asks_gets_what_the_next_plan_is_made_of() {
         let (asker, mut ours) = channel();
         let now: Timestamp = "2026-11-01T12:00:00Z".parse().unwrap();
-        ours.give(Snapshot::default(), now);
+        ours.give(&World::default(), now);
         let asking = tokio::spawn({
             let asker = asker.clone();
             async move { asker.ask().await }
         });
         ours.next().await;
         let seen = Snapshot { hooks_missing: true, ..Snapshot::default() };
-        ours.give(seen.clone(), now);
+        ours.give(&World::of(&seen), now);
         let dump = asking.await.unwrap().unwrap();
         assert_eq!(*dump, Dump { version: VERSION, now, snapshot: seen });
         drop(ours);

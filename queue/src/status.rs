@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use api::crd::{ComputeEnvironmentStatus, JobQueueStatus, NodeCounts, Validity};
 use api::{ComputeEnvironment, JobQueue};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource as _, ResourceExt as _};
-use model::clock::{Moment, Now};
+use model::clock::Moment;
 use model::plan::QueueCounts;
 use model::quantity::format_milli;
-use model::snapshot::{Environment, Snapshot, Stage};
+use model::snapshot::{Environment, Stage};
 use planning::health::{self, Health, Hindrances};
 use planning::refusal::Answer;
+use planning::world::World;
 use serde_json::json;
 
 use crate::context::Context;
@@ -51,16 +51,16 @@ impl Shown {
     pub(crate) async fn update(
         &mut self,
         context: &Context,
-        snapshot: &Snapshot,
+        world: &World<'_>,
         queues: &[QueueCounts],
-        now: Now,
-    ) -> Option<Timestamp> {
+        now: Moment,
+    ) -> Option<Moment> {
         let mut later = Vec::new();
         for stored in context.index.job_queues() {
             let name = stored.name_any();
             let Some(counts) = queues.iter().find(|counts| counts.queue == name) else { continue };
             let wanted = queue_status(counts);
-            if stored.status.as_ref() != Some(&wanted) && self.is_due(&format!("jq/{name}"), now.moment, &mut later) {
+            if stored.status.as_ref() != Some(&wanted) && self.is_due(&format!("jq/{name}"), now, &mut later) {
                 let api: Api<JobQueue> = Api::all(context.client.clone());
                 let answer = write(api, &name, json!({ "status": wanted })).await;
                 self.judge(context, &format!("jq/{name}"), &stored.object_ref(&()), answer);
@@ -68,12 +68,12 @@ impl Shown {
         }
         for stored in context.index.compute_environments() {
             let name = stored.name_any();
-            let Some(environment) = snapshot.environments.iter().find(|one| one.name == name) else { continue };
+            let Some(environment) = world.environment(&name) else { continue };
             let (losses, nodes) = (context.index.losses(&name), context.index.node_notes(&environment.uuid));
             let hindrances = Hindrances { losses: losses.as_deref(), nodes: nodes.as_deref() };
-            let wanted =
-                environment_status(environment, snapshot, health::of_environment(environment, snapshot, hindrances));
-            if stored.status.as_ref() != Some(&wanted) && self.is_due(&format!("ce/{name}"), now.moment, &mut later) {
+            let health = health::of_environment(environment, world.closed(), hindrances);
+            let wanted = environment_status(environment, world, health);
+            if stored.status.as_ref() != Some(&wanted) && self.is_due(&format!("ce/{name}"), now, &mut later) {
                 let said = stored.status.as_ref().and_then(|status| status.status_reason.as_ref());
                 if let Some(losses) = losses.filter(|losses| !said.is_some_and(|said| said.starts_with(losses))) {
                     context.events.warning(&stored.object_ref(&()), "MachinesLost", losses);
@@ -88,7 +88,7 @@ impl Shown {
                 self.judge(context, &format!("ce/{name}"), &stored.object_ref(&()), answer);
             }
         }
-        later.into_iter().min().map(|due| now.at(due))
+        later.into_iter().min()
     }
 
     fn is_due(&mut self, object: &str, now: Moment, later: &mut Vec<Moment>) -> bool {
@@ -147,10 +147,10 @@ fn validity(valid: bool) -> Validity {
     if valid { Validity::Valid } else { Validity::Invalid }
 }
 
-fn environment_status(environment: &Environment, snapshot: &Snapshot, health: Health) -> ComputeEnvironmentStatus {
-    let machines: Vec<_> = snapshot.machines.iter().filter(|machine| machine.environment == environment.name).collect();
+fn environment_status(environment: &Environment, world: &World<'_>, health: Health) -> ComputeEnvironmentStatus {
+    let machines: Vec<_> = world.machines_of(&environment.name).collect();
     let count = |stage: Stage| u32::try_from(machines.iter().filter(|machine| machine.stage == stage).count());
-    let ready = snapshot.nodes.iter().filter(|node| node.environment_uuid == environment.uuid && node.ready);
+    let ready = world.nodes_of(&environment.uuid).filter(|node| node.ready);
     let (ready, retiring): (Vec<_>, Vec<_>) = ready.partition(|node| !node.retiring);
     let nodes = NodeCounts {
         ready: u32::try_from(ready.len()).unwrap_or(u32::MAX),

@@ -3,6 +3,8 @@
 //! Invariant: its shape is that of the pods that will be made from it, as far as the template tells; what admission adds to it is applied
 //! by [`WatchedJob::size`]. Does not know pods.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::batch::v1::{Job as RawJob, JobSpec, JobStatus};
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -52,9 +54,10 @@ impl WatchedJob {
 
     /// Makes its shape that of the pods to come: with these requests, and the placement of their `RuntimeClass`.
     pub fn size(&mut self, requests: Resources, class: Option<&ClassRecord>) {
-        self.job.shape.requests = requests;
+        let shape = Arc::make_mut(&mut self.job.shape);
+        shape.requests = requests;
         if let Some(classed) = &self.classed {
-            classed.place(class, &mut self.job.shape);
+            classed.place(class, shape);
         }
     }
 }
@@ -92,7 +95,7 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<WatchedJob> {
             parallelism: count(spec.parallelism.unwrap_or(1)),
             remaining: remaining(spec, status),
             has_deadline: spec.active_deadline_seconds.is_some(),
-            shape,
+            shape: Arc::new(shape),
             refusal: None,
             stuck: None,
             barred,

@@ -15,7 +15,6 @@ use api::crd::{EnvironmentType, Phase};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use model::clock::Now;
-use model::placement::Shape;
 use model::snapshot::{
     Environment, Job, JobRef, Machine, Node, ObjectKey, Place, Queue, Refused, Snapshot, Unit, Write,
 };
@@ -324,7 +323,7 @@ fn bare(job: &Job) -> Job {
         parallelism: job.parallelism,
         remaining: job.remaining,
         has_deadline: job.has_deadline,
-        shape: Shape::default(),
+        shape: Arc::default(),
         refusal: None,
         stuck: None,
         barred: job.barred.clone(),

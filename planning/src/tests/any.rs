@@ -197,7 +197,7 @@ fn put(out: World, index: usize, asked: &Asked) -> World {
         return attempt(out, queue, index, asked, shape);
     }
     let out = out.job(queue, &name, asked.count, SIZES[asked.size], asked.age).that_job(|job| {
-        job.shape = shape;
+        job.shape = Arc::new(shape);
         job.has_deadline = asked.more.is_multiple_of(4);
         job.held = asked.more == 5;
         job.barred = (asked.more == 6).then(|| Reason { code: Code::NamespaceWaiting, message: "many".into() });

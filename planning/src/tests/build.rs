@@ -155,7 +155,7 @@ impl World {
             parallelism: count,
             remaining: Some(count),
             has_deadline: false,
-            shape: shape(milli),
+            shape: Arc::new(shape(milli)),
             refusal: None,
             stuck: None,
             barred: None,
@@ -168,6 +168,11 @@ impl World {
     pub(crate) fn that_job(mut self, change: impl FnOnce(&mut Job)) -> Self {
         change(self.0.jobs.last_mut().unwrap());
         self
+    }
+
+    /// Changes what the units of the last job need.
+    pub(crate) fn that_shape(self, change: impl FnOnce(&mut Shape)) -> Self {
+        self.that_job(|job| change(Arc::make_mut(&mut job.shape)))
     }
 
     /// Makes the pods of the last job (released long ago) at the given places.
@@ -185,7 +190,7 @@ impl World {
                 created: before(50),
                 index,
                 attempt: 1,
-                shape: Arc::new(job.shape.clone()),
+                shape: job.shape.clone(),
                 barred: None,
                 said: None,
                 place: place.clone(),

@@ -309,9 +309,9 @@ fn units_go_only_where_selectors_and_taints_allow() {
 
 #[test]
 fn a_unit_that_asks_for_labels_an_offer_promises_gets_that_offer() {
-    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).job("q", "j", 1, 250, 10).that_job(|job| {
-        job.shape.node_selector.insert("topology.kubernetes.io/zone".into(), "b".into());
-        job.shape.node_selector.insert("kubernetes.io/os".into(), "linux".into());
+    let base = world().managed("ce", 8).queue("q", 1, &["ce"]).job("q", "j", 1, 250, 10).that_shape(|shape| {
+        shape.node_selector.insert("topology.kubernetes.io/zone".into(), "b".into());
+        shape.node_selector.insert("kubernetes.io/os".into(), "linux".into());
     });
     let nowhere = "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: no node of it has the labels the pod asks for";
     check(&base, nowhere);
@@ -341,7 +341,7 @@ fn a_unit_that_asks_for_labels_an_offer_promises_gets_that_offer() {
 fn labels_that_nodes_get_by_themselves_are_expected_of_the_first_one() {
     let asks = |key: &str, value: &str| {
         let base = world().managed("ce", 8).queue("q", 1, &["ce"]).job("q", "j", 1, 250, 10);
-        base.that_job(|job| drop(job.shape.node_selector.insert(key.into(), value.into())))
+        base.that_shape(|shape| drop(shape.node_selector.insert(key.into(), value.into())))
     };
     let launched = "launch local.small for ce
          j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it";
@@ -366,15 +366,15 @@ fn labels_that_nodes_get_by_themselves_are_expected_of_the_first_one() {
 fn a_pod_that_asks_for_one_node_by_its_name_gets_no_machine_for_it() {
     let base = world().managed("ce", 8).queue("q", 1, &["ce"]);
     let asks = |base: super::build::World, operator: Operator, name: &str| {
-        base.job("q", "j", 1, 250, 10).that_job(|job| {
+        base.job("q", "j", 1, 250, 10).that_shape(|shape| {
             let label = Requirement { key: "kubernetes.io/hostname".into(), operator, values: vec![name.into()] };
-            job.shape.affinity = vec![NodeTerm { labels: vec![label], fields: vec![] }];
+            shape.affinity = vec![NodeTerm { labels: vec![label], fields: vec![] }];
         })
     };
     let never = "j Runnable MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: compute environment CE can never run it: the pod asks for the node n (kubernetes.io/hostname), which it does not have, and a node that is launched gets a name of its own";
     check(&asks(base.clone(), Operator::In, "n"), never);
-    let selector = base.clone().job("q", "j", 1, 250, 10).that_job(|job| {
-        job.shape.node_selector.insert("kubernetes.io/hostname".into(), "n".into());
+    let selector = base.clone().job("q", "j", 1, 250, 10).that_shape(|shape| {
+        shape.node_selector.insert("kubernetes.io/hostname".into(), "n".into());
     });
     check(&selector, never);
     // Any node but one is another matter, and so is one that is there and full.

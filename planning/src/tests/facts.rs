@@ -82,4 +82,32 @@ proptest! {
         world.extend(facts(&one, &then));
         check(&mut world, &one, "at last")?;
     }
+
+    #[test]
+    fn a_world_that_is_shown_everything_knows_that_and_nothing_else(
+        one in worlds(), other in worlds(), forget in any::<[bool; 4]>(),
+    ) {
+        let mut world = World::default();
+        for (what, forget) in [&one, &other, &one, &one].into_iter().zip(forget) {
+            let snapshot = what.snapshot();
+            world.show(snapshot.clone());
+            if forget {
+                world.renew();
+            }
+            let expected = World::of(&snapshot).plan(noon());
+            prop_assert_eq!(world.plan(noon()), expected);
+            prop_assert_eq!(sorted(world.snapshot()), sorted(snapshot));
+        }
+    }
+}
+
+/// Everything in the order of its names.
+fn sorted(mut snapshot: Snapshot) -> Snapshot {
+    snapshot.queues.sort_by(|a, b| a.name.cmp(&b.name));
+    snapshot.environments.sort_by(|a, b| a.name.cmp(&b.name));
+    snapshot.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    snapshot.machines.sort_by(|a, b| a.name.cmp(&b.name));
+    snapshot.jobs.sort_by(|a, b| a.uid.cmp(&b.uid));
+    snapshot.units.sort_by(|a, b| a.uid.cmp(&b.uid));
+    snapshot
 }

@@ -96,7 +96,7 @@ fn idle_small_machines_make_way_for_a_unit_that_needs_a_larger_one() {
 fn a_pod_the_planner_does_not_judge_is_held_on_every_node_with_room() {
     let base =
         world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 1000).node("ce", "b", 2000).node("ce", "c", 100);
-    let base = base.job("q", "j", 1, 500, 10).that_job(|job| job.shape.judged = false);
+    let base = base.job("q", "j", 1, 500, 10).that_shape(|shape| shape.judged = false);
     check(&base.clone().pods(&[waiting()]), "hold j-0 on a,b\nj Starting");
     let held = |refused| Place::Held { nodes: vec!["a".into(), "b".into()], refused };
     check(
@@ -120,7 +120,7 @@ fn a_pod_that_kube_scheduler_cannot_place_gets_a_machine_of_its_own() {
             .pods(&[bound("a")])
             .that_job(|job| job.status = Some(serde_json::from_str(r#"{"state":"RUNNING"}"#).unwrap()))
             .job("q", "j", 2, 250, 10)
-            .that_job(|job| job.shape.judged = false)
+            .that_shape(|shape| shape.judged = false)
             .pods(&[held.clone(), held]),
         "launch local.small for ce
          launch local.small for ce
@@ -151,7 +151,7 @@ fn a_job_that_runs_does_not_go_back_between_two_waves_of_pods() {
 fn where_kube_scheduler_refused_an_empty_node_no_other_is_launched_and_its_room_is_given_back() {
     let base = world().managed("ce", 8).queue("q", 1, &["ce"]).machine("ce", "a", 1000, Stage::Serving, 60);
     let held = Place::Held { nodes: vec!["a".into()], refused: true };
-    let stuck = base.job("q", "j", 1, 800, 10).that_job(|job| job.shape.judged = false).pods(&[held]);
+    let stuck = base.job("q", "j", 1, 800, 10).that_shape(|shape| shape.judged = false).pods(&[held]);
     let reason = "j Runnable SCHEDULING:KUBE_SCHEDULER: kube-scheduler finds no node for it among those with room (see the pod's PodScheduled condition)";
     check(&stuck, &format!("retire a: idle for 1m\n{reason}"));
     check(&stuck.job("q", "k", 1, 800, 5), &format!("release k\n{reason}"));
@@ -356,7 +356,7 @@ fn what_a_node_lacks_that_has_just_joined_may_still_come() {
             world.nodes[0].starting_until = Some(noon() + SignedDuration::from_secs(seconds));
         })
     };
-    let wants = |world: World| world.job("q", "j", 1, 250, 10).that_job(|job| job.shape.requests.set("gpu", 1));
+    let wants = |world: World| world.job("q", "j", 1, 250, 10).that_shape(|shape| shape.requests.set("gpu", 1));
     let launching = "j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it";
     check(&wants(gpu(1)), launching);
     check(&gpu(1).job("q", "plain", 1, 250, 10), "release plain");
@@ -367,7 +367,7 @@ fn what_a_node_lacks_that_has_just_joined_may_still_come() {
     );
     check(&wants(gpu(0).with(|world| world.nodes[0].allocatable.set("gpu", 1))), "release j");
     // One is on its way for the first; the second needs another.
-    let two = wants(gpu(1)).job("q", "k", 1, 250, 9).that_job(|job| job.shape.requests.set("gpu", 1));
+    let two = wants(gpu(1)).job("q", "k", 1, 250, 9).that_shape(|shape| shape.requests.set("gpu", 1));
     check(&two, &format!("launch m5.large for ce\n{launching}\n{}", launching.replacen('j', "k", 1)));
     let plan = crate::plan(&wants(gpu(1)).0, noon());
     assert_eq!(plan.wake_at, Some(noon() + SignedDuration::from_secs(1)));
@@ -398,7 +398,7 @@ fn taints_of_a_start_are_waited_for_and_those_that_stay_are_believed() {
     );
     let tolerates = Toleration { key: Some("agent".into()), value: None, effect: None };
     check(
-        &learned.job("q", "j", 1, 250, 10).that_job(|job| job.shape.tolerations.push(tolerates)),
+        &learned.job("q", "j", 1, 250, 10).that_shape(|shape| shape.tolerations.push(tolerates)),
         "launch m5.large for ce
          j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it",
     );
@@ -414,9 +414,9 @@ fn a_label_of_one_node_forbids_no_other() {
             let given = Given { room, labels: all(labels), same_labels: all(same), ..Given::default() };
             scaling.learned.insert("m5.large".into(), given);
         });
-        base.job("q", "j", 1, 250, 10).that_job(|job| {
+        base.job("q", "j", 1, 250, 10).that_shape(|shape| {
             let requirement = Requirement { key: "bad".into(), operator: Operator::DoesNotExist, values: vec![] };
-            job.shape.affinity.push(NodeTerm { labels: vec![requirement], fields: vec![] });
+            shape.affinity.push(NodeTerm { labels: vec![requirement], fields: vec![] });
         })
     };
     let launched = "launch m5.large for ce
@@ -433,7 +433,7 @@ fn a_label_of_one_node_forbids_no_other() {
 fn what_every_kubelet_has_is_enough_until_a_node_says_how_much() {
     let disk = |bytes: i64| {
         let base = world().managed("ce", 8).queue("q", 1, &["ce"]).job("q", "j", 1, 250, 10);
-        base.that_job(|job| job.shape.requests.set("ephemeral-storage", bytes))
+        base.that_shape(|shape| shape.requests.set("ephemeral-storage", bytes))
     };
     let launched = "launch local.small for ce
          j Runnable CAPACITY:LAUNCHING: compute environment CE is launching a machine for it";

@@ -1,6 +1,7 @@
 //! Properties of the closed loop: plans are carried out, machines come and go, units end, and time passes. What can run does run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use model::clock::{Moment, Now};
@@ -142,7 +143,7 @@ impl Cluster {
         );
         let job = out.0.jobs.last_mut().unwrap();
         job.created = self.now + SignedDuration::from_millis(i64::try_from(self.made).unwrap());
-        (job.shape, job.remaining, job.has_deadline) = (shape, Some(asked.count), asked.has_deadline);
+        (job.shape, job.remaining, job.has_deadline) = (Arc::new(shape), Some(asked.count), asked.has_deadline);
         self.lasts.insert(name.to_owned(), asked.steps);
         self.made += 1;
         self.world = out.0;
@@ -249,7 +250,7 @@ impl Cluster {
                     created: self.now,
                     index: 0,
                     attempt: 1,
-                    shape: std::sync::Arc::new(job.shape.clone()),
+                    shape: job.shape.clone(),
                     barred: None,
                     said: None,
                     place: Place::Waiting,

@@ -42,7 +42,7 @@ fn plain_world() -> impl Strategy<Value = World> {
         for (index, (queue, count, milli, age, made, judged)) in jobs.into_iter().enumerate() {
             out = out.job(["a", "b", "missing"][queue], &format!("j{index}"), count, milli, age);
             out = out.that_job(|job| {
-                job.shape.judged = judged;
+                std::sync::Arc::make_mut(&mut job.shape).judged = judged;
                 job.held = made == 3;
             });
             if made == 1 || made == 2 {

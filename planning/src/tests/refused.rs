@@ -54,7 +54,7 @@ fn a_pod_that_cannot_be_bound_or_handed_over_steps_aside_and_comes_back() {
         (true, Write::Bind, "put on a node", "dispatch j-0 to a of CE"),
         (false, Write::Hold, "handed to kube-scheduler", "hold j-0 on a"),
     ] {
-        let base = base.clone().job("q", "j", 1, 1000, 20).that_job(|job| job.shape.judged = judged);
+        let base = base.clone().job("q", "j", 1, 1000, 20).that_shape(|shape| shape.judged = judged);
         let base = base.pods(&[waiting()]).job("q", "other", 1, 1000, 10).pods(&[waiting()]);
         check(
             &refuse(base.clone(), "j-0", write, true),
@@ -73,7 +73,7 @@ fn a_pod_that_cannot_be_bound_or_handed_over_steps_aside_and_comes_back() {
 fn a_pod_that_kube_scheduler_cannot_bind_steps_aside_and_gets_no_machine() {
     let held = Place::Held { nodes: vec!["a".to_owned()], refused: true };
     let base = world().managed("ce", 4).queue("q", 1, &["ce"]).machine("ce", "a", 1000, Stage::Serving, 0);
-    let base = base.job("q", "j", 1, 700, 20).that_job(|job| job.shape.judged = false).pods(&[held]);
+    let base = base.job("q", "j", 1, 700, 20).that_shape(|shape| shape.judged = false).pods(&[held]);
     let base = base.job("q", "other", 1, 500, 10).pods(&[waiting()]);
     check(
         &refuse(base, "j-0", Write::Bind, true),
@@ -148,7 +148,7 @@ proptest! {
 fn a_pod_with_the_scheduler_keeps_its_room_while_a_wider_choice_is_refused() {
     let held = Place::Held { nodes: vec!["a".to_owned()], refused: false };
     let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 1000);
-    let base = base.job("q", "j", 1, 1000, 20).that_job(|job| job.shape.judged = false).pods(&[held]);
+    let base = base.job("q", "j", 1, 1000, 20).that_shape(|shape| shape.judged = false).pods(&[held]);
     let plan = crate::plan(&refuse(base.job("q", "k", 1, 500, 10), "j-0", Write::Hold, true).0, noon());
     assert_eq!(plan.release, vec![], "kube-scheduler may bind it there at any moment");
 }

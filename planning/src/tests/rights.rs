@@ -96,7 +96,7 @@ fn only_the_namespaces_that_matter_are_asked_for() {
 
 #[test]
 fn an_environment_is_invalid_for_the_api_only_by_the_namespace_that_it_names() {
-    let problem = |snapshot: &Snapshot| rights::problem(&snapshot.environments[0], snapshot);
+    let problem = |snapshot: &Snapshot| rights::problem(&snapshot.environments[0], &snapshot.closed);
     let closed = closed(Closed::Forbidden);
     assert_eq!(problem(&closed.0).as_deref(), Some(FORBIDDEN));
     let unnamed = closed.with(|world| {

@@ -337,7 +337,7 @@ fn end_all(snapshot: &mut Snapshot, uuid: &str) {
 
 /// Changes what it, and each of its units, needs.
 fn reshape(snapshot: &mut Snapshot, uid: &str, change: impl Fn(&mut Shape)) {
-    snapshot.jobs.iter_mut().filter(|job| job.uid == uid).for_each(|job| change(&mut job.shape));
+    snapshot.jobs.iter_mut().filter(|job| job.uid == uid).for_each(|job| change(Arc::make_mut(&mut job.shape)));
     for unit in snapshot.units.iter_mut().filter(|unit| is_of(unit, uid)) {
         change(Arc::make_mut(&mut unit.shape));
     }

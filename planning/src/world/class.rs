@@ -45,12 +45,12 @@ pub(crate) struct Classes {
 
 impl Classes {
     /// The class of a shape.
-    pub(crate) fn of(&mut self, shape: &Shape, names: &mut ResourceNames) -> ClassId {
-        if let Some(id) = self.ids.get(shape) {
+    pub(crate) fn of(&mut self, shape: &Arc<Shape>, names: &mut ResourceNames) -> ClassId {
+        if let Some(id) = self.ids.get(&**shape) {
             return *id;
         }
         let id = ClassId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        let shape = Arc::new(shape.clone());
+        let shape = shape.clone();
         let requirements = || shape.affinity.iter().flat_map(|term| &term.labels).map(|one| &one.key);
         let keys: Vec<&String> = shape.node_selector.keys().chain(requirements()).collect();
         let is_named =
@@ -67,7 +67,7 @@ impl Classes {
         id
     }
 
-    /// How many there are.
+    /// How many there are, those that nobody is of any more included.
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }

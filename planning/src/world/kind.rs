@@ -44,6 +44,11 @@ impl Kinds {
         true
     }
 
+    /// How many there are, those that no node is of any more included.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// The kind of a node with these labels and taints.
     pub(crate) fn of(&mut self, labels: &BTreeMap<String, String>, taints: &[Taint]) -> KindId {
         self.coming(labels, labels, taints)

@@ -12,6 +12,7 @@ pub(crate) mod lines;
 pub(crate) mod look;
 pub(crate) mod rank;
 mod shelf;
+mod show;
 pub(crate) mod site;
 mod slots;
 pub(crate) mod uid;
@@ -39,7 +40,12 @@ pub struct World<'a> {
     sites: BTreeMap<String, Site>,
     /// Environments whose sites are not as the facts are.
     stale: BTreeSet<String>,
+    /// How many names may be remembered, of what is not there any more, too, before all is made anew.
+    most: usize,
 }
+
+/// Names of what is not there any more are forgotten once there are this many, and more of them than of others.
+const SPARE: usize = 1000;
 
 impl<'a> World<'a> {
     /// Of all that a snapshot shows.
@@ -115,12 +121,49 @@ impl<'a> World<'a> {
     /// What is to be done at this time.
     pub fn plan(&mut self, now: Timestamp) -> Plan {
         self.settle(now);
+        if self.names() > self.most {
+            self.renew();
+            self.settle(now);
+            self.most = 2 * self.names() + SPARE;
+        }
         let marks: Vec<_> = self.sites.values().map(Site::mark).collect();
         let plan = Cycle::new(&self.facts, &mut self.kinds, self.sites.values_mut().collect(), now).plan();
         for (site, mark) in self.sites.values_mut().zip(marks) {
             site.back(mark);
         }
         plan
+    }
+
+    /// How many classes, kinds and namespaces are remembered.
+    fn names(&self) -> usize {
+        self.facts.classes.len() + self.kinds.len() + self.facts.namespaces.count()
+    }
+
+    /// Makes everything anew from what is known, so that nothing of what has gone is remembered.
+    pub(crate) fn renew(&mut self) {
+        let Facts {
+            hooks_missing,
+            closed,
+            queues,
+            environments,
+            nodes,
+            machines,
+            units,
+            jobs,
+            refused,
+            kept_since,
+            ..
+        } = std::mem::take(self).facts;
+        self.take(Fact::HooksMissing(hooks_missing));
+        self.take(Fact::Closed(closed));
+        self.take(Fact::Refused(refused));
+        self.take(Fact::KeptSince(kept_since));
+        self.extend(queues.into_values().map(Fact::Queue));
+        self.extend(environments.into_values().map(Fact::Environment));
+        self.extend(nodes.into_things().map(Fact::Node));
+        self.extend(machines.into_values().map(Fact::Machine));
+        self.extend(jobs.into_things().filter_map(|fact| fact.job).map(Fact::Job));
+        self.extend(units.into_things().map(|fact| Fact::Unit(fact.unit)));
     }
 
     /// What is known at this time.

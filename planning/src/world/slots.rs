@@ -95,9 +95,19 @@ impl<K: Clone + Eq + Hash, T> Slots<K, T> {
         }
     }
 
+    /// How many keys have a slot.
+    pub(crate) fn count(&self) -> usize {
+        self.numbers.len()
+    }
+
     /// How many slots there are, free ones included.
     pub(crate) fn len(&self) -> usize {
         self.things.len()
+    }
+
+    /// All things.
+    pub(crate) fn into_things(self) -> impl Iterator<Item = T> {
+        self.things.into_iter().filter_map(|place| place?.1)
     }
 
     /// All things with their slots.

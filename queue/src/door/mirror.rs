@@ -18,8 +18,8 @@ use cluster::index::Index;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use model::job::{JobId, JobRecord, Spec};
-use model::snapshot::Snapshot;
 use model::status::Reason;
+use planning::world::World;
 use records::{Error, Leading};
 
 use evidence::Evidence;
@@ -95,11 +95,11 @@ impl Mirror {
         &mut self,
         index: &Index,
         client: &Client,
-        snapshot: &Snapshot,
+        world: &World<'_>,
         store: &Leading,
         now: Timestamp,
     ) -> Result<Vec<String>, Error> {
-        let News { mut fresh, here, forgotten } = self.news(index, snapshot, now);
+        let News { mut fresh, here, forgotten } = self.news(index, world, now);
         self.done.extend(forgotten);
         self.done.retain(|id, _| here.contains(id));
         let gone: Vec<&Row> = self.open.values().filter(|(record, _)| !here.contains(&record.id)).collect();
@@ -137,7 +137,7 @@ impl Mirror {
     }
 
     /// What is seen and not stored.
-    fn news(&mut self, index: &Index, snapshot: &Snapshot, now: Timestamp) -> News {
+    fn news(&mut self, index: &Index, world: &World<'_>, now: Timestamp) -> News {
         self.departed.append(&mut index.take_departed());
         let mut news = News::default();
         let instead = index.shown_instead();
@@ -156,7 +156,7 @@ impl Mirror {
             let look = rows::Look { seen, asked, status, gone };
             let record = rows::seen(&look, stored.map(|(record, _)| record), now);
             if stored.is_none_or(|(stored, _)| *stored != record) {
-                let spec = || Arc::new(rows::spec(seen, asked, snapshot));
+                let spec = || Arc::new(rows::spec(seen, asked, world));
                 news.fresh.push((record, stored.map_or_else(spec, |(_, spec)| spec.clone())));
             }
         };

@@ -31,6 +31,7 @@ use model::snapshot::Snapshot;
 use model::status::{JobState, Reason};
 use planning::ledger::Ledger;
 use planning::lifecycle::patience::Patience;
+use planning::world::World;
 use records::{Leading, Request, Store, Term};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -191,10 +192,17 @@ impl ApiDoor {
     }
 
     /// Before a plan: takes in what the cluster shows, and puts into the snapshot what waits and what was placed a moment ago. `pods` are of
-    /// the same moment as the snapshot, which counts their room.
-    pub(crate) fn observe(&mut self, context: &Context, pods: Vec<Arc<PodFacts>>, snapshot: &mut Snapshot, now: Now) {
+    /// the same moment as the snapshot, which counts their room; `steady`: the time as the snapshot has it.
+    pub(crate) fn observe(
+        &mut self,
+        context: &Context,
+        pods: Vec<Arc<PodFacts>>,
+        snapshot: &mut Snapshot,
+        now: Now,
+        steady: Now,
+    ) {
         // Also while the store is not there: what was promised holds.
-        self.logs.promise(&pods, &mut snapshot.nodes, self.limits.finished_pod_ttl(), now);
+        self.logs.promise(&pods, &mut snapshot.nodes, self.limits.finished_pod_ttl(), steady);
         let Some(open) = &mut self.open else { return };
         open.ledger.clock_was_set(open.jumps.seen(now));
         open.observe(context, pods, self.limits.mount_patience, now);
@@ -246,39 +254,40 @@ impl ApiDoor {
         }
         let stored = open.store().await;
         let ttl = self.limits.finished_pod_ttl();
-        let mirrored = stored && open.mirror(context, decided.snapshot, now.wall).await;
+        let mirrored = stored && open.mirror(context, decided.world, now.wall).await;
         let done = stored && !open.rests() && open.act(context, ttl, now).await;
         // What came of making pods.
         mirrored && done && open.store().await
     }
 
     /// Adds to what queues show the jobs behind the window.
-    pub(crate) fn count(&self, snapshot: &Snapshot, queues: &mut [QueueCounts]) {
+    pub(crate) fn count(&self, world: &World<'_>, queues: &mut [QueueCounts]) {
         let Some(open) = &self.open else { return };
         for counts in queues {
-            let Some(queue) = snapshot.queues.iter().find(|queue| queue.name == counts.queue) else { continue };
+            let Some(queue) = world.queue(&counts.queue) else { continue };
             let behind = open.ledger.waiting_in(&queue.aws_name).saturating_sub(self.limits.window);
             counts.waiting = counts.waiting.saturating_add(u32::try_from(behind).unwrap_or(u32::MAX));
         }
     }
 
     /// When time alone changes something.
-    pub(crate) fn wake_at(&self, now: Now) -> Option<Timestamp> {
-        let poll = now.at(now.moment.plus(POLL));
+    pub(crate) fn wake_at(&self, now: Now) -> Option<Moment> {
+        let poll = now.moment.plus(POLL);
         let Some(open) = &self.open else { return self.loading.is_some().then_some(poll) };
         // More is waiting than the last cycle took in.
-        let poll = if open.polled.is_none() && !open.rests() { now.wall } else { poll };
+        let poll = if open.polled.is_none() && !open.rests() { now.moment } else { poll };
         // What is due of the pods waits for the store, too.
         let due = open.deeds.wake_at().into_iter().chain(open.refused.next(now.moment)).min();
-        let deeds = due.filter(|_| !open.rests()).map(|due| now.at(due));
-        open.ledger.wake_at().into_iter().chain(deeds).chain([poll]).min()
+        let deeds = due.filter(|_| !open.rests());
+        let jobs = open.ledger.wake_at().map(|due| now.moment_of(due));
+        jobs.into_iter().chain(deeds).chain([poll]).min()
     }
 }
 
 /// What a plan decided about the API's jobs.
 pub(crate) struct Decided<'a> {
     /// What it was decided on.
-    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) world: &'a World<'static>,
     /// Those that get a node.
     pub(crate) dispatch: &'a [Dispatch],
     /// Those for which kube-scheduler chooses one.
@@ -328,8 +337,8 @@ impl Open {
     }
 
     /// Brings the records of the Job door's Jobs up to date. False: the store did not take them.
-    async fn mirror(&mut self, context: &Context, snapshot: &Snapshot, now: Timestamp) -> bool {
-        match bounded(self.mirror.update(&context.index, &context.client, snapshot, &self.store, now)).await {
+    async fn mirror(&mut self, context: &Context, world: &World<'_>, now: Timestamp) -> bool {
+        match bounded(self.mirror.update(&context.index, &context.client, world, &self.store, now)).await {
             Ok(told) => {
                 for (uid, reason) in told.iter().filter_map(|uid| Some((uid, self.mirror.stranger(uid)?))) {
                     crate::report::barred(context, uid, &reason);

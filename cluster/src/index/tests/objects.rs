@@ -71,7 +71,7 @@ fn jobs_that_go_are_kept_for_the_leader_and_for_nobody_else() {
 fn the_requests_of_jobs_follow_the_defaults_of_their_queue() {
     let index = index();
     apply::<Job>(&index, &job("j"));
-    let requests = || index.snapshot(even(at(0))).jobs.remove(0).shape.requests;
+    let requests = || index.snapshot(even(at(0))).jobs.remove(0).shape.requests.clone();
     assert_eq!(requests(), Resources::default().with("pods", 1), "no queue, no defaults");
     apply::<JobQueue>(&index, &queue("q"));
     assert_eq!(requests(), Resources::new(250, 256 << 20).with("pods", 1));

@@ -7,8 +7,8 @@ use api::convert::job::WatchedJob as Seen;
 use api::convert::outcome::Outcome;
 use jiff::{SignedDuration, Timestamp};
 use model::job::{Door, JobRecord, OUTCOME_UNKNOWN, Spec};
-use model::snapshot::Snapshot;
 use model::status::{JobState, Status};
+use planning::world::World;
 
 /// Why a Job failed that did not end. A watch of Jobs with a queue shows both alike.
 const DELETED: &str = "The Job was deleted, or taken out of its queue, before it ended";
@@ -76,8 +76,8 @@ pub(super) fn is_forgotten(seen: &Seen, asked: &Asked, retention: SignedDuration
     stopped.is_some_and(|stopped| now.duration_since(stopped) > retention)
 }
 
-pub(super) fn spec(seen: &Seen, asked: &Asked, snapshot: &Snapshot) -> Spec {
-    let queue = snapshot.queues.iter().find(|queue| queue.name == seen.job.queue);
+pub(super) fn spec(seen: &Seen, asked: &Asked, world: &World<'_>) -> Spec {
+    let queue = world.queue(&seen.job.queue);
     Spec {
         name: seen.job.key.name.clone(),
         door: Door::Job,

@@ -71,7 +71,7 @@ fn knowing(index: &Index, count: u128) -> Mirror {
     let mut mirror = Mirror::new(WEEK);
     for number in 1..=count {
         come(index, number, false);
-        let mut news = mirror.news(index, &Snapshot::default(), at(6));
+        let mut news = mirror.news(index, &World::default(), at(6));
         let (record, spec) = news.fresh.remove(0);
         mirror.known(record, &spec);
         // The next one is looked at alone.
@@ -83,7 +83,7 @@ fn knowing(index: &Index, count: u128) -> Mirror {
 
 /// Whom nobody has seen to go, and who is not there.
 fn missed(mirror: &mut Mirror, index: &Index) -> usize {
-    let here = mirror.news(index, &Snapshot::default(), at(20)).here;
+    let here = mirror.news(index, &World::default(), at(20)).here;
     mirror.open.keys().filter(|id| !here.contains(id)).count()
 }
 
@@ -105,7 +105,7 @@ fn however_many_jobs_go_none_is_lost() {
         go(&index, number, true);
     }
     assert_eq!(missed(&mut mirror, &index), 50);
-    assert_eq!(mirror.news(&index, &Snapshot::default(), at(20)).fresh.len(), MOST, "the rest comes in its turn");
+    assert_eq!(mirror.news(&index, &World::default(), at(20)).fresh.len(), MOST, "the rest comes in its turn");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +126,7 @@ async fn a_new_leader_does_not_bring_back_what_retention_has_removed() {
             mirror.known(record, &spec);
         }
         assert_eq!(last.is_some(), turn == 2, "the one that runs is open");
-        mirror.update(&index, &client, &Snapshot::default(), &leading, now).await.unwrap();
+        mirror.update(&index, &client, &World::default(), &leading, now).await.unwrap();
         let kept = leading.jobs(&all.map(JobId::new)).await.unwrap();
         versions.push(kept.iter().map(|kept| (kept.record.id, kept.record.state)).collect::<Vec<_>>());
         leading.retain(at(10), 10).await.unwrap();
@@ -158,7 +158,7 @@ fn an_id_is_of_what_is_stored_then_of_who_was_first() {
     come(&index, 3, false);
     let all = ["u1", "older", "younger", "first", "second", "third", "u3", "api"];
     assert_eq!(strangers(&mut mirror, &index, &[4], &all), ["older", "younger", "second", "third", "api"]);
-    let news = mirror.news(&index, &Snapshot::default(), at(20));
+    let news = mirror.news(&index, &World::default(), at(20));
     let mut fresh: Vec<_> = news.fresh.iter().map(|(_, spec)| spec.uid.as_deref().unwrap()).collect();
     fresh.sort_unstable();
     assert_eq!((fresh, news.here), (vec!["first", "u3"], [id(2), id(3)].into()), "the stored one is missed");
@@ -174,7 +174,7 @@ async fn a_job_with_an_id_that_is_stored_as_anothers_has_no_record_and_says_why(
     let (index, client) = (Index::new(ArnBase::default()), nowhere());
     let update = async |mirror: &mut Mirror, now| {
         mirror.look(&index, |_| false);
-        mirror.update(&index, &client, &Snapshot::default(), &leading, now).await.unwrap();
+        mirror.update(&index, &client, &World::default(), &leading, now).await.unwrap();
         leading.jobs(&[id(1)]).await.unwrap().remove(0)
     };
     let mut mirror = Mirror::new(WEEK);

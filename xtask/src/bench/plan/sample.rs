@@ -202,7 +202,7 @@ fn job(number: usize, scene: &Scene, shape: Shape) -> Job {
         parallelism: 1,
         remaining: Some(1),
         has_deadline: false,
-        shape,
+        shape: Arc::new(shape),
         refusal: None,
         stuck: None,
         barred: None,
