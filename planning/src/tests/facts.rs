@@ -1,6 +1,7 @@
 //! Properties of a world: it is what its facts are, however they came.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use model::dump::{Dump, VERSION};
 use model::snapshot::Snapshot;
@@ -98,6 +99,17 @@ proptest! {
             prop_assert_eq!(world.plan(noon()), expected);
             prop_assert_eq!(sorted(world.snapshot()), sorted(snapshot));
         }
+        // Whoever limits what waits counts who has a shape.
+        let (mut world, last) = (World::default(), one.snapshot());
+        world.show(last.clone());
+        world.plan(noon());
+        world.show(Snapshot::default());
+        let shapes: Vec<_> = last.units.iter().map(|unit| &unit.shape).chain(last.jobs.iter().map(|job| &job.shape)).collect();
+        for shape in &shapes {
+            let ours = shapes.iter().filter(|other| Arc::ptr_eq(other, shape)).count();
+            prop_assert_eq!(Arc::strong_count(shape), ours);
+        }
+        prop_assert_eq!(world.snapshot(), Snapshot::default());
     }
 }
 

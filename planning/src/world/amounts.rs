@@ -104,7 +104,7 @@ impl Amounts {
 }
 
 /// What one unit asks for, made ready for comparing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Need {
     /// What room it takes.
     pub(crate) takes: Amounts,

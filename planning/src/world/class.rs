@@ -1,6 +1,7 @@
 //! Classes: what units need, each different need once.
 //!
-//! Invariant: two units are of one class exactly if their [`Shape`]s are equal; ids say nothing about order. Knows nothing about nodes.
+//! Invariant: two units are of one class exactly if their [`Shape`]s are equal; ids say nothing about order. What nobody needs any more is not
+//! kept, and its id never means anything else. Knows nothing about nodes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ impl ClassId {
 }
 
 /// What units of one class need.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Class {
     /// In the words of the model.
     pub(crate) shape: Arc<Shape>,
@@ -32,6 +33,8 @@ pub(crate) struct Class {
     pub(crate) requests: String,
     /// Its selectors ask for the name of a node, so that each node has to be looked at.
     pub(crate) is_named: bool,
+    /// How many units and Jobs are of it.
+    users: u32,
 }
 
 /// All classes.
@@ -44,10 +47,10 @@ pub(crate) struct Classes {
 }
 
 impl Classes {
-    /// The class of a shape.
-    pub(crate) fn of(&mut self, shape: &Arc<Shape>, names: &mut ResourceNames) -> ClassId {
+    /// The class of a shape, which somebody needs from now on.
+    pub(crate) fn join(&mut self, shape: &Arc<Shape>, names: &mut ResourceNames) -> ClassId {
         if let Some(id) = self.ids.get(&**shape) {
-            return *id;
+            return self.join_again(*id);
         }
         let id = ClassId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         let shape = shape.clone();
@@ -62,9 +65,31 @@ impl Classes {
         }
         let need = Need::new(names.amounts(&shape.requests));
         let requests = shape.requests.to_string();
-        self.all.push(Class { shape: shape.clone(), need, requests, is_named });
+        self.all.push(Class { shape: shape.clone(), need, requests, is_named, users: 1 });
         self.ids.insert(shape, id);
         id
+    }
+
+    /// Whether anybody needs it.
+    pub(crate) fn is_needed(&self, id: ClassId) -> bool {
+        self.all[id.index()].users > 0
+    }
+
+    /// One more needs it.
+    pub(crate) fn join_again(&mut self, id: ClassId) -> ClassId {
+        let users = &mut self.all[id.index()].users;
+        *users = users.saturating_add(1);
+        id
+    }
+
+    /// One of those who needed it does not any more.
+    pub(crate) fn leave(&mut self, id: ClassId) {
+        let class = &mut self.all[id.index()];
+        class.users = class.users.saturating_sub(1);
+        if class.users == 0 {
+            let class = std::mem::take(class);
+            self.ids.remove(&class.shape);
+        }
     }
 
     /// How many there are, those that nobody is of any more included.

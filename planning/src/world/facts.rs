@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use jiff::{SignedDuration, Timestamp};
 use model::placement::Shape;
@@ -76,7 +76,7 @@ pub(crate) struct Facts<'a> {
     started: BTreeSet<(Timestamp, u32)>,
     /// Those of them of which pods are missing.
     incomplete: BTreeSet<u32>,
-    remembered: HashMap<usize, (Arc<Shape>, ClassId)>,
+    remembered: HashMap<usize, (Weak<Shape>, ClassId)>,
 }
 
 /// How many pods a Job runs together, now.
@@ -92,8 +92,9 @@ impl<'a> Facts<'a> {
     /// A unit as it is now. Returns the nodes on which what is kept for it changes.
     pub(crate) fn set_unit(&mut self, unit: Cow<'a, Unit>) -> Vec<String> {
         let uid = Uid::new(&unit.uid);
-        let mut touched = self.remove_unit(&uid);
+        // First this, so that a class of which it is the only one stays.
         let class = self.class_of_unit(&unit.shape);
+        let mut touched = self.remove_unit(&uid);
         let job = unit.job.as_ref().map(|job| self.job_slot(&Uid::new(&job.uid)));
         let slot = self.units.slot(&uid);
         match &unit.place {
@@ -143,6 +144,7 @@ impl<'a> Facts<'a> {
             }
             touched.push(node.to_owned());
         }
+        self.classes.leave(class);
         if let Some(job) = job {
             self.count(job, &unit.place, u32::saturating_sub);
         }
@@ -167,8 +169,8 @@ impl<'a> Facts<'a> {
     /// A Job as it is now.
     pub(crate) fn set_job(&mut self, job: Cow<'a, Job>) {
         let uid = Uid::new(&job.uid);
+        let class = self.classes.join(&job.shape, &mut self.names);
         self.remove_job(&uid);
-        let class = self.classes.of(&job.shape, &mut self.names);
         let slot = self.job_slot(&uid);
         if is_barred(&job) {
             self.lines.count(&job.queue, |line| line.barred += u64::from(together(&job)));
@@ -186,7 +188,7 @@ impl<'a> Facts<'a> {
     pub(crate) fn remove_job(&mut self, uid: &Uid) {
         let Some(slot) = self.jobs.find(uid) else { return };
         let Some(fact) = self.jobs.get_mut(slot) else { return };
-        let (job, future, made) = (fact.job.take(), fact.future.take(), fact.made);
+        let (job, class, future, made) = (fact.job.take(), fact.class.take(), fact.future.take(), fact.made);
         if let Some(job) = job {
             if is_barred(&job) {
                 self.lines.count(&job.queue, |line| line.barred -= u64::from(together(&job)));
@@ -197,6 +199,9 @@ impl<'a> Facts<'a> {
             if let Some((key, rank)) = future {
                 self.lines.remove(&job.queue, key, &rank);
             }
+        }
+        if let Some(class) = class {
+            self.classes.leave(class);
         }
         self.incomplete.remove(&slot);
         if made == 0 {
@@ -309,15 +314,15 @@ impl<'a> Facts<'a> {
     /// Units of one job share a shape: it is found by where it is, most of the time.
     fn class_of_unit(&mut self, shape: &Arc<Shape>) -> ClassId {
         let place = Arc::as_ptr(shape).addr();
-        if let Some((_, class)) = self.remembered.get(&place) {
-            return *class;
+        if let Some((_, class)) = self.remembered.get(&place).filter(|(_, class)| self.classes.is_needed(*class)) {
+            return self.classes.join_again(*class);
         }
-        let class = self.classes.of(shape, &mut self.names);
+        let class = self.classes.join(shape, &mut self.names);
         if self.remembered.len() >= REMEMBERED {
             self.remembered.clear();
         }
-        // What is remembered stays where it is.
-        self.remembered.insert(place, (shape.clone(), class));
+        // What is remembered stays where it is, though nothing of it is kept.
+        self.remembered.insert(place, (Arc::downgrade(shape), class));
         class
     }
 }
