@@ -70,7 +70,7 @@ fn told(snapshot: &Snapshot, plan: &Plan) -> String {
         line(format_args!("hold {} on {}", hold.unit, hold.nodes.join(", ")));
     }
     for launch in &plan.launch {
-        line(format_args!("launch {} for {}", launch.offer, launch.environment));
+        line(format_args!("launch {} for {}", launch.offer.name, launch.environment));
     }
     for retire in &plan.retire {
         line(format_args!("retire {}: {}", retire.machine, retire.reason));

@@ -13,6 +13,7 @@ pub mod gone;
 pub mod index;
 pub mod lean;
 pub mod lease;
+pub mod pace;
 pub mod policies;
 pub mod serve;
 pub mod shutdown;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::job::JobId;
-use crate::snapshot::ObjectKey;
+use crate::snapshot::{Environment, ObjectKey, Offer};
 use crate::status::{Reason, Status};
 
 /// What a planning cycle decided.
@@ -93,10 +93,27 @@ pub struct Hold {
 pub struct Launch {
     /// Object name of the environment.
     pub environment: String,
-    /// Name of the offer.
-    pub offer: String,
+    /// Its AWS name.
+    pub aws_name: String,
+    /// Its UUID, which tells it from another one of that name.
+    pub environment_uuid: String,
+    /// The offer, as it was planned with.
+    pub offer: Offer,
     /// UID of the job that asked first, for events; `None`: minvCpus did.
     pub job: Option<String>,
+}
+
+impl Launch {
+    /// A machine of an offer for an environment, and for a job.
+    pub fn new(environment: &Environment, offer: &Offer, job: Option<String>) -> Self {
+        Self {
+            environment: environment.name.clone(),
+            aws_name: environment.aws_name.clone(),
+            environment_uuid: environment.uuid.clone(),
+            offer: offer.clone(),
+            job,
+        }
+    }
 }
 
 /// A node that gets no more work and goes.

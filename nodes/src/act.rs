@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use api::BatchNode;
-use api::convert::pod::{Origin, dispatched};
+use api::convert::pod::dispatched;
 use api::crd::Phase;
 use api::provider::{LaunchRequest, Taint};
 use cluster::fault::{self, Point};
@@ -257,8 +257,7 @@ pub(crate) fn units_changed(shared: &Shared, machine: &BatchNode, age: Duration)
 }
 
 fn units(shared: &Shared, machine: &BatchNode) -> u32 {
-    let pods = shared.index.pods_of_node(&machine.name_any());
-    u32::try_from(pods.iter().filter(|pod| pod.origin == Origin::Unit).count()).unwrap_or(u32::MAX)
+    shared.index.units_on(&machine.name_any())
 }
 
 async fn count_units(shared: &Shared, machine: &BatchNode) -> Result<Progress, ActError> {

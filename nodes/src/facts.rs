@@ -6,7 +6,6 @@ use std::collections::HashSet;
 
 use api::BatchNode;
 use api::convert::node::NodeRecord;
-use api::convert::pod::Origin;
 use api::crd::{Phase as Stored, Provider};
 use kube::ResourceExt as _;
 use model::clock::Moment;
@@ -63,7 +62,7 @@ fn facts(shared: &Shared, ages: &mut Ages, providers: &[Provider], machine: &Bat
         quiet: ages.quiet(&name, quiet, now),
         asked: ages.asked(&name, phase, now),
         known: ages.known(&name, now),
-        has_units: shared.index.pods_of_node(&name).iter().any(|pod| pod.origin == Origin::Unit),
+        has_units: shared.index.units_on(&name) > 0,
         held: false,
     }
 }

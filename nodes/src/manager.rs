@@ -13,6 +13,7 @@ use cluster::events::Events;
 use cluster::fault::{self, Point};
 use cluster::index::{Index, NotesOf};
 use cluster::lease::Tenure;
+use cluster::pace;
 use cluster::shutdown::Shutdown;
 use kube::{Resource as _, ResourceExt as _};
 use planning::machine::{self, Facts, NodeState, Phase, Step};
@@ -29,6 +30,8 @@ use crate::{act, facts, poll, unmanaged};
 
 /// Nothing is overlooked for longer than this, whatever wake-up was missed.
 const TICK: Duration = Duration::from_secs(1);
+/// Changes in between are seen together.
+pub(crate) const SEEN_TOGETHER: Duration = Duration::from_millis(50);
 
 /// The node manager. Clones share it.
 #[derive(Clone)]
@@ -65,6 +68,7 @@ impl Manager {
         let mut turns = Turns::default();
         let (mut ages, mut losses) = (Ages::default(), Losses::default());
         loop {
+            let begun = time::Instant::now();
             version.borrow_and_update();
             let mut machines = facts::collect(&self.0, &mut ages);
             losses.judge(&self.0, &mut machines);
@@ -85,14 +89,17 @@ impl Manager {
                 }
             }
             let now = clock::moment();
+            let apart = pace::apart(SEEN_TOGETHER, begun.elapsed());
             let wake = turns.next(now).map_or(TICK, |next| next.since(now).min(TICK));
             tokio::select! {
-                _ = version.changed() => {}
+                () = pace::change(&mut version, begun + apart) => {}
                 () = time::sleep(wake) => {}
                 Some(ended) = steps.join_next() => {
-                    let Ok((machine, result)) = ended else { continue };
-                    busy.remove(&machine.name_any());
-                    self.settle(&mut turns, &machine, result);
+                    let others = std::iter::from_fn(|| steps.try_join_next()).collect::<Vec<_>>();
+                    for (machine, result) in [ended].into_iter().chain(others).flatten() {
+                        busy.remove(&machine.name_any());
+                        self.settle(&mut turns, &machine, result);
+                    }
                 }
             }
         }

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::crd::{BatchNodeSpec, Phase};
-use api::{BatchNode, ComputeEnvironment};
+use api::BatchNode;
+use api::crd::{BatchNodeSpec, Phase, Provider};
 use cluster::fault::{self, Point};
 use futures::future::join_all;
 use kube::api::{ObjectMeta, PostParams};
@@ -15,7 +15,6 @@ use model::clock::Moment;
 use model::plan::{Launch, Retire};
 use model::quantity::format_milli;
 use model::resources::Resources;
-use model::snapshot::{Environment, Offer};
 use model::{keys, names};
 
 use crate::act::{Failure, set_back};
@@ -34,14 +33,13 @@ impl Manager {
             return true;
         }
         let now = cluster::clock::moment();
-        let environments = self.0.index.snapshot(cluster::clock::now()).environments;
         let rests = |what: &str| self.0.writes().rests(what, now);
         // As long as it is not known whether a machine was stored, another one might be one too many.
         let mut launches = launches;
         launches.retain(|launch| !rests(&storing(&launch.environment)));
         let mut retires = retires;
         retires.retain(|retire| !rests(&retire.machine));
-        let storing = join_all(launches.iter().map(|launch| self.launch(&environments, launch, now)));
+        let storing = join_all(launches.iter().map(|launch| self.launch(launch, now)));
         let retiring = join_all(retires.into_iter().map(|retire| self.retire(retire)));
         let (stored, ended) = tokio::join!(storing, retiring);
         stored.into_iter().chain(ended).all(|done| done)
@@ -60,8 +58,8 @@ impl Manager {
         .unwrap_or(false)
     }
 
-    async fn launch(&self, environments: &[Environment], launch: &Launch, begun: Moment) -> bool {
-        let Some(machine) = machine(&self.0, environments, launch) else { return true };
+    async fn launch(&self, launch: &Launch, begun: Moment) -> bool {
+        let Some(machine) = machine(&self.0, launch) else { return true };
         let environment = launch.environment.clone();
         let shared = Arc::clone(&self.0);
         let stored = self.write(storing(&environment), async move { store(&shared, machine, begun).await }).await;
@@ -121,22 +119,22 @@ fn storing(environment: &str) -> String {
     format!("{MACHINES_OF}{environment}")
 }
 
-/// The machine that a plan asks for; `None` if what it was planned for has changed.
-fn machine(shared: &Shared, environments: &[Environment], launch: &Launch) -> Option<BatchNode> {
-    let all = shared.index.compute_environments();
-    let stored = all.iter().find(|one| one.name_any() == launch.environment)?;
-    let environment = environments.iter().find(|one| one.name == launch.environment)?;
-    let offers = environment.scaling.as_ref().and_then(|scaling| scaling.offers.as_ref().ok())?;
-    let offer = offers.iter().find(|offer| offer.name == launch.offer)?;
+/// The machine that a plan asks for; `None` if its environment is not there any more.
+fn machine(shared: &Shared, launch: &Launch) -> Option<BatchNode> {
+    let stored = shared.index.compute_environment(&launch.environment)?;
+    let uuid = stored.status.as_ref().and_then(|status| status.uuid.as_ref());
+    if uuid.is_some_and(|uuid| *uuid != launch.environment_uuid) {
+        return None;
+    }
     let suffix = uuid::Uuid::new_v4().simple().to_string();
-    let name = names::machine_name(&environment.name, &suffix[..5]);
+    let name = names::machine_name(&launch.environment, &suffix[..5]);
     Some(BatchNode {
         metadata: ObjectMeta {
             name: Some(name),
             finalizers: Some(vec![keys::MACHINE_FINALIZER.to_owned()]),
             ..ObjectMeta::default()
         },
-        spec: spec(stored, environment, offer)?,
+        spec: spec(stored.spec.provider?, launch)?,
         status: None,
     })
 }
@@ -161,16 +159,17 @@ async fn store(shared: &Shared, machine: BatchNode, begun: Moment) -> Result<(),
     Ok(())
 }
 
-fn spec(stored: &ComputeEnvironment, environment: &Environment, offer: &Offer) -> Option<BatchNodeSpec> {
+fn spec(provider: Provider, launch: &Launch) -> Option<BatchNodeSpec> {
+    let offer = &launch.offer;
     Some(BatchNodeSpec {
-        compute_environment: environment.name.clone(),
-        compute_environment_uuid: environment.uuid.clone(),
-        compute_environment_name: environment.aws_name.clone(),
+        compute_environment: launch.environment.clone(),
+        compute_environment_uuid: launch.environment_uuid.clone(),
+        compute_environment_name: launch.aws_name.clone(),
         offer: offer.name.clone(),
         milli_vcpus: u64::try_from(offer.milli_vcpus).ok()?,
         allocatable: quantities(&offer.allocatable),
         labels: offer.labels.clone(),
-        provider: stored.spec.provider.clone()?,
+        provider,
     })
 }
 

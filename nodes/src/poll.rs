@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::crd::Phase;
+use cluster::pace;
 use futures::future::join_all;
 use kube::ResourceExt as _;
 use tokio::time;
 
+use crate::manager::SEEN_TOGETHER;
 use crate::provider::{List, Provider};
 use crate::shared::Shared;
 use crate::whose::Whose;
@@ -39,6 +41,7 @@ pub(crate) async fn offers(shared: &Shared) {
         asked = due.into_iter().map(|(name, (key, _))| (name, key)).collect();
         let deadline = time::Instant::now() + OFFERS;
         loop {
+            let begun = time::Instant::now();
             version.borrow_and_update();
             let known = |name: &str, key: &str| asked.get(name).is_some_and(|before| before == key);
             let news = shared.index.compute_environments().into_iter().any(|environment| {
@@ -52,7 +55,7 @@ pub(crate) async fn offers(shared: &Shared) {
                 break;
             }
             tokio::select! {
-                _ = version.changed() => {}
+                () = pace::change(&mut version, begun + SEEN_TOGETHER) => {}
                 () = time::sleep_until(deadline) => break,
             }
         }

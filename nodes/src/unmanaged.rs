@@ -3,11 +3,13 @@
 //! Invariant: only a taint that we put there is taken away (annotation `bulkhead.dev/tainted`). Nothing that ran on the node before is
 //! disturbed: the effect is `NoSchedule` at first, and `NoExecute` follows when that harms nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use api::convert::node::NodeRecord;
 use api::convert::resident::{daemon, resident};
 use cluster::index::NotesOf;
+use cluster::pace;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
@@ -21,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::time;
 
 use crate::hindered::{Came, Hindered};
+use crate::manager::SEEN_TOGETHER;
 use crate::marks;
 use crate::shared::{ActError, Shared, answered};
 
@@ -46,17 +49,10 @@ pub(crate) async fn run(shared: &Shared) {
     let mut version = shared.index.version();
     let mut hindered = Hindered::default();
     loop {
+        let begun = time::Instant::now();
         version.borrow_and_update();
-        let uuids: Vec<String> = shared
-            .index
-            .snapshot(cluster::clock::now())
-            .environments
-            .into_iter()
-            .filter(|environment| environment.scaling.is_none())
-            .map(|environment| environment.uuid)
-            .collect();
-        let changes: Vec<_> =
-            shared.index.node_facts().into_iter().filter_map(|node| Some((change(&node, &uuids)?, node))).collect();
+        let uuids = shared.index.unmanaged();
+        let changes = shared.index.map_nodes(|node| Some((change(node, &uuids)?, node.clone())));
         hindered.keep(
             |name| changes.iter().any(|(_, node)| node.node.name == name),
             |name| {
@@ -81,7 +77,7 @@ pub(crate) async fn run(shared: &Shared) {
         shared.index.set_node_notes(NotesOf::Labelled, hindered.notices());
         let pause = hindered.next(now).map_or(IDLE, |next| next.since(now).min(IDLE));
         tokio::select! {
-            _ = version.changed() => {}
+            () = pace::change(&mut version, begun + SEEN_TOGETHER) => {}
             () = time::sleep(pause) => {}
         }
     }
@@ -124,12 +120,12 @@ async fn in_the_way(shared: &Shared, node: &NodeRecord, since: Timestamp) -> Res
     Ok(obstacle(since, &residents, &daemons))
 }
 
-fn change(node: &NodeRecord, unmanaged: &[String]) -> Option<Change> {
+fn change(node: &NodeRecord, unmanaged: &BTreeSet<String>) -> Option<Change> {
     let mark = node.annotations.get(keys::TAINTED);
     match node.environment_uuid() {
         // Which taints it has is not known.
         _ if node.unreadable => None,
-        Some(uuid) if unmanaged.iter().any(|one| one == uuid) => {
+        Some(uuid) if unmanaged.contains(uuid) => {
             let complete = marks::UNMANAGED.iter().all(|effect| marks::has_batch_taint(&node.taints, effect));
             // A mark without a time is an older version's: what is there now counts as having been there before.
             match mark.and_then(|mark| mark.parse().ok()).filter(|_| complete) {
@@ -178,7 +174,7 @@ mod tests {
             "spec": {"taints": taints.collect::<Vec<_>>()},
         });
         let node = api::convert::node::node(&serde_json::from_value(raw).unwrap(), &mut Problems::new());
-        assert_eq!(change(&node, &["u".to_owned()]), expected);
+        assert_eq!(change(&node, &["u".to_owned()].into()), expected);
     }
 
     #[test]

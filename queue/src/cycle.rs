@@ -9,6 +9,7 @@ use cluster::admin::Heartbeat;
 use cluster::clock;
 use cluster::events::Events;
 use cluster::index::Index;
+use cluster::pace::apart;
 use cluster::policies::Policies;
 use cluster::shutdown::Shutdown;
 use futures::future::BoxFuture;
@@ -35,11 +36,6 @@ use crate::{jobs, pods, report, status};
 const RETRY: Duration = Duration::from_secs(1);
 /// Before the first plan, a store that failed is asked again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
-/// From the start of a cycle to that of the next passes at least so many times what looking and planning took: a long look leaves the
-/// processors to those who carry out what was planned.
-const APART: u32 = 4;
-/// But no more than this is waited for that, however long it took.
-const FARTHEST_APART: Duration = Duration::from_millis(500);
 /// Something is planned at least this often: a guard against a wake-up that was computed wrongly.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -256,11 +252,6 @@ fn leave_nodes(plan: &mut Plan, blind: bool, shown: &Shown) {
     }
 }
 
-/// How long after its start a cycle is followed by another, if something changes.
-fn apart(min_interval: Duration, thought: Duration) -> Duration {
-    min_interval.max((thought * APART).min(FARTHEST_APART))
-}
-
 fn pause(wake_at: Option<Moment>, failed: bool, now: Moment) -> Duration {
     let retry = failed.then(|| now.plus(RETRY));
     let pause = wake_at.into_iter().chain(retry).min().map_or(IDLE, |due| due.since(now));
@@ -285,15 +276,6 @@ fn log(plan: &Plan) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cycle_that_had_to_look_at_much_is_followed_later() {
-        let ms = Duration::from_millis;
-        for (thought, expected) in [(0, 50), (12, 50), (13, 52), (40, 160), (10_000, 500)] {
-            assert_eq!(apart(ms(50), ms(thought)), ms(expected), "{thought}");
-        }
-        assert_eq!(apart(ms(700), ms(400)), ms(700));
-    }
 
     #[test]
     fn the_loop_wakes_at_the_earliest_reason() {

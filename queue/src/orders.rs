@@ -49,17 +49,29 @@ impl Orders {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures::FutureExt as _;
+    use model::resources::Resources;
+    use model::snapshot::Offer;
     use tokio::sync::Semaphore;
     use tokio::time::Instant;
 
     use super::*;
 
     fn launches() -> Vec<Launch> {
-        vec![Launch { environment: "ce".into(), offer: "m".into(), job: None }]
+        let offer = Offer {
+            name: "m".into(),
+            milli_vcpus: 1000,
+            allocatable: Resources::default(),
+            price_micros: 1,
+            spot: false,
+            labels: BTreeMap::new(),
+        };
+        let (environment, aws_name, environment_uuid) = ("ce".into(), "CE".into(), "u".into());
+        vec![Launch { environment, aws_name, environment_uuid, offer, job: None }]
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ pub(crate) fn launches(context: &Context, launches: &[Launch]) {
     let mut by_job: BTreeMap<&str, BTreeMap<(&str, &str), u32>> = BTreeMap::new();
     for launch in launches {
         if let Some(job) = &launch.job {
-            *by_job.entry(job).or_default().entry((&launch.offer, &launch.environment)).or_default() += 1;
+            *by_job.entry(job).or_default().entry((&launch.offer.name, &launch.environment)).or_default() += 1;
         }
     }
     for (job, launches) in by_job {

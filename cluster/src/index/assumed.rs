@@ -126,6 +126,12 @@ impl Assumed {
         self.pods.get(uid).map(|entry| &entry.what)
     }
 
+    /// UIDs of the pods that we put on a node.
+    pub(super) fn bound_to<'a>(&'a self, node: &'a str) -> impl Iterator<Item = &'a str> {
+        let here = move |entry: &Entry<AssumedPlace>| matches!(&entry.what, AssumedPlace::Bound(to) if to == node);
+        self.pods.iter().filter(move |(_, entry)| here(entry)).map(|(uid, _)| uid.as_str())
+    }
+
     pub(super) fn is_released(&self, uid: &str) -> bool {
         self.released.contains_key(uid)
     }

@@ -24,19 +24,6 @@ pub struct FinishedJob {
     pub state: JobState,
 }
 
-/// A pod on a node that has not ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodOnNode {
-    /// Namespace and name.
-    pub key: ObjectKey,
-    /// UID.
-    pub uid: String,
-    /// Whose it is.
-    pub origin: Origin,
-    /// It is being deleted.
-    pub terminating: bool,
-}
-
 /// A pod on a batch node that lacks the labels which its binding was to give it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unlabelled {
@@ -80,20 +67,16 @@ impl State {
         all
     }
 
-    pub(super) fn pods_of_node(&self, name: &str) -> Vec<PodOnNode> {
-        let mut all: Vec<_> = self
-            .pods
-            .values()
-            .filter(|record| self.node_of(record) == Some(name))
-            .map(|record| PodOnNode {
-                key: record.key.clone(),
-                uid: record.uid.clone(),
-                origin: self.origin_of(record),
-                terminating: record.terminating,
-            })
-            .collect();
-        all.sort_by(|a, b| a.key.cmp(&b.key));
-        all
+    /// Pods on a node, those bound by us a moment ago included.
+    fn records_on<'a>(&'a self, node: &'a str) -> impl Iterator<Item = &'a WatchedPod> {
+        let ours = self.assumed.bound_to(node).filter_map(|uid| self.pods.get(uid));
+        let shown = self.residents.of(node).filter_map(|uid| self.pods.get(uid));
+        shown.chain(ours.filter(|record| record.node.is_none()))
+    }
+
+    /// How many units are on a node.
+    pub(super) fn units_on(&self, node: &str) -> usize {
+        self.records_on(node).filter(|record| self.origin_of(record) == Origin::Unit).count()
     }
 
     pub(super) fn unlabelled(&self) -> Vec<Unlabelled> {

@@ -14,12 +14,13 @@ mod idle;
 mod notes;
 mod refusals;
 mod refused;
+mod residents;
 mod shapes;
 mod snapshot;
 mod state;
 mod table;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::convert::job::WatchedJob;
@@ -38,7 +39,7 @@ use tokio::sync::watch;
 
 pub use change::Change;
 pub use crowd::NamespaceLimits;
-pub use facts::{FinishedJob, PodOnNode, Unlabelled};
+pub use facts::{FinishedJob, Unlabelled};
 pub use notes::NotesOf;
 use state::State;
 
@@ -279,6 +280,16 @@ impl Index {
         self.state().environments.values().filter_map(|one| one.clone().ok()).collect()
     }
 
+    /// One compute environment (object name), if it can be read.
+    pub fn compute_environment(&self, name: &str) -> Option<ComputeEnvironment> {
+        self.state().environments.get(name)?.clone().ok()
+    }
+
+    /// UUIDs of the environments whose nodes users label.
+    pub fn unmanaged(&self) -> BTreeSet<String> {
+        self.state().unmanaged()
+    }
+
     /// Whether there is a compute environment (object name), also one that cannot be read.
     pub fn has_environment(&self, name: &str) -> bool {
         self.state().environments.get(name).is_some()
@@ -305,10 +316,10 @@ impl Index {
         self.state().unreadable()
     }
 
-    /// All nodes of the cluster. What pods make of them (`used`, `foreign`, `units`, `idle_since`) is filled in only in the
-    /// [`snapshot`](Self::snapshot).
-    pub fn node_facts(&self) -> Vec<NodeRecord> {
-        self.state().nodes.values().cloned().collect()
+    /// What `of` makes of the nodes of the cluster. What pods make of them (`used`, `foreign`, `units`, `idle_since`) is filled in only in
+    /// the [`snapshot`](Self::snapshot). Nothing else of the index may be read meanwhile.
+    pub fn map_nodes<T>(&self, of: impl FnMut(&NodeRecord) -> Option<T>) -> Vec<T> {
+        self.state().nodes.values().filter_map(of).collect()
     }
 
     /// Requests that `LimitRanges` of these namespaces give to containers that state none: the largest; `None`: none.
@@ -360,9 +371,9 @@ impl Index {
         self.state().unlabelled()
     }
 
-    /// Pods on a node that have not ended, those bound by us a moment ago included.
-    pub fn pods_of_node(&self, name: &str) -> Vec<PodOnNode> {
-        self.state().pods_of_node(name)
+    /// How many units are on a node that have not ended, those bound by us a moment ago included.
+    pub fn units_on(&self, node: &str) -> u32 {
+        u32::try_from(self.state().units_on(node)).unwrap_or(u32::MAX)
     }
 
     fn settled(&self) -> MutexGuard<'_, State> {

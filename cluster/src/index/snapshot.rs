@@ -258,6 +258,12 @@ impl State {
         all.map(|object| (custom::environment_uuid(object, &self.arn), kind(object))).collect()
     }
 
+    /// UUIDs of the environments whose nodes users label.
+    pub(super) fn unmanaged(&self) -> BTreeSet<String> {
+        let unmanaged = self.environments.values().flatten().filter(|one| one.spec.type_ == EnvironmentType::Unmanaged);
+        unmanaged.map(|object| custom::environment_uuid(object, &self.arn)).collect()
+    }
+
     fn label(&self, record: &NodeRecord) -> Label {
         let of_same = |machine: &api::BatchNode| {
             Some(machine.spec.compute_environment_uuid.as_str()) == record.environment_uuid()

@@ -39,6 +39,7 @@ use super::failures::Failures;
 use super::idle::Idle;
 use super::notes::Launches;
 use super::refused::Refusals;
+use super::residents::Residents;
 use super::shapes::Shapes;
 use super::table::{Table, Taken};
 use crate::lean::{Lean, map};
@@ -57,6 +58,7 @@ pub(super) struct State {
     pub(super) limits: NamespaceLimits,
     /// By UID; only pods that have not ended, and are on a node or in a queue.
     pub(super) pods: Table<WatchedPod>,
+    pub(super) residents: Residents,
     /// By UID; pods made for the API, also those that have ended, until they are gone.
     pub(super) attempts: Table<Arc<PodFacts>>,
     /// By UID; only those in a queue.
@@ -163,7 +165,27 @@ impl State {
             }
             other => other,
         };
-        self.pods.take(event, PartialEq::eq).changed | attempt
+        self.take_pod(event) | attempt
+    }
+
+    /// Stores what is kept of a pod, and on which node it is.
+    fn take_pod(&mut self, event: Event<(String, Option<WatchedPod>)>) -> bool {
+        let one = match &event {
+            Event::Apply((uid, _)) | Event::Delete((uid, _)) => Some(uid.clone()),
+            _ => None,
+        };
+        let all = matches!(event, Event::InitDone);
+        let before = one.as_ref().and_then(|uid| self.pods.get(uid)?.node.clone());
+        let changed = self.pods.take(event, PartialEq::eq).changed;
+        if let Some(uid) = one {
+            let after = self.pods.get(&uid).and_then(|record| record.node.as_deref());
+            self.residents.moved(&uid, before.as_deref(), after);
+        }
+        if all {
+            let there = self.pods.values().filter_map(|record| Some((record.uid.as_str(), record.node.as_deref()?)));
+            self.residents.replace(there);
+        }
+        changed
     }
 
     /// When a kubelet has ended a pod that a finalizer keeps, its confirmation moves the time of the deletion to then: what the containers

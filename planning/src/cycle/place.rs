@@ -170,7 +170,7 @@ impl Cycle<'_, '_> {
             Ok(chosen) => chosen,
             Err(note) => return Err(here.refuse(class, note)),
         };
-        self.plan.launch.push(Launch { environment: environment.name.clone(), offer: offer.name.clone(), job: job() });
+        self.plan.launch.push(Launch::new(environment, offer, job()));
         Ok(here.launch(number, offer))
     }
 }

@@ -44,8 +44,7 @@ impl Cycle<'_, '_> {
                 let market = Market { environment, scaling, site };
                 let chosen = choose::cheapest_of_all(&market, self.now).map(|(number, _, offer)| (number, offer));
                 let Some((number, offer)) = chosen else { break };
-                let environment = environment.name.clone();
-                self.plan.launch.push(Launch { environment, offer: offer.name.clone(), job: None });
+                self.plan.launch.push(Launch::new(environment, offer, None));
                 site.launch(number, offer);
             }
         }

@@ -269,7 +269,7 @@ pub(crate) fn text_of(plan: &Plan) -> String {
         writeln!(out, "hold {} on {}", hold.unit.name, hold.nodes.join(",")).unwrap();
     }
     for launch in &plan.launch {
-        writeln!(out, "launch {} for {}", launch.offer, launch.environment).unwrap();
+        writeln!(out, "launch {} for {}", launch.offer.name, launch.environment).unwrap();
     }
     for retire in &plan.retire {
         writeln!(out, "retire {}: {}", retire.machine, retire.reason).unwrap();

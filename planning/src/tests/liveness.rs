@@ -283,8 +283,8 @@ impl Cluster {
         self.learned.update(&mut self.world.environments, &self.world.machines, &self.world.nodes, created, now);
         let plan = crate::plan(&self.world, self.now);
         for launch in &plan.launch {
-            let offers = self.scaling().offers.clone().unwrap();
-            let offer = offers.iter().find(|offer| offer.name == launch.offer).unwrap();
+            let offer = &launch.offer;
+            prop_assert!(self.scaling().offers.as_ref().unwrap().contains(offer), "it is not sold");
             prop_assert!(self.used_milli() + offer.milli_vcpus <= self.scaling().max_milli, "above maxvCpus");
             self.made += 1;
             if self.step < DELIVERS && self.fails[self.made % self.fails.len()] {

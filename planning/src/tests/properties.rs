@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::plan::Launch;
 use model::resources::Resources;
 use model::snapshot::{Place, Stage};
 use proptest::prelude::*;
@@ -81,8 +82,9 @@ proptest! {
             let own = world.0.machines.iter().filter(|machine| machine.environment == environment.name);
             let have: i64 = own.map(|machine| machine.milli_vcpus).sum();
             let launched = plan.launch.iter().filter(|launch| launch.environment == environment.name);
-            let offer = |name: &str| scaling.offers.as_ref().unwrap().iter().find(|offer| offer.name == name).unwrap();
-            let more: i64 = launched.map(|launch| offer(&launch.offer).milli_vcpus).sum();
+            let is_sold = |launch: &Launch| scaling.offers.as_ref().is_ok_and(|sold| sold.contains(&launch.offer));
+            prop_assert!(launched.clone().all(is_sold));
+            let more: i64 = launched.map(|launch| launch.offer.milli_vcpus).sum();
             prop_assert!(more == 0 || have + more <= scaling.max_milli, "{have} + {more} of {}", scaling.max_milli);
         }
     }

@@ -43,5 +43,5 @@ fn the_minimum_is_launched_as_carefully_as_what_work_asks_for() {
     assert_eq!(launched(&coming).len(), 0);
     assert_eq!(launched(&base.clone().setback(None, false, "try later")).len(), 0, "no launch is tried for a while");
     let sold_out = base.setback(Some("local.small"), true, "sold out");
-    assert!(launched(&sold_out).iter().all(|launch| launch.offer == "local.medium"));
+    assert!(launched(&sold_out).iter().all(|launch| launch.offer.name == "local.medium"));
 }

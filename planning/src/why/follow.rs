@@ -43,7 +43,7 @@ fn is_started(plan: &Plan, wanted: &Wanted<'_>, before: usize) -> bool {
 
 /// Lets machines join that are on their way or that a plan launches. False: there are none.
 fn deliver(snapshot: &mut Snapshot, plan: &Plan) -> bool {
-    let of_plan = (0..).zip(&plan.launch).filter_map(|(number, launch)| launched(snapshot, launch, number));
+    let of_plan = (0..).zip(&plan.launch).map(|(number, launch)| launched(snapshot, launch, number));
     let mut new: Vec<Machine> = of_plan.collect();
     let coming = snapshot.machines.iter_mut().filter(|machine| machine.stage == Stage::Coming);
     let joined: Vec<Machine> = coming
@@ -67,19 +67,17 @@ fn deliver(snapshot: &mut Snapshot, plan: &Plan) -> bool {
     !joined.is_empty()
 }
 
-fn launched(snapshot: &Snapshot, launch: &Launch, number: usize) -> Option<Machine> {
-    let environment = snapshot.environments.iter().find(|one| one.name == launch.environment)?;
-    let offers = environment.scaling.as_ref()?.offers.as_ref().ok()?;
-    let offer = offers.iter().find(|offer| offer.name == launch.offer)?;
-    Some(Machine {
+fn launched(snapshot: &Snapshot, launch: &Launch, number: usize) -> Machine {
+    let offer = &launch.offer;
+    Machine {
         name: format!("launched {} {number}", snapshot.machines.len()),
-        environment: environment.name.clone(),
+        environment: launch.environment.clone(),
         offer: offer.name.clone(),
         milli_vcpus: offer.milli_vcpus,
         allocatable: offer.allocatable.clone(),
         labels: offer.labels.clone(),
         stage: Stage::Serving,
-    })
+    }
 }
 
 /// The node of a machine, as it is expected to be.

@@ -22,7 +22,7 @@ fn a_pod_that_we_bound_is_on_its_node_at_once() {
     assert_eq!(place(&index, 1), bound("n1", false));
     let node = only_node(&index, at(1));
     assert_eq!((node.used, node.units, node.idle_since), (cores(1), 1, None));
-    assert_eq!(index.pods_of_node("n1").len(), 1);
+    assert_eq!(index.units_on("n1"), 1);
 }
 
 #[test]

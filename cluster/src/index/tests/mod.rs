@@ -190,6 +190,7 @@ fn units(index: &Index) -> Vec<Unit> {
 fn only_node(index: &Index, now: Timestamp) -> BatchNodeView {
     let mut nodes = index.snapshot(even(now)).nodes;
     assert_eq!(nodes.len(), 1);
+    assert_eq!(nodes[0].units, index.units_on(&nodes[0].name));
     nodes.remove(0)
 }
 
