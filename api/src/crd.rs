@@ -268,10 +268,46 @@ pub struct JobQueueSpec {
     /// carries their index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_network: Option<bool>,
+    /// Jobs of the API that have waited for too long for a reason are cancelled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub job_state_time_limit_actions: Vec<JobStateTimeLimitAction>,
     /// Members of the AWS API that have no meaning here, echoed by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub aws: Option<Map<String, Value>>,
+}
+
+/// What is done about a job that waits for too long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStateTimeLimitAction {
+    /// Code of the reason, for example `CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY`.
+    #[schemars(length(min = 1, max = 128))]
+    pub reason: String,
+    /// State of the job.
+    pub state: TimeLimitState,
+    /// How long it may wait for that reason. The AWS API takes 600 and more.
+    #[schemars(range(min = 1, max = 86400))]
+    pub max_time_seconds: u32,
+    /// What is done then.
+    pub action: TimeLimitAction,
+}
+
+/// State of a job that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TimeLimitState {
+    /// It waits for room.
+    Runnable,
+}
+
+/// What is done about a job that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TimeLimitAction {
+    /// It is cancelled.
+    Cancel,
 }
 
 fn default_requests() -> BTreeMap<String, String> {

@@ -13,10 +13,10 @@ use crate::error::Error;
 
 /// Columns of [`record`], of the table `jobs` as `j`.
 pub(crate) const RECORD: &str = "j.job, j.child, j.state, j.reason, j.created, j.started, j.stopped, j.attempt, j.placement, \
-     j.not_before, j.placed, j.stop, j.version";
+     j.not_before, j.placed, j.stop, j.version, j.reason_since";
 
 /// So many.
-pub(crate) const RECORD_COLUMNS: usize = 13;
+pub(crate) const RECORD_COLUMNS: usize = 14;
 
 /// The ids of [`ids`] as the table `v`.
 pub(crate) const IDS: &str =
@@ -106,6 +106,7 @@ pub(crate) fn record(row: &AnyRow) -> Result<JobRecord, Error> {
         id,
         state: state(row, 2)?,
         reason: row.try_get(3)?,
+        reason_since: moment(13)?,
         created: time(row, 4)?,
         started: moment(5)?,
         stopped: moment(6)?,
@@ -137,6 +138,7 @@ pub(crate) fn row(record: &JobRecord, changed: i64, entries: u32, version: u64) 
         changed,
         entries,
         version,
+        millisecond(record.reason_since),
     ]))
 }
 
@@ -146,11 +148,12 @@ pub(crate) const SET: &str = "WITH v AS (SELECT
         CAST(value->>3 AS TEXT) AS reason, CAST(value->>4 AS BIGINT) AS created, CAST(value->>5 AS BIGINT) AS started,
         CAST(value->>6 AS BIGINT) AS stopped, CAST(value->>7 AS BIGINT) AS attempt, CAST(value->>8 AS BIGINT) AS placement,
         CAST(value->>9 AS BIGINT) AS not_before, CAST(value->>10 AS TEXT) AS placed, CAST(value->>11 AS TEXT) AS stop,
-        CAST(value->>12 AS BIGINT) AS changed, CAST(value->>13 AS BIGINT) AS entries, CAST(value->>14 AS BIGINT) AS version
+        CAST(value->>12 AS BIGINT) AS changed, CAST(value->>13 AS BIGINT) AS entries, CAST(value->>14 AS BIGINT) AS version,
+        CAST(value->>15 AS BIGINT) AS reason_since
     FROM {each})
     UPDATE jobs SET state = v.state, reason = v.reason, created = v.created, started = v.started, stopped = v.stopped,
         attempt = v.attempt, placement = v.placement, not_before = v.not_before, placed = v.placed, stop = v.stop,
-        changed = v.changed, entries = v.entries, version = v.version
+        changed = v.changed, entries = v.entries, version = v.version, reason_since = v.reason_since
     FROM v WHERE jobs.job = v.job AND jobs.child = v.child AND jobs.version < v.version
         AND jobs.state NOT IN ('SUCCEEDED', 'FAILED')";
 

@@ -57,6 +57,7 @@ async fn endings(fixture: &Fixture) -> Result<()> {
         ("stopped after its end", Box::pin(stopped_ended(site))),
         ("a pod that somebody deletes", Box::pin(deleted(fixture, site))),
         ("a queue that is deleted", Box::pin(without_queue(fixture, site))),
+        ("a queue that lets nobody wait for long", Box::pin(too_long(fixture, site))),
     ])
     .await
 }
@@ -231,6 +232,40 @@ async fn without_queue(fixture: &Fixture, site: &Site) -> Result<()> {
         let reason = job["statusReason"].as_str().unwrap_or_default();
         ensure!(reason == format!("JobQueue {queue} was deleted"), "it is {}", brief(&job));
     }
+    Ok(())
+}
+
+/// The AWS API takes ten minutes and more, which is not waited for here.
+async fn too_long(fixture: &Fixture, site: &Site) -> Result<()> {
+    let queue = fixture.queue("short", 1, &[&site.environment]).await?;
+    fixture.ends_jobs_of(&queue);
+    let id = site.aws.submit(&queue, &site.definition("large"), &json!({})).await?;
+    let text = site.aws.says(&id, "RUNNABLE", "MISCONFIGURATION:").await?;
+    let code = text.split(" - ").next().unwrap_or_default();
+    let action = |reason: &str, seconds: u32| json!([{"reason": reason, "state": "RUNNABLE", "maxTimeSeconds": seconds, "action": "CANCEL"}]);
+    let update = |actions: &Value| {
+        vec![
+            "update-job-queue".to_owned(),
+            "--job-queue".to_owned(),
+            queue.clone(),
+            "--job-state-time-limit-actions".to_owned(),
+            actions.to_string(),
+        ]
+    };
+    let sent = action(code, 600);
+    let args = update(&sent);
+    site.aws.run(&args.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let described = site.aws.run(&["describe-job-queues", "--job-queues", &queue]).await?;
+    ensure!(described["jobQueues"][0]["jobStateTimeLimitActions"] == sent, "it is {described:#}");
+    let args = update(&action("CAPACITY:RAIN", 600));
+    let refused = site.aws.refused(&args.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    ensure!(refused.contains("no job waits for"), "a reason that there is not: {refused}");
+
+    let patch = json!({"spec": {"jobStateTimeLimitActions": action(code, 3)}}).to_string();
+    fixture.world.kubectl(&["patch", "jobqueue", &queue, "--type=merge", "-p", &patch]).await?;
+    let job = site.aws.reaches(&id, "FAILED").await?;
+    let expected = format!("Canceled by JobStateTimeLimit action due to reason: {code}");
+    ensure!(job["statusReason"] == expected && job["isCancelled"] == true, "it is {}", brief(&job));
     Ok(())
 }
 

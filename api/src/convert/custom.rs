@@ -3,13 +3,14 @@
 //! Invariant: an object that is being deleted takes no work. Does not judge whether names in them exist.
 
 use jiff::{SignedDuration, Timestamp};
+use model::job::TimeLimit;
 use model::names::ArnBase;
 use model::resources::Resources;
 use model::snapshot::{Environment, Machine, Offer, Queue, Scaling, Setback, Stage};
 
 use super::requests::from_texts;
 use super::{Problems, duration};
-use crate::crd::{BatchNode, ComputeEnvironment, EnvironmentType, JobQueue, Phase, State};
+use crate::crd::{BatchNode, ComputeEnvironment, EnvironmentType, JobQueue, JobStateTimeLimitAction, Phase, State};
 
 /// Stands in for a `scaleDownDelay` that is no duration: the default of the field.
 const SCALE_DOWN_DELAY: SignedDuration = SignedDuration::from_mins(1);
@@ -84,6 +85,16 @@ pub fn queue(object: &JobQueue) -> Queue {
         environments: object.spec.compute_environments.clone(),
         strict_fifo: object.spec.strict_fifo,
     }
+}
+
+/// How long jobs of a queue may wait, by its AWS name; `None`: as long as they like.
+pub fn time_limits(object: &JobQueue) -> Option<(String, Vec<TimeLimit>)> {
+    let limit = |action: &JobStateTimeLimitAction| TimeLimit {
+        reason: action.reason.clone(),
+        max_seconds: action.max_time_seconds,
+    };
+    let limits: Vec<TimeLimit> = object.spec.job_state_time_limit_actions.iter().map(limit).collect();
+    (!limits.is_empty()).then(|| (object.aws_name().to_owned(), limits))
 }
 
 /// Requests that a queue gives to pods in which no container states requests or limits.

@@ -23,6 +23,7 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::convert::custom;
 use api::convert::job::WatchedJob;
 use api::convert::node::NodeRecord;
 use api::convert::requests::Stated;
@@ -30,7 +31,7 @@ use api::crd::Provider;
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use model::clock::{Moment, Now};
-use model::job::PodFacts;
+use model::job::{PodFacts, TimeLimit};
 use model::names::ArnBase;
 use model::snapshot::{ObjectKey, Offer, Setback, Snapshot, Write};
 use model::status::Status;
@@ -288,6 +289,11 @@ impl Index {
     /// UUIDs of the environments whose nodes users label.
     pub fn unmanaged(&self) -> BTreeSet<String> {
         self.state().unmanaged()
+    }
+
+    /// How long jobs may wait, by the AWS name of those queues that say so.
+    pub fn time_limits(&self) -> BTreeMap<String, Vec<TimeLimit>> {
+        self.state().queues.values().flatten().filter_map(custom::time_limits).collect()
     }
 
     /// Whether there is a compute environment (object name), also one that cannot be read.

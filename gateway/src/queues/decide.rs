@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::crd::{JobQueueSpec, State};
+use api::crd::{JobQueueSpec, JobStateTimeLimitAction, State, TimeLimitAction, TimeLimitState};
 use api::{ComputeEnvironment, JobQueue};
 use model::keys::BATCH_NAMESPACE;
 use model::names::object_name;
+use model::status::Code;
 use serde_json::{Map, Value};
 
 use super::request::{Create, Ordered, TimeLimit, Update};
@@ -19,7 +20,7 @@ use crate::stored::find;
 use crate::tags::tags;
 
 /// What is kept only to be echoed.
-const ECHOED: [&str; 3] = ["tags", "jobStateTimeLimitActions", "computeEnvironmentOrder"];
+const ECHOED: [&str; 2] = ["tags", "computeEnvironmentOrder"];
 
 /// The object that a request asks for.
 pub(crate) fn queue(
@@ -37,7 +38,7 @@ pub(crate) fn queue(
         return Invalid::err("jobQueueType must be EKS: Bulkhead's compute environments run on Kubernetes.");
     }
     scheduling_policy(request.scheduling_policy_arn.as_deref())?;
-    actions(&request.job_state_time_limit_actions)?;
+    let actions = actions(&request.job_state_time_limit_actions)?;
     let Some(given) = request.priority else { return Invalid::err("priority is required.") };
     let state = request.state.as_deref().map_or(Ok(State::Enabled), |state| one_of("state", state, &STATES))?;
     let spec = JobQueueSpec {
@@ -48,6 +49,7 @@ pub(crate) fn queue(
         strict_fifo: false,
         default_requests: default_requests(),
         host_network: None,
+        job_state_time_limit_actions: actions,
         aws: Some(echoed(body)),
     };
     Ok(JobQueue::new(&object_name(name), spec))
@@ -71,7 +73,9 @@ pub(crate) fn changed(
     let mut wanted = stored.clone();
     no_services(&request.service_environment_order)?;
     scheduling_policy(request.scheduling_policy_arn.as_deref())?;
-    actions(&request.job_state_time_limit_actions)?;
+    if let Some(given) = &request.job_state_time_limit_actions {
+        wanted.spec.job_state_time_limit_actions = actions(given)?;
+    }
     if let Some(state) = &request.state {
         wanted.spec.state = one_of("state", state, &STATES)?;
     }
@@ -142,22 +146,28 @@ fn scheduling_policy(arn: Option<&str>) -> Result<(), Invalid> {
     }
 }
 
-fn actions(actions: &[TimeLimit]) -> Result<(), Invalid> {
+fn actions(actions: &[TimeLimit]) -> Result<Vec<JobStateTimeLimitAction>, Invalid> {
     let mut seen = BTreeSet::new();
+    let mut all = Vec::new();
     for it in actions {
         if it.action != "CANCEL" {
             return Invalid::err("Invalid job action. Valid job actions: [CANCEL]");
         }
-        one_of("jobStateTimeLimitActions.state", &it.state, &[("RUNNABLE", ())])?;
-        if !(600..=86_400).contains(&it.max_time_seconds) {
+        let state = one_of("jobStateTimeLimitActions.state", &it.state, &[("RUNNABLE", TimeLimitState::Runnable)])?;
+        let seconds = u32::try_from(it.max_time_seconds).ok().filter(|seconds| (600..=86_400).contains(seconds));
+        let Some(max_time_seconds) = seconds else {
             return Invalid::err("maxTimeSeconds must be between 600 and 86400.");
+        };
+        if it.reason.parse::<Code>().is_err() {
+            return Err(Invalid(format!("jobStateTimeLimitActions.reason: no job waits for {:?}.", it.reason)));
         }
         if !seen.insert((&it.state, &it.reason)) {
             return Invalid::err("Duplicate job state limit actions are not allowed.");
         }
+        let (reason, action) = (it.reason.clone(), TimeLimitAction::Cancel);
+        all.push(JobStateTimeLimitAction { reason, state, max_time_seconds, action });
     }
-    // Jobs that are never cancelled although their queue says so would be worse than none.
-    if actions.is_empty() { Ok(()) } else { Invalid::err("jobStateTimeLimitActions is not supported by Bulkhead yet.") }
+    Ok(all)
 }
 
 fn echoed(body: &Map<String, Value>) -> Map<String, Value> {

@@ -31,7 +31,7 @@ fn created(member: &str, value: Value) -> Result<JobQueue, String> {
 #[test]
 fn every_rule_has_awss_words() {
     let policy = "arn:aws:batch:us-east-1:1:scheduling-policy/p";
-    let limit = |action: &str| json!({"reason": "r", "state": "RUNNABLE", "maxTimeSeconds": 600, "action": action});
+    let limit = |action: &str| json!({"reason": "LIMIT:MAX_VCPUS", "state": "RUNNABLE", "maxTimeSeconds": 600, "action": action});
     let not_valid = "Compute Environments must be created and valid before attaching them to a job queue";
     for (member, value, message) in [
         ("jobQueueName", json!("a b"), "Job Queue name should match a valid pattern."),
@@ -59,8 +59,8 @@ fn every_rule_has_awss_words() {
         ),
         (
             "jobStateTimeLimitActions",
-            json!([limit("CANCEL")]),
-            "jobStateTimeLimitActions is not supported by Bulkhead yet.",
+            json!([{"reason": "RAIN", "state": "RUNNABLE", "maxTimeSeconds": 600, "action": "CANCEL"}]),
+            "jobStateTimeLimitActions.reason: no job waits for \"RAIN\".",
         ),
         ("priority", json!(null), "priority is required."),
         ("priority", json!(-1), "priority must be between 0 and 10000, got -1."),
@@ -100,9 +100,17 @@ fn only_what_is_sent_changes() {
     assert_eq!(after.spec.aws.unwrap()["tags"], json!({"a": "b"}));
     assert!(change(json!({"jobQueue": "Q", "computeEnvironmentOrder": []})).is_err());
     let actions = |list: Value| change(json!({"jobQueue": "Q", "jobStateTimeLimitActions": list}));
-    let limit = json!({"reason": "r", "state": "RUNNABLE", "maxTimeSeconds": 600, "action": "CANCEL"});
-    assert!(actions(json!([limit])).unwrap_err().contains("not supported"));
-    assert_eq!(actions(json!([])).unwrap().spec.aws.unwrap()["jobStateTimeLimitActions"], json!([]));
+    let code = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY";
+    let limit = json!([{"reason": code, "state": "RUNNABLE", "maxTimeSeconds": 600, "action": "CANCEL"}]);
+    let limited = actions(limit.clone()).unwrap();
+    assert_eq!(json!(limited.spec.job_state_time_limit_actions), limit);
+    let change = |body: Value| {
+        let body = body.as_object().unwrap().clone();
+        changed(&limited, &decode::members(&body).unwrap(), &body, &environments()).map_err(|it| it.0)
+    };
+    assert_eq!(change(json!({"jobQueue": "Q", "priority": 7})).unwrap().spec.job_state_time_limit_actions.len(), 1);
+    let none = change(json!({"jobQueue": "Q", "jobStateTimeLimitActions": []})).unwrap();
+    assert_eq!(none.spec.job_state_time_limit_actions, []);
 }
 
 #[test]

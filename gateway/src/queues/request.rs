@@ -70,7 +70,7 @@ pub(crate) struct Update {
     #[serde(default)]
     pub(crate) service_environment_order: Vec<Value>,
     #[serde(default)]
-    pub(crate) job_state_time_limit_actions: Vec<TimeLimit>,
+    pub(crate) job_state_time_limit_actions: Option<Vec<TimeLimit>>,
 }
 
 /// `DeleteJobQueue`.

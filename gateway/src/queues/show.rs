@@ -32,7 +32,7 @@ pub(crate) fn detail(queue: &JobQueue, environments: &[ComputeEnvironment], arn:
         "jobQueueType": "EKS",
         "computeEnvironmentOrder": order(queue, &kept, environments, arn),
         "tags": member("tags", json!({})),
-        "jobStateTimeLimitActions": member("jobStateTimeLimitActions", json!([])),
+        "jobStateTimeLimitActions": spec.job_state_time_limit_actions,
     });
     if let Some(reason) = status.and_then(|status| status.status_reason.as_ref()) {
         detail["statusReason"] = json!(reason);

@@ -37,6 +37,8 @@ pub struct JobRecord {
     pub state: JobState,
     /// Why it is there, as `statusReason` shows it.
     pub reason: Option<String>,
+    /// Since when it has waited for a reason of this code, while it is RUNNABLE.
+    pub reason_since: Option<Timestamp>,
     /// When it was submitted. Milliseconds count, smaller parts are lost in the store.
     pub created: Timestamp,
     /// When the last attempt began to run.
@@ -64,6 +66,7 @@ impl JobRecord {
             id,
             state: JobState::Submitted,
             reason: None,
+            reason_since: None,
             created,
             started: None,
             stopped: None,
@@ -123,6 +126,15 @@ pub struct Placed {
     /// Why the last look at the pod did not find it running, in the cluster's words (image cannot be pulled, volume not mounted).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+}
+
+/// Jobs of a queue are cancelled that are RUNNABLE for too long for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeLimit {
+    /// The code of the reason.
+    pub reason: String,
+    /// For how long, in seconds.
+    pub max_seconds: u32,
 }
 
 /// That a job is to end before it ends by itself.

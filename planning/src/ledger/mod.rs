@@ -5,6 +5,7 @@
 //! forgotten. Knows nothing about stores, pods' objects or the room on nodes: whoever calls says what was seen.
 
 mod dependencies;
+mod limits;
 mod queues;
 mod timers;
 
@@ -12,12 +13,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use model::job::{Change, JobId, JobRecord, Outcome, Placed, PodFacts, Spec, Stop};
+use model::job::{Change, JobId, JobRecord, Outcome, Placed, PodFacts, Spec, Stop, TimeLimit};
 use model::placement::Shape;
 use model::status::JobState;
 use uuid::Uuid;
 
 use crate::lifecycle::{self, Event};
+use limits::Limits;
 use queues::Queues;
 use timers::Timers;
 
@@ -52,6 +54,7 @@ pub struct Ledger {
     outside: BTreeSet<JobId>,
     /// When time alone changes something.
     timers: Timers,
+    limits: Limits,
     changes: Vec<Change>,
 }
 
@@ -225,16 +228,32 @@ impl Ledger {
         while let Some(id) = self.timers.next(now) {
             self.run(id, Happened::Outside(Event::Tick), now);
         }
+        while let Some(id) = self.limits.next(now) {
+            let stop = self.jobs.get(&id).and_then(|live| self.limits.stop(&live.spec.queue, &live.record));
+            if let Some(stop) = stop {
+                self.run(id, Happened::Outside(Event::StopAsked(&stop)), now);
+            }
+        }
+    }
+
+    /// How long jobs may wait, by AWS name of their queue and reason, from now on.
+    pub fn limit(&mut self, limits: &BTreeMap<String, Vec<TimeLimit>>, now: Timestamp) {
+        if self.limits.set(limits) {
+            for live in self.jobs.values() {
+                self.limits.watch(&live.spec.queue, &live.record, now);
+            }
+        }
     }
 
     /// The clock that all times here are of was set forward, or back: what is under way takes no longer or shorter for it.
     pub fn clock_was_set(&mut self, by: SignedDuration) {
         self.timers.clock_was_set(by);
+        self.limits.clock_was_set(by);
     }
 
     /// When time alone changes something next.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        self.timers.wake_at()
+        self.timers.wake_at().into_iter().chain(self.limits.wake_at()).min()
     }
 
     /// What has changed and is not stored yet, in order. It stays until [`stored`](Self::stored).
@@ -346,6 +365,7 @@ impl Ledger {
         }
         self.jobs.remove(&id);
         self.timers.set(id, None, now);
+        self.limits.forget(id, now);
         let mut others = self.waiting_for(id, record.state.into());
         match id.parent() {
             Some(parent) => others.push((parent, Happened::ChildrenEnded)),
@@ -368,6 +388,7 @@ impl Ledger {
             _ => {}
         }
         self.timers.set(record.id, lifecycle::wake_at(record, spec), now);
+        self.limits.watch(&spec.queue, record, now);
     }
 
     fn unindex(&mut self, record: &JobRecord, spec: &Spec) {

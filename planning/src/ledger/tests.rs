@@ -1,5 +1,6 @@
 //! Tests of how jobs reach each other: stories of a few jobs; properties of any story are in a file of their own.
 
+mod limits;
 mod properties;
 
 use model::job::{

@@ -92,7 +92,7 @@ pub struct Transition {
 
 /// What an event makes of a job; `None`: nothing changes.
 pub fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestamp) -> Option<Transition> {
-    let after = match record.state {
+    let mut after = match record.state {
         JobState::Succeeded | JobState::Failed => None,
         _ if is_parent(record, spec) => parent::next(record, spec, event, now).map(Transition::from),
         JobState::Submitted | JobState::Pending | JobState::Runnable => {
@@ -100,7 +100,16 @@ pub fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestamp) -> O
         }
         JobState::Starting | JobState::Running => placed::next(record, spec, event, now),
     }?;
+    after.record.reason_since = since(record, &after.record, now);
     (after.attempt.is_some() || after.record != *record).then_some(after)
+}
+
+/// Since when a job waits for what it waits for now; other numbers are no other reason.
+fn since(before: &JobRecord, after: &JobRecord, now: Timestamp) -> Option<Timestamp> {
+    let code = |record: &'_ JobRecord| record.reason.as_deref().map(|reason| texts::code(reason).to_owned());
+    let waits_for = code(after).filter(|_| after.state == JobState::Runnable)?;
+    let same = before.state == JobState::Runnable && code(before) == Some(waits_for);
+    before.reason_since.filter(|_| same).or(Some(now))
 }
 
 /// Something that time alone brings about.

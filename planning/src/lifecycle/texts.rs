@@ -38,6 +38,16 @@ pub(super) fn dependent(unknown: bool) -> &'static str {
     if unknown { DEPENDENT_JOB_UNKNOWN } else { DEPENDENT_JOB_FAILED }
 }
 
+/// The code with which the reason of a job that waits begins.
+pub(crate) fn code(reason: &str) -> &str {
+    reason.split_once(" - ").map_or(reason, |(code, _)| code)
+}
+
+/// It has waited for as long as its queue lets jobs wait for that reason.
+pub(crate) fn waited_too_long(code: &str) -> String {
+    format!("Canceled by JobStateTimeLimit action due to reason: {code}")
+}
+
 /// The node is gone.
 pub fn host_terminated(instance: &str) -> String {
     format!("Host EC2 (instance {instance}) terminated.")

@@ -206,6 +206,7 @@ impl ApiDoor {
         let Some(open) = &mut self.open else { return };
         open.ledger.clock_was_set(open.jumps.seen(now));
         open.observe(context, pods, self.limits.mount_patience, now);
+        open.ledger.limit(&context.index.time_limits(), now.wall);
         open.ledger.tick(now.wall);
         open.mirror.look(&context.index, |id| open.ledger.get(id).is_some());
         for job in &mut snapshot.jobs {

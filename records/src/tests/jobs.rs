@@ -18,6 +18,7 @@ pub(super) async fn everything_reads_back(store: Leading) {
     let record = JobRecord {
         state: JobState::Running,
         reason: Some("it's \"so\": é\n".to_owned()),
+        reason_since: Some(at(3)),
         started: Some(at(5)),
         attempt: 2,
         placement: 3,

@@ -1,0 +1,4 @@
+-- The record store, version 4. The same as in ../sqlite/4.sql.
+
+-- Since when a RUNNABLE job has waited for a reason of this code.
+ALTER TABLE jobs ADD COLUMN reason_since BIGINT;
