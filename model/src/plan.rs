@@ -3,6 +3,7 @@
 //! Invariant: executing any part of a plan twice, or not at all, is harmless: the next cycle sees what is and plans again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -30,7 +31,7 @@ pub struct Plan {
     /// Jobs whose status has changed and cannot be written now; it is shown elsewhere.
     pub unwritten: Vec<StatusChange>,
     /// Why jobs of the API wait.
-    pub explain: Vec<(JobId, Reason)>,
+    pub explain: Vec<(JobId, Arc<Reason>)>,
     /// Why pods wait that are of no Job and no job of the API, as far as it is not written on them.
     pub pods: Vec<PodReason>,
     /// What queues show.

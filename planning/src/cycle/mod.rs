@@ -16,6 +16,7 @@ mod status;
 mod together;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use model::plan::{Plan, PodReason, QueueCounts, StatusChange};
@@ -49,7 +50,7 @@ pub(crate) struct Cycle<'w, 'a> {
     /// Classes that find no more room in the environments of a view, and why.
     settled: HashMap<(View, ClassId), Settled>,
     /// Reasons that were given, and to which Jobs: of each Job the first.
-    reasons: Vec<Reason>,
+    reasons: Vec<Arc<Reason>>,
     of_job: Vec<Option<Said<'w>>>,
 }
 
@@ -248,7 +249,7 @@ impl<'w, 'a> Cycle<'w, 'a> {
 
     /// Notes a reason.
     fn say(&mut self, reason: Reason) -> ReasonId {
-        self.reasons.push(reason);
+        self.reasons.push(Arc::new(reason));
         ReasonId(self.reasons.len() - 1)
     }
 
@@ -277,9 +278,9 @@ impl<'w, 'a> Cycle<'w, 'a> {
     /// A pod that is of no Job says itself why it waits; with kube-scheduler it is that which says so.
     fn say_on_pod(&mut self, unit: &Unit, reason: ReasonId) {
         let reason = &self.reasons[reason.0];
-        if unit.job.is_none() && matches!(unit.place, Place::Waiting) && unit.said.as_deref() != Some(reason) {
+        if unit.job.is_none() && matches!(unit.place, Place::Waiting) && unit.said.as_deref() != Some(&**reason) {
             let (pod, uid) = (unit.key.clone(), unit.uid.clone());
-            self.plan.pods.push(PodReason { pod, uid, reason: reason.clone() });
+            self.plan.pods.push(PodReason { pod, uid, reason: Reason::clone(reason) });
         }
     }
 

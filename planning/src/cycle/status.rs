@@ -40,7 +40,7 @@ impl Cycle<'_, '_> {
 
     fn reason_of(&self, slot: u32, job: &Job) -> Option<Cow<'_, Reason>> {
         let said = self.of_job.get(slot as usize)?.as_ref()?;
-        let reason = &self.reasons[said.reason.0];
+        let reason = &*self.reasons[said.reason.0];
         let clock_runs = job.has_deadline && job.released;
         Some(if clock_runs { Cow::Owned(explain::clock_runs(reason.clone())) } else { Cow::Borrowed(reason) })
     }

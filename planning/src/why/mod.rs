@@ -110,7 +110,7 @@ impl<'s> Seen<'s> {
     /// Why a unit waits; of one that belongs to a Job, what is said of that.
     fn reason(&self, unit: &Unit) -> Option<Reason> {
         if let Some(record) = unit.record {
-            return self.plan.explain.iter().find(|(id, _)| *id == record).map(|(_, reason)| reason.clone());
+            return self.plan.explain.iter().find(|(id, _)| *id == record).map(|(_, reason)| Reason::clone(reason));
         }
         let of_pod = || self.plan.pods.iter().find(|one| one.uid == unit.uid).map(|one| one.reason.clone());
         let of_job = || {

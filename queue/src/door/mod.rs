@@ -294,7 +294,7 @@ pub(crate) struct Decided<'a> {
     /// Those for which kube-scheduler chooses one.
     pub(crate) hold: &'a [Hold],
     /// Why others wait.
-    pub(crate) explain: &'a [(JobId, Reason)],
+    pub(crate) explain: &'a [(JobId, Arc<Reason>)],
 }
 
 impl Open {
@@ -351,7 +351,7 @@ impl Open {
     }
 
     /// Takes over why jobs wait. What only has other numbers than before waits for the next time that all is stored.
-    fn explain(&mut self, reasons: &[(JobId, Reason)], now: Now) {
+    fn explain(&mut self, reasons: &[(JobId, Arc<Reason>)], now: Now) {
         let all = self.explained.is_none_or(|last| now.moment.since(last) >= EXPLAIN_EVERY);
         for (id, reason) in reasons {
             let stored = self.ledger.get(*id).and_then(|live| live.record.reason.as_deref());
