@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::numbers::{Spread, cell, grouped, milliseconds};
+use super::numbers::{Quantiles, Spread, cell, grouped, milliseconds};
 use super::{machine, optimised};
 use measure::Measured;
 use scene::{ALL, Scene};
 
 /// Of a plan, and from the first fact.
 const GOALS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
+/// Of a plan after one fact, in 99 of 100 cases.
+const AFTER_A_FACT: Duration = Duration::from_millis(1);
 
 /// Arguments of `cargo xtask bench plan`.
 #[derive(Debug, clap::Args)]
@@ -70,23 +72,35 @@ fn heading() -> String {
     format!(
         "milliseconds on the processor\n\n\
          | scene | nodes | units | started | launched | plan (goal: {plan}) | from the first fact (goal: {all}) | next plan | \
+         after one fact, p50 and p99 (goal: 1) | \
          baseline: a copy of the facts | memory, MB |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
     )
 }
 
 fn line(scene: &Scene, measured: Option<&Measured>, patience: u64) -> String {
     let Scene { name, nodes, units, .. } = scene;
     let (nodes, units) = (grouped(*nodes), grouped(*units));
-    let Some(Measured { copies, worlds, plans, again, placed, launched, memory: (before, most) }) = measured else {
-        return format!("| {name} | {nodes} | {units} | | | more than {patience} s in all | | | | |\n");
+    let Some(Measured { copies, worlds, plans, again, facts, placed, launched, memory: (before, most) }) = measured
+    else {
+        return format!("| {name} | {nodes} | {units} | | | more than {patience} s in all | | | | | |\n");
     };
     let all: Vec<Duration> = worlds.iter().zip(plans).map(|(world, plan)| *world + *plan).collect();
     let (plan, all) = (judged(plans, GOALS[0]), judged(&all, GOALS[1]));
     let (again, copies) = (judged(again, GOALS[0]), cell(spread(copies), 1));
+    let facts = after_facts(facts);
     let (placed, launched) = (counted(*placed, scene.placed), counted(*launched, scene.launched));
     let memory = most.saturating_sub(*before) >> 10;
-    format!("| {name} | {nodes} | {units} | {placed} | {launched} | {plan} | {all} | {again} | {copies} | {memory} |\n")
+    format!(
+        "| {name} | {nodes} | {units} | {placed} | {launched} | {plan} | {all} | {again} | {facts} | {copies} | {memory} |\n"
+    )
+}
+
+/// The middle and the end of what plans after single facts took.
+fn after_facts(times: &[Duration]) -> String {
+    let Some(Quantiles { p50, p99, .. }) = Quantiles::of(times.to_vec()) else { return "-".to_owned() };
+    let missed = if p99 > AFTER_A_FACT { ", missed" } else { "" };
+    format!("{:.1}, {:.1}{missed}", milliseconds(p50), milliseconds(p99))
 }
 
 /// A number beside the one that it is to be.

@@ -3,13 +3,15 @@
 //!
 //! Invariant: that a plan starts nothing where nothing fits is checked, and that the same facts give the same plan. Does not know goals.
 
+use std::borrow::Cow;
 use std::io::Read as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use model::plan::Plan;
-use planning::world::World;
+use model::snapshot::Snapshot;
+use planning::world::{Fact, Thing, World};
 use serde::{Deserialize, Serialize};
 
 use super::sample;
@@ -18,6 +20,9 @@ use crate::bench::{machine, process};
 
 /// How often it is looked whether a process has ended.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Facts that come one by one, in all runs together.
+const FACTS: usize = 500;
 
 /// What was measured of a scene.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -30,6 +35,8 @@ pub(super) struct Measured {
     pub(super) plans: Vec<Duration>,
     /// Its next one, with the same facts, in each run.
     pub(super) again: Vec<Duration>,
+    /// Taking in one fact, and the plan after it, one after the other.
+    pub(super) facts: Vec<Duration>,
     /// Units and Jobs that the plan starts.
     pub(super) placed: usize,
     /// Machines that it launches.
@@ -56,9 +63,44 @@ pub(super) fn here(name: &str, runs: usize) -> Result<()> {
         measured.worlds.push(building);
         measured.plans.push(planning);
         measured.again.push(again);
+        measured.facts.extend(one_by_one(&mut world, &copy, FACTS / runs.max(1)));
     }
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
+}
+
+/// Facts come one by one, each followed by a plan: a pod on some node takes a little more or less, or some unit or Job goes or comes.
+fn one_by_one<'a>(world: &mut World<'a>, snapshot: &'a Snapshot, count: usize) -> Vec<Duration> {
+    // Any sequence does, but each run has the same one.
+    let mut number: usize = 1;
+    let mut any = |most: usize| {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (number >> 33) % most.max(1)
+    };
+    let mut take = |fact: Fact<'a>| {
+        timed(|| {
+            world.take(fact);
+            world.plan(sample::now())
+        })
+        .0
+    };
+    let mut all = Vec::new();
+    while all.len() < count {
+        if let Some(node) = snapshot.nodes.get(any(snapshot.nodes.len())) {
+            let mut node = node.clone();
+            node.used.cpu += i64::try_from(any(100)).unwrap_or(0);
+            all.push(take(Fact::Node(Cow::Owned(node))));
+        }
+        if let Some(unit) = snapshot.units.get(any(snapshot.units.len())) {
+            all.push(take(Fact::Gone(Thing::Unit(&unit.uid))));
+            all.push(take(Fact::Unit(Cow::Borrowed(unit))));
+        }
+        if let Some(job) = snapshot.jobs.get(any(snapshot.jobs.len())) {
+            all.push(take(Fact::Gone(Thing::Job(&job.uid))));
+            all.push(take(Fact::Job(Cow::Borrowed(job))));
+        }
+    }
+    all
 }
 
 /// How long this thread was on a processor meanwhile: of a shared machine the time on the wall says little.
