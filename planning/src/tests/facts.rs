@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use model::dump::{Dump, VERSION};
+use model::resources::Resources;
 use model::snapshot::Snapshot;
 use proptest::prelude::*;
 
@@ -82,6 +84,33 @@ proptest! {
         world.extend(things(&other).into_iter().map(Fact::Gone));
         world.extend(facts(&one, &then));
         check(&mut world, &one, "at last")?;
+    }
+
+    #[test]
+    fn what_comes_and_goes_on_nodes_changes_their_rooms_alone(
+        given in worlds(), changes in prop::collection::vec((any::<usize>(), any::<u8>(), any::<bool>()), 1..8),
+    ) {
+        let mut snapshot = given.snapshot();
+        let before = snapshot.clone();
+        let mut world = World::of(&before);
+        for (which, what, plans) in changes {
+            let count = snapshot.nodes.len().max(1);
+            let Some(node) = snapshot.nodes.get_mut(which % count) else { break };
+            match what % 5 {
+                0 => node.used = Resources::new(i64::from(what) * 10, i64::from(what) << 20),
+                1 => node.foreign.add(&Resources::new(100, 1 << 20)),
+                2 => node.units = u32::from(what) % 3,
+                3 => node.idle_since = (what > 100).then(|| noon() - SignedDuration::from_secs(i64::from(what))),
+                _ => node.ready = !node.ready,
+            }
+            world.take(Fact::Node(Cow::Owned(node.clone())));
+            if plans {
+                let expected = World::of(&snapshot).plan(noon());
+                prop_assert_eq!(world.plan(noon()), expected);
+            }
+        }
+        let expected = World::of(&snapshot).plan(noon());
+        prop_assert_eq!(world.plan(noon()), expected);
     }
 
     #[test]

@@ -252,6 +252,11 @@ impl<'a> Facts<'a> {
     /// A node as it is now.
     pub(crate) fn set_node(&mut self, node: Cow<'a, Node>) {
         self.nodes_of.entry(node.environment_uuid.clone()).or_default().insert(node.name.clone());
+        self.replace_node(node);
+    }
+
+    /// A node that is known and is still of its environment, as it is now.
+    pub(crate) fn replace_node(&mut self, node: Cow<'a, Node>) {
         let slot = self.nodes.slot(&node.name);
         self.nodes.set(slot, node);
     }

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use model::plan::Plan;
-use model::snapshot::Snapshot;
+use model::snapshot::{Node, Snapshot};
 
 use crate::cycle::Cycle;
 pub use fact::{Fact, Thing};
@@ -79,11 +79,7 @@ impl<'a> World<'a> {
                 self.stale.insert(environment.name.clone());
                 self.facts.environments.insert(environment.name.clone(), environment);
             }
-            Fact::Node(node) => {
-                let before = self.facts.remove_node(&node.name);
-                self.touch_uuids(before.into_iter().chain([node.environment_uuid.clone()]));
-                self.facts.set_node(node);
-            }
+            Fact::Node(node) => self.take_node(node),
             Fact::Machine(machine) => {
                 let before = self.facts.remove_machine(&machine.name);
                 self.stale.extend(before.into_iter().chain([machine.environment.clone()]));
@@ -96,6 +92,27 @@ impl<'a> World<'a> {
             }
             Fact::Gone(thing) => self.forget(&thing),
         }
+    }
+
+    /// Most of what happens to a node is that pods come and go: then its room is brought up to date, and nothing is found anew.
+    fn take_node(&mut self, node: Cow<'a, Node>) {
+        let known = self.facts.nodes.at(&node.name);
+        if known.is_some_and(|known| site::is_same_place(known, &node)) {
+            let mut names = std::mem::take(&mut self.facts.names);
+            let environments = self.facts.environments.values();
+            for environment in environments.filter(|environment| environment.uuid == node.environment_uuid) {
+                let site = self.sites.get_mut(&environment.name).filter(|_| !self.stale.contains(&environment.name));
+                if site.is_some_and(|site| !site.refresh(&node, &self.facts, &mut names)) {
+                    self.stale.insert(environment.name.clone());
+                }
+            }
+            self.facts.names = names;
+            self.facts.replace_node(node);
+            return;
+        }
+        let before = self.facts.remove_node(&node.name);
+        self.touch_uuids(before.into_iter().chain([node.environment_uuid.clone()]));
+        self.facts.set_node(node);
     }
 
     fn forget(&mut self, thing: &Thing<'_>) {

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use model::snapshot::{Environment, Offer};
+use model::snapshot::{Environment, Node, Offer};
 
 use super::amounts::{Amounts, ResourceNames};
 use super::class::{ClassId, Classes};
@@ -122,6 +122,21 @@ impl Site {
         now: Timestamp,
     ) -> Self {
         Survey::new(environment, facts, names, kinds, now).site()
+    }
+
+    /// A node [is in the same place](is_same_place): brings its room up to date, if it has one. False: the site has to be found anew.
+    pub(crate) fn refresh(&mut self, node: &Node, facts: &Facts<'_>, names: &mut ResourceNames) -> bool {
+        let number = self.by_name.get(&node.name).copied();
+        let Some(number) = number.filter(|number| self.rooms[*number as usize].node.is_some()) else { return true };
+        if self.rooms[number as usize].promised.is_some() {
+            return false;
+        }
+        let before = self.entry(number);
+        let room = &mut self.rooms[number as usize];
+        room.fill(node, names);
+        room.keep_holds(facts);
+        self.shift(number, before);
+        true
     }
 
     /// Whether time has changed it.
@@ -292,6 +307,37 @@ impl Site {
         if let Some(shelf) = self.shelf(room).filter(|_| before != after) {
             shelf.remove(&before);
             shelf.insert(after);
+        }
+    }
+}
+
+/// Whether a node differs from what it was only in what is on it, and since when it is idle.
+pub(crate) fn is_same_place(before: &Node, after: &Node) -> bool {
+    before.name == after.name
+        && before.environment_uuid == after.environment_uuid
+        && (before.ready, before.retiring, before.starting_until) == (after.ready, after.retiring, after.starting_until)
+        && before.labels == after.labels
+        && before.taints == after.taints
+        && before.allocatable == after.allocatable
+}
+
+impl Room {
+    /// What its node gives, and what of that is free.
+    fn fill(&mut self, node: &Node, names: &mut ResourceNames) {
+        self.given = names.amounts(&node.allocatable);
+        self.free = self.given.clone();
+        self.given.sub(&names.amounts(&node.foreign), 1);
+        self.free.sub(&names.amounts(&node.used), 1);
+        self.units = node.units;
+        self.is_kept = node.units == 0 && node.idle_since.is_none();
+    }
+
+    /// Takes off what is kept for units that kube-scheduler has.
+    fn keep_holds(&mut self, facts: &Facts<'_>) {
+        self.wanted = false;
+        for (class, count) in facts.holds.get(&self.name).into_iter().flatten() {
+            self.free.sub(&facts.classes[*class].need.takes, i64::from(*count));
+            self.wanted = true;
         }
     }
 }

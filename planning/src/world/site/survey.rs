@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use model::resources::Resources;
 use model::snapshot::{Environment, Machine, Node, Stage};
 
-use super::super::amounts::ResourceNames;
+use super::super::amounts::{Amounts, ResourceNames};
 use super::super::facts::Facts;
 use super::super::kind::{KindId, Kinds};
 use super::super::shelf::{Entry, Shelf};
@@ -104,36 +104,33 @@ impl<'s, 'a> Survey<'s, 'a> {
         if !node.ready || node.retiring || going {
             return;
         }
-        let mut given = self.names.amounts(&node.allocatable);
-        given.sub(&self.names.amounts(&node.foreign), 1);
-        let mut free = self.names.amounts(&node.allocatable);
-        free.sub(&self.names.amounts(&node.used), 1);
         let promise =
             machine.filter(|_| starting.is_some()).map(|one| self.promise(&one.offer, &one.allocatable, &one.labels));
         let promise = promise.filter(|promise| promise.is_open(node));
-        if let Some(promise) = &promise {
-            let mut more = self.names.resources(&free);
-            promise.add_missing(&node.allocatable, &mut more);
-            free = self.names.amounts(&more);
-            self.opening.push(u32::try_from(self.rooms.len()).unwrap_or(u32::MAX));
-        }
-        let promised = promise.map(|promise| self.promised(promise));
         let kind = self.kinds.of(&node.labels, &node.taints);
-        let number = shelf_number(&mut self.nodes, kind);
-        self.rooms.push(Room {
+        let mut room = Room {
             name: node.name.clone(),
             node: Some(slot),
-            promised,
+            promised: None,
             kind,
-            shelf: number,
-            given,
-            free,
+            shelf: shelf_number(&mut self.nodes, kind),
+            given: Amounts::default(),
+            free: Amounts::default(),
             milli_vcpus: machine.map_or(0, |machine| machine.milli_vcpus),
-            units: node.units,
-            is_kept: node.units == 0 && node.idle_since.is_none(),
+            units: 0,
+            is_kept: false,
             wanted: false,
             closed: false,
-        });
+        };
+        room.fill(node, self.names);
+        if let Some(promise) = promise {
+            let mut more = self.names.resources(&room.free);
+            promise.add_missing(&node.allocatable, &mut more);
+            room.free = self.names.amounts(&more);
+            self.opening.push(u32::try_from(self.rooms.len()).unwrap_or(u32::MAX));
+            room.promised = Some(self.promised(promise));
+        }
+        self.rooms.push(room);
     }
 
     fn machine(&mut self, machine: &Machine, has_room: bool) {
@@ -184,10 +181,7 @@ impl<'s, 'a> Survey<'s, 'a> {
             return;
         }
         for room in &mut self.rooms {
-            for (class, count) in facts.holds.get(&room.name).into_iter().flatten() {
-                room.free.sub(&facts.classes[*class].need.takes, i64::from(*count));
-                room.wanted = true;
-            }
+            room.keep_holds(facts);
         }
     }
 
