@@ -3,7 +3,7 @@
 //! Invariant: a pod goes only where the plan holds room for it, on a batch node of the environment it was dispatched to that
 //! is not leaving. Does not judge whether the pod fits: that is kube-scheduler's part, and the plan's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use model::keys;
@@ -46,16 +46,23 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Refusal {
+    /// A sentence for people.
+    pub(crate) fn sentence(self) -> &'static str {
+        match self {
             Self::NoHold => "Bulkhead holds no room for this pod yet",
             Self::NotHeld => "Bulkhead holds no room for this pod on this node",
             Self::UnknownNode => "Bulkhead does not know this node yet",
             Self::NoBatchNode => "this node belongs to no compute environment of Bulkhead",
             Self::OtherEnvironment => "this node belongs to another compute environment of Bulkhead",
             Self::Leaving => "Bulkhead is retiring this node",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
     }
 }
 
@@ -74,9 +81,10 @@ pub(crate) fn filter<'a>(
     candidates: Vec<String>,
     node: impl Fn(&str) -> Option<&'a NodeFacts>,
 ) -> Filtered {
-    let mut filtered = Filtered::default();
+    let (mut filtered, places) = (Filtered::default(), places(pod));
     for name in candidates {
-        match judge(pod, &name, node(&name)) {
+        let is_held = places.as_ref().map(|places| places.contains_key(name.as_str()));
+        match judge(pod, is_held, node(&name)) {
             Ok(()) => filtered.admitted.push(name),
             Err(refusal) => drop(filtered.refused.insert(name, refusal)),
         }
@@ -87,8 +95,8 @@ pub(crate) fn filter<'a>(
 /// Scores by the order of the hold: its first node gets 10, its last 0, spread evenly, so that the plan's order outweighs the
 /// scheduler's own preference for empty nodes.
 pub(crate) fn prioritize(pod: &WaitingPod, candidates: Vec<String>) -> Vec<HostPriority> {
-    let hold = pod.hold.as_deref().unwrap_or_default();
-    let rank = |name: &str| hold.iter().position(|held| held == name);
+    let places = places(pod).unwrap_or_default();
+    let rank = |name: &str| places.get(name).copied();
     let mut ranks: Vec<usize> = candidates.iter().filter_map(|name| rank(name)).collect();
     ranks.sort_unstable();
     let last = ranks.len().saturating_sub(1);
@@ -109,7 +117,8 @@ pub(crate) fn bind(order: &BindingArgs, pod: &WaitingPod, node: Option<&NodeFact
     if pod.uid != *pod_uid {
         return Err(format!("pod {pod_namespace}/{pod_name} was replaced by another of the same name"));
     }
-    judge(pod, node_name, node).map_err(|refusal| format!("node {node_name}: {refusal}"))?;
+    let is_held = pod.hold.as_ref().map(|hold| hold.contains(node_name));
+    judge(pod, is_held, node).map_err(|refusal| format!("node {node_name}: {refusal}"))?;
     let node = node.ok_or_else(|| format!("node {node_name}: {}", Refusal::UnknownNode))?;
     let mut annotations = Map::new();
     annotations.insert(keys::NODE_UID.to_owned(), node.uid.clone().into());
@@ -136,9 +145,18 @@ fn labels(node: &NodeFacts) -> Value {
     json!({keys::NODE_UID: node.uid, keys::CE_UUID: node.environment_uuid})
 }
 
-fn judge(pod: &WaitingPod, name: &str, node: Option<&NodeFacts>) -> Result<(), Refusal> {
-    let hold = pod.hold.as_ref().ok_or(Refusal::NoHold)?;
-    if !hold.iter().any(|held| held == name) {
+/// The nodes of a pod's hold with their places in it; `None`: it has no hold.
+fn places(pod: &WaitingPod) -> Option<HashMap<&str, usize>> {
+    let mut places = HashMap::new();
+    for (place, name) in pod.hold.as_ref()?.iter().enumerate() {
+        places.entry(name.as_str()).or_insert(place);
+    }
+    Some(places)
+}
+
+/// `is_held`: whether the pod's hold names the node; `None`: it has no hold.
+fn judge(pod: &WaitingPod, is_held: Option<bool>, node: Option<&NodeFacts>) -> Result<(), Refusal> {
+    if !is_held.ok_or(Refusal::NoHold)? {
         return Err(Refusal::NotHeld);
     }
     let node = node.ok_or(Refusal::UnknownNode)?;

@@ -13,4 +13,5 @@ mod run;
 mod watch;
 mod wire;
 
+pub use routes::fixed;
 pub use run::{Config, RunError, run};

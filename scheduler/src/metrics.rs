@@ -1,5 +1,6 @@
 //! What the extender counts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -53,8 +54,14 @@ impl Metrics {
         self.durations.get_or_create(&Request { verb, outcome }).observe(took.as_secs_f64());
     }
 
-    /// A node was refused.
-    pub(crate) fn refused(&self, reason: &'static str) {
-        self.refusals.get_or_create(&Reason { reason }).inc();
+    /// Nodes were refused, each for a reason.
+    pub(crate) fn refused(&self, reasons: impl Iterator<Item = &'static str>) {
+        let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for reason in reasons {
+            *counts.entry(reason).or_default() += 1;
+        }
+        for (reason, count) in counts {
+            self.refusals.get_or_create(&Reason { reason }).inc_by(count);
+        }
     }
 }

@@ -12,11 +12,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use cluster::client::Clients;
+use k8s_openapi::api::core::v1::Node;
 use serde::de::DeserializeOwned;
 
 use crate::bind::Binder;
 use crate::decide;
-use crate::facts::WaitingPod;
+use crate::facts::{NodeFacts, WaitingPod};
 use crate::metrics::Metrics;
 use crate::watch::{Caches, pod_key};
 use crate::wire::{BindingArgs, BindingResult, ExtenderArgs, FilterResult, Pod};
@@ -33,6 +35,14 @@ pub(crate) struct Extender {
     pub(crate) binder: Binder,
     /// What is counted.
     pub(crate) metrics: Metrics,
+}
+
+/// The routes with nodes that nothing changes and without any pod of its own, for whoever measures them.
+pub fn fixed(nodes: &[Node], clients: Clients) -> Router {
+    let facts = |node: &Node| (node.metadata.name.clone().unwrap_or_default(), NodeFacts::read(node));
+    let caches = Caches { nodes: nodes.iter().map(facts).collect(), pods: std::iter::empty().collect() };
+    let metrics = Metrics::new(&mut cluster::telemetry::registry("extender"));
+    router(Extender { caches, binder: Binder { clients }, metrics })
 }
 
 /// The routes.
@@ -55,7 +65,7 @@ async fn filter(State(extender): State<Arc<Extender>>, body: Bytes) -> Response 
 
 async fn prioritize(State(extender): State<Arc<Extender>>, body: Bytes) -> Response {
     let begun = Instant::now();
-    let answer = decode::<ExtenderArgs>(&body).map(|args| {
+    let answer = decode::<ExtenderArgs>(&body).map(|mut args| {
         let pod = extender.known(&args.pod);
         decide::prioritize(&pod, args.candidates())
     });
@@ -80,14 +90,13 @@ async fn bind(State(extender): State<Arc<Extender>>, body: Bytes) -> Response {
 }
 
 impl Extender {
-    fn filter(&self, args: ExtenderArgs) -> Result<FilterResult, String> {
+    fn filter(&self, mut args: ExtenderArgs) -> Result<FilterResult, String> {
         self.ready()?;
         let pod = self.known(&args.pod);
-        let filtered = self.caches.nodes.with(|nodes| decide::filter(&pod, args.candidates(), |name| nodes.get(name)));
-        for refusal in filtered.refused.values() {
-            self.metrics.refused(refusal.as_str());
-        }
-        let refused = filtered.refused.into_iter().map(|(name, refusal)| (name, refusal.to_string())).collect();
+        let candidates = args.candidates();
+        let filtered = self.caches.nodes.with(|nodes| decide::filter(&pod, candidates, |name| nodes.get(name)));
+        self.metrics.refused(filtered.refused.values().map(|refusal| refusal.as_str()));
+        let refused = filtered.refused.into_iter().map(|(name, refusal)| (name, refusal.sentence())).collect();
         Ok(FilterResult::new(args, filtered.admitted, refused))
     }
 

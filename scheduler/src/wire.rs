@@ -56,7 +56,7 @@ pub(crate) struct FilterResult {
     pub(crate) failed_nodes: BTreeMap<String, String>,
     /// Nodes that are out of the question, and why.
     #[serde(rename = "FailedAndUnresolvableNodes")]
-    pub(crate) failed_and_unresolvable_nodes: BTreeMap<String, String>,
+    pub(crate) failed_and_unresolvable_nodes: BTreeMap<String, &'static str>,
     /// If not empty: nothing can be said now, try again.
     #[serde(rename = "Error")]
     pub(crate) error: String,
@@ -99,10 +99,10 @@ pub(crate) struct BindingResult {
 }
 
 impl ExtenderArgs {
-    /// Names of the candidates, whichever way they came.
-    pub(crate) fn candidates(&self) -> Vec<String> {
-        match (&self.node_names, &self.nodes) {
-            (Some(names), _) => names.clone(),
+    /// Takes out the names of the candidates, whichever way they came.
+    pub(crate) fn candidates(&mut self) -> Vec<String> {
+        match (&mut self.node_names, &self.nodes) {
+            (Some(names), _) => std::mem::take(names),
             (None, Some(nodes)) => nodes.items.iter().filter_map(name_of).map(str::to_owned).collect(),
             (None, None) => Vec::new(),
         }
@@ -116,7 +116,7 @@ impl FilterResult {
     }
 
     /// Admits some of the candidates, in the form in which they came.
-    pub(crate) fn new(args: ExtenderArgs, admitted: Vec<String>, refused: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(args: ExtenderArgs, admitted: Vec<String>, refused: BTreeMap<String, &'static str>) -> Self {
         let (nodes, node_names) = match (args.node_names, args.nodes) {
             (None, Some(mut nodes)) => {
                 nodes.items.retain(|node| name_of(node).is_some_and(|name| admitted.iter().any(|one| one == name)));
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_request_of_a_scheduler_that_caches_nodes_is_read() {
-        let args: ExtenderArgs = serde_json::from_str(include_str!("fixtures/filter-names.json")).unwrap();
+        let mut args: ExtenderArgs = serde_json::from_str(include_str!("fixtures/filter-names.json")).unwrap();
         assert_eq!(args.candidates(), ["batch-1", "batch-2"]);
         assert_eq!(args.pod.metadata.name.as_deref(), Some("train-0-x7k2p"));
         assert!(args.nodes.is_none());
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn whole_nodes_come_back_as_they_were_sent() {
-        let args: ExtenderArgs = serde_json::from_str(include_str!("fixtures/filter-nodes.json")).unwrap();
+        let mut args: ExtenderArgs = serde_json::from_str(include_str!("fixtures/filter-nodes.json")).unwrap();
         assert_eq!(args.candidates(), ["batch-1", "batch-2"]);
         let sent = args.nodes.clone().unwrap();
         let result = FilterResult::new(args, vec!["batch-2".to_owned()], BTreeMap::new());
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn answers_have_the_go_names() {
-        let refused = BTreeMap::from([("b".to_owned(), "no".to_owned())]);
+        let refused = BTreeMap::from([("b".to_owned(), "no")]);
         let args: ExtenderArgs =
             serde_json::from_value(json!({"Pod": {"metadata": {}}, "Nodes": null, "NodeNames": ["a", "b"]})).unwrap();
         assert_eq!(
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn no_candidates_at_all_are_none() {
-        let args: ExtenderArgs =
+        let mut args: ExtenderArgs =
             serde_json::from_value(json!({"Pod": {"metadata": {}}, "Nodes": null, "NodeNames": null})).unwrap();
         assert!(args.candidates().is_empty());
     }

@@ -4,6 +4,7 @@ mod admission;
 mod cold;
 mod connection;
 mod controller;
+mod extender;
 mod figures;
 mod gateway;
 mod ground;
@@ -74,6 +75,10 @@ enum Command {
     ///
     /// Fails if units start where nothing fits.
     Plan(plan::Args),
+    /// What kube-scheduler's extender takes to judge many nodes. Needs nothing.
+    ///
+    /// Fails if it admits others than those that are held.
+    Extender(extender::Args),
     /// One scene of `bench plan`.
     #[command(hide = true)]
     PlanScene(plan::SceneArgs),
@@ -110,6 +115,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Units(args) => units::run(&args),
         Command::Hostile(args) => hostile::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Extender(args) => extender::run(&args),
         Command::PlanScene(args) => plan::run_scene(&args),
         Command::JobsServer(args) => jobs::run_server(&args),
     }
