@@ -313,15 +313,25 @@ impl Fixture {
         Ok(job)
     }
 
-    /// Waits until the reason on a Job has this code; returns its sentence.
+    /// Waits until the reason on a Job has this code, and `bulkhead explain` says the same; returns its sentence.
     pub async fn waits_with(&self, namespace: &str, job: &str, code: &str) -> Result<String> {
-        eventually(&format!("Job {namespace}/{job} waits with {code}"), || async {
+        let message = eventually(&format!("Job {namespace}/{job} waits with {code}"), || async {
             let status = self.status(namespace, job).await?;
             let reason = status.as_ref().and_then(|status| status.reason.clone());
             let matching = reason.filter(|reason| reason.code.as_str() == code);
             Ok(matching.map(|reason| reason.message).ok_or_else(|| format!("{status:?}")))
         })
-        .await
+        .await?;
+        // What starts may have started by then.
+        if !code.starts_with("STARTING:") {
+            let name = format!("{namespace}/{job}");
+            eventually(&format!("{name} is explained with {code}"), || async {
+                let said = self.world.bulkhead(&["explain", &name, "--kind", "job"]).await?;
+                Ok(if said.contains(&format!("\n  {code}: ")) { Ok(()) } else { Err(said) })
+            })
+            .await?;
+        }
+        Ok(message)
     }
 
     /// Logs of a container by completion index, as far as the pods are there.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use model::dump::{Dump, VERSION};
 use model::resources::Resources;
-use model::snapshot::Snapshot;
+use model::snapshot::{Place, Snapshot};
 use proptest::prelude::*;
 
 use super::any::worlds;
@@ -94,8 +94,13 @@ proptest! {
         let before = snapshot.clone();
         let mut world = World::of(&before);
         for (which, what, plans) in changes {
-            let count = snapshot.nodes.len().max(1);
-            let Some(node) = snapshot.nodes.get_mut(which % count) else { break };
+            let (nodes, units) = (snapshot.nodes.len().max(1), snapshot.units.len().max(1));
+            let Some(node) = snapshot.nodes.get_mut(which % nodes) else { break };
+            if let Some(unit) = snapshot.units.get_mut(which % units).filter(|_| what > 200) {
+                let held = Place::Held { nodes: vec![node.name.clone()], refused: what % 5 == 0 };
+                unit.place = if what.is_multiple_of(2) { held } else { Place::Waiting };
+                world.take(Fact::Unit(Cow::Owned(unit.clone())));
+            }
             match what % 5 {
                 0 => node.used = Resources::new(i64::from(what) * 10, i64::from(what) << 20),
                 1 => node.foreign.add(&Resources::new(100, 1 << 20)),

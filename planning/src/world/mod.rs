@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use model::plan::Plan;
-use model::snapshot::{Node, Snapshot};
+use model::snapshot::{Environment, Node, Snapshot};
 
 use crate::cycle::Cycle;
 pub use fact::{Fact, Thing};
@@ -214,13 +214,23 @@ impl<'a> World<'a> {
         self.stale.extend(touched.map(|environment| environment.name.clone()));
     }
 
-    /// The environments with one of these nodes or machines are not as they were.
-    fn touch_nodes(&mut self, names: &[String]) {
-        for name in names {
-            let uuid = self.facts.nodes.at(name).map(|node| node.environment_uuid.clone());
-            self.stale.extend(self.facts.machines.get(name).map(|machine| machine.environment.clone()));
-            self.touch_uuids(uuid);
+    /// What is kept on these nodes or machines is not as it was.
+    fn touch_nodes(&mut self, touched: &[String]) {
+        let mut names = std::mem::take(&mut self.facts.names);
+        let Self { facts, sites, stale, .. } = self;
+        for name in touched {
+            let node = facts.nodes.at(name);
+            let is_of = |one: &&Cow<'_, Environment>| node.is_some_and(|node| node.environment_uuid == one.uuid);
+            let of_node = facts.environments.values().filter(is_of).map(|one| &one.name);
+            for environment in of_node.chain(facts.machines.get(name).map(|machine| &machine.environment)) {
+                let site =
+                    sites.get_mut(environment).filter(|site| !stale.contains(environment) && site.has_node(name));
+                if !site.zip(node).is_some_and(|(site, node)| site.refresh(node, facts, &mut names)) {
+                    stale.insert(environment.clone());
+                }
+            }
         }
+        self.facts.names = names;
     }
 }
 

@@ -124,6 +124,11 @@ impl Site {
         Survey::new(environment, facts, names, kinds, now).site()
     }
 
+    /// Whether a node has a room.
+    pub(crate) fn has_node(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|number| self.rooms[*number as usize].node.is_some())
+    }
+
     /// A node [is in the same place](is_same_place): brings its room up to date, if it has one. False: the site has to be found anew.
     pub(crate) fn refresh(&mut self, node: &Node, facts: &Facts<'_>, names: &mut ResourceNames) -> bool {
         let number = self.by_name.get(&node.name).copied();
