@@ -87,6 +87,9 @@ impl Editor {
         let Some(Value::Array(items)) = find_mut(&mut self.document, path) else { return };
         let gone: Vec<usize> =
             items.iter().enumerate().filter(|(_, item)| unwanted(item)).map(|(index, _)| index).collect();
+        if gone.is_empty() {
+            return;
+        }
         items.retain(|item| !unwanted(item));
         if gone.len() > FEW_REMOVALS {
             let rest = Value::Array(items.clone());

@@ -49,16 +49,21 @@ fn reference(name: &str, annotation: &str) -> Value {
 }
 
 fn put_in_front(editor: &mut Editor, path: &[&str], ours: &[Value], part: Part) {
-    let mut ours = ours.to_vec();
-    if let Part::Child(index) = part {
-        ours.extend(completion_index(items(editor.document(), path), index));
-    }
-    if items(editor.document(), path).starts_with(&ours) && !has_more(items(editor.document(), path), &ours) {
+    let env = items(editor.document(), path);
+    let index = match part {
+        Part::Child(index) => completion_index(env, index),
+        Part::Whole => None,
+    };
+    let ours: Vec<&Value> = ours.iter().chain(&index).collect();
+    let names: Vec<&str> = ours.iter().filter_map(|variable| text(variable, &["name"])).collect();
+    let is_ours = |variable: &Value| text(variable, &["name"]).is_some_and(|name| names.contains(&name));
+    let (front, rest) = env.split_at(ours.len().min(env.len()));
+    if front.iter().eq(ours.iter().copied()) && !rest.iter().any(is_ours) {
         return;
     }
-    editor.drop_items(path, |variable| is_ours(variable, &ours));
-    for (index, variable) in ours.into_iter().enumerate() {
-        editor.insert(path, index, variable);
+    editor.drop_items(path, is_ours);
+    for (place, variable) in ours.into_iter().enumerate() {
+        editor.insert(path, place, variable.clone());
     }
 }
 
@@ -80,13 +85,4 @@ fn is_the_index(variable: &Value, index: u32) -> bool {
     let places = ["labels", "annotations"].map(|place| format!("metadata.{place}['{}']", keys::K8S_COMPLETION_INDEX));
     source.is_some_and(|source| places.iter().any(|place| place == source))
         || *variable == literal(COMPLETION_INDEX, &index.to_string())
-}
-
-fn is_ours(variable: &Value, ours: &[Value]) -> bool {
-    text(variable, &["name"]).is_some_and(|name| ours.iter().any(|our| our["name"] == name))
-}
-
-/// Whether names of ours occur again behind the front.
-fn has_more(env: &[Value], ours: &[Value]) -> bool {
-    env[ours.len()..].iter().any(|variable| is_ours(variable, ours))
 }
