@@ -1,20 +1,23 @@
 //! `bulkhead simulate`: makes the plan of a dump again, here, and says what it is.
 //!
-//! Invariant: reads one file and changes nothing; the plan is the one that the leader made of the same. Needs no cluster.
+//! Invariant: reads one file and changes nothing; the plan is the one that the leader made of the same. If time is to pass, it does so here alone.
+//! Needs no cluster.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::dump::{Dump, VERSION};
 use model::plan::Plan;
 use model::snapshot::{Place, Snapshot};
 use model::status::{Reason, Status};
+use planning::simulation::{Simulation, Terms};
 
 /// Makes the plan of a dump again and says what it is: what starts, is launched or goes, and why the rest waits.
 ///
@@ -26,13 +29,42 @@ pub(crate) struct SimulateArgs {
     /// When the plan is made, for example 2026-11-29T12:00:00Z; default: when the one of the dump was.
     #[arg(long)]
     at: Option<Timestamp>,
+    /// Lets so much time pass, for example 2h: plans are carried out, machines join, pods run and end, and each plan that decides something is
+    /// told. Nothing is submitted meanwhile, nothing fails.
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::duration)]
+    lasts: Option<Duration>,
+    /// With --for: how long each pod runs.
+    #[arg(long, value_name = "TIME", value_parser = crate::duration, default_value = "10m", requires = "lasts")]
+    runs: Duration,
+    /// With --for: how long a machine takes to join, and to go.
+    #[arg(long, value_name = "TIME", value_parser = crate::duration, default_value = "1m", requires = "lasts")]
+    boots: Duration,
 }
 
 /// Makes it and prints it.
 pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     let dump = read(&args.file)?;
-    print!("{}", told(&dump.snapshot, &planning::plan(&dump.snapshot, args.at.unwrap_or(dump.now))));
+    let now = args.at.unwrap_or(dump.now);
+    match args.lasts {
+        None => print!("{}", told(&dump.snapshot, &planning::plan(&dump.snapshot, now))),
+        Some(lasts) => {
+            let [lasts, boots, runs] = [lasts, args.boots, args.runs]
+                .map(|time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX));
+            let mut simulation = Simulation::new(dump.snapshot, now, Terms { boots, runs });
+            course(&mut simulation, now, now.saturating_add(lasts)?, &mut std::io::stdout().lock())?;
+        }
+    }
     Ok(())
+}
+
+/// Tells what happens until a time, as it happens, and at last why the rest waits.
+fn course(simulation: &mut Simulation, now: Timestamp, until: Timestamp, out: &mut impl Write) -> std::io::Result<()> {
+    while let Some((at, plan)) = simulation.step(until) {
+        // What waits is told at the end.
+        write!(out, "after {:#}:\n{}", at.duration_since(now), decided(&plan))?;
+    }
+    let rest = told(simulation.snapshot(), &planning::plan(simulation.snapshot(), until));
+    write!(out, "at the end, after {:#}:\n{rest}", until.duration_since(now))
 }
 
 /// What `bulkhead dump` wrote.
@@ -53,8 +85,8 @@ pub(crate) fn parse(from: impl Read, called: &str) -> anyhow::Result<Dump> {
     Ok(dump)
 }
 
-/// A plan for people, a line for each decision; the Jobs and the jobs of the API that wait come last.
-fn told(snapshot: &Snapshot, plan: &Plan) -> String {
+/// What a plan decides, for people, a line for each decision.
+fn decided(plan: &Plan) -> String {
     let mut out = String::new();
     let mut line = |text: std::fmt::Arguments<'_>| {
         // Writing to a text does not fail.
@@ -75,6 +107,15 @@ fn told(snapshot: &Snapshot, plan: &Plan) -> String {
     for retire in &plan.retire {
         line(format_args!("retire {}: {}", retire.machine, retire.reason));
     }
+    out
+}
+
+/// A plan for people; the Jobs and the jobs of the API that wait come last.
+fn told(snapshot: &Snapshot, plan: &Plan) -> String {
+    let mut out = decided(plan);
+    let mut line = |text: std::fmt::Arguments<'_>| {
+        let _ = writeln!(out, "{text}");
+    };
     let text = |reason: &Reason| format!("{}: {}", reason.code.as_str(), reason.message);
     let starts: HashSet<&str> = plan.release.iter().map(|release| release.uid.as_str()).collect();
     let changes = plan.status.iter().chain(&plan.unwritten).map(|change| (change.uid.as_str(), &change.status));

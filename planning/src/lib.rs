@@ -4,6 +4,7 @@ pub mod admission;
 pub mod api_pod;
 
 mod cycle;
+mod delivery;
 mod explain;
 pub mod health;
 pub mod labels;
@@ -20,6 +21,7 @@ pub mod refusal;
 pub mod removal;
 pub mod retention;
 pub mod rights;
+pub mod simulation;
 pub mod stuck;
 pub mod why;
 pub mod world;

@@ -39,7 +39,12 @@ async fn replayed(fixture: &Fixture) -> Result<()> {
     ours.context("the environment is not in the dump")?["scaling"]["instanceTypes"] = json!(["m5"]);
     std::fs::write(path, dumped.to_string())?;
     let plan = fixture.world.bulkhead(&["simulate", path]).await?;
+    let course = fixture.world.bulkhead(&["simulate", path, "--for", "1h", "--runs", "5m", "--boots", "30s"]).await?;
     std::fs::remove_file(path)?;
+    for line in [format!("after 30s:\nrelease {namespace}/one\n"), "at the end, after 1h:\n".to_owned()] {
+        ensure!(course.contains(&line), "it is not said that {line}\n{course}");
+    }
+    ensure!(course.contains("\nretire simulated-"), "the machine stays:\n{course}");
     let launched =
         plan.lines().any(|one| one.starts_with("launch m5.") && one.ends_with(&format!(" for {environment}")));
     ensure!(launched, "the plan with other machines:\n{plan}");

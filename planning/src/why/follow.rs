@@ -3,11 +3,11 @@
 //! Invariant: nothing else happens meanwhile; nothing ends, and what a plan starts is not taken for started in the next, which starts it again.
 
 use jiff::Timestamp;
-use model::plan::{Launch, Plan};
-use model::snapshot::{Environment, Machine, Node, Snapshot, Stage};
+use model::plan::Plan;
+use model::snapshot::{Machine, Snapshot, Stage};
 
 use super::subject::Wanted;
-use crate::promise::Promise;
+use crate::delivery;
 
 /// More deliveries than a provider that is not trusted yet needs for any set of machines that is worth explaining.
 const ROUNDS: usize = 64;
@@ -43,8 +43,10 @@ fn is_started(plan: &Plan, wanted: &Wanted<'_>, before: usize) -> bool {
 
 /// Lets machines join that are on their way or that a plan launches. False: there are none.
 fn deliver(snapshot: &mut Snapshot, plan: &Plan) -> bool {
-    let of_plan = (0..).zip(&plan.launch).map(|(number, launch)| launched(snapshot, launch, number));
-    let mut new: Vec<Machine> = of_plan.collect();
+    let name = |number: usize| format!("launched {} {number}", snapshot.machines.len());
+    let of_plan = (0..).zip(&plan.launch);
+    let mut new: Vec<Machine> =
+        of_plan.map(|(number, launch)| delivery::machine(launch, name(number), Stage::Serving)).collect();
     let coming = snapshot.machines.iter_mut().filter(|machine| machine.stage == Stage::Coming);
     let joined: Vec<Machine> = coming
         .map(|machine| {
@@ -60,38 +62,9 @@ fn deliver(snapshot: &mut Snapshot, plan: &Plan) -> bool {
         if let Some(scaling) = &mut environment.scaling {
             scaling.delivered = scaling.delivered.saturating_add(1);
         }
-        let node = node(environment, machine);
+        let node = delivery::node(environment, machine);
         snapshot.nodes.retain(|other| other.name != node.name);
         snapshot.nodes.push(node);
     }
     !joined.is_empty()
-}
-
-fn launched(snapshot: &Snapshot, launch: &Launch, number: usize) -> Machine {
-    let offer = &launch.offer;
-    Machine {
-        name: format!("launched {} {number}", snapshot.machines.len()),
-        environment: launch.environment.clone(),
-        offer: offer.name.clone(),
-        milli_vcpus: offer.milli_vcpus,
-        allocatable: offer.allocatable.clone(),
-        labels: offer.labels.clone(),
-        stage: Stage::Serving,
-    }
-}
-
-/// The node of a machine, as it is expected to be.
-fn node(environment: &Environment, machine: &Machine) -> Node {
-    let given = environment.scaling.as_ref().and_then(|scaling| scaling.learned.get(&machine.offer));
-    let promise = Promise::new(&machine.allocatable, &machine.labels, given, &environment.uuid);
-    Node {
-        name: machine.name.clone(),
-        uid: machine.name.clone(),
-        environment_uuid: environment.uuid.clone(),
-        ready: true,
-        labels: promise.labels,
-        taints: promise.taints,
-        allocatable: promise.room,
-        ..Node::default()
-    }
 }
