@@ -44,7 +44,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("testbed", &["model", "api"]),
     ("tests", &["model", "api", "cluster", "testbed"]),
     // It also measures the webhook's routes, and the gateway's on a record store, without a cluster.
-    ("xtask", &["model", "planning", "api", "cluster", "records", "webhook", "gateway", "testbed"]),
+    ("xtask", &["model", "planning", "api", "cluster", "records", "webhook", "scheduler", "gateway", "testbed"]),
 ];
 
 /// Crates without input, output and time.
