@@ -97,6 +97,11 @@ impl Classes {
         self.all.len()
     }
 
+    /// How many of them somebody needs.
+    pub(crate) fn needed(&self) -> usize {
+        self.ids.len()
+    }
+
     /// Labels that selectors read.
     pub(crate) fn read(&self) -> &BTreeSet<String> {
         &self.read

@@ -40,11 +40,9 @@ pub struct World<'a> {
     sites: BTreeMap<String, Site>,
     /// Environments whose sites are not as the facts are.
     stale: BTreeSet<String>,
-    /// How many names may be remembered, of what is not there any more, too, before all is made anew.
-    most: usize,
 }
 
-/// Names of what is not there any more are forgotten once there are this many, and more of them than of others.
+/// Ids of what is not there any more are forgotten once there are this many, and more of them than of others.
 const SPARE: usize = 1000;
 
 impl<'a> World<'a> {
@@ -138,10 +136,9 @@ impl<'a> World<'a> {
     /// What is to be done at this time.
     pub fn plan(&mut self, now: Timestamp) -> Plan {
         self.settle(now);
-        if self.names() > self.most {
+        if self.is_littered() {
             self.renew();
             self.settle(now);
-            self.most = 2 * self.names() + SPARE;
         }
         let marks: Vec<_> = self.sites.values().map(Site::mark).collect();
         let plan = Cycle::new(&self.facts, &mut self.kinds, self.sites.values_mut().collect(), now).plan();
@@ -151,9 +148,14 @@ impl<'a> World<'a> {
         plan
     }
 
-    /// How many classes, kinds and namespaces are remembered.
-    fn names(&self) -> usize {
-        self.facts.classes.len() + self.kinds.len() + self.facts.namespaces.count()
+    /// Whether most of the ids that are remembered are of what has gone.
+    fn is_littered(&self) -> bool {
+        let Facts { classes, namespaces, units, nodes, machines, environments, .. } = &self.facts;
+        let offers = environments.values().filter_map(|one| Some(one.scaling.as_ref()?.offers.as_ref().ok()?.len()));
+        let places = nodes.count() + machines.len() + offers.sum::<usize>();
+        let pairs =
+            [(classes.len(), classes.needed()), (self.kinds.len(), places), (namespaces.count(), units.count())];
+        pairs.into_iter().any(|(all, there)| all > 2 * there + SPARE)
     }
 
     /// Makes everything anew from what is known, so that nothing of what has gone is remembered.
