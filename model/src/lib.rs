@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod dump;
+pub mod front;
 pub mod job;
 pub mod keys;
 pub mod names;

@@ -157,6 +157,8 @@ pub struct QueueCounts {
     pub waiting: u32,
     /// Units on a node.
     pub dispatched: u32,
+    /// Thousandths of a CPU that those ask for.
+    pub milli_cpu: u32,
     /// What is wrong with it.
     pub problem: Option<String>,
     /// What the cluster does not let happen to its jobs.

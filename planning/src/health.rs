@@ -156,6 +156,7 @@ mod tests {
                 queue: "q".into(),
                 waiting: 1,
                 dispatched: 2,
+                milli_cpu: 3,
                 problem: problem.map(ToOwned::to_owned),
                 refused: refused.map(ToOwned::to_owned),
             };

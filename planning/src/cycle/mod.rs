@@ -130,6 +130,7 @@ impl<'w, 'a> Cycle<'w, 'a> {
                 queue: queue.name.clone(),
                 waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
                 dispatched: line.map_or(0, |line| line.dispatched),
+                milli_cpu: line.map_or(0, |line| u32::try_from(line.milli_cpu).unwrap_or(u32::MAX)),
                 problem: self.problem(queue),
                 refused: None,
             });

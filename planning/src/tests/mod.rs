@@ -8,6 +8,7 @@ pub(crate) mod build;
 mod cases;
 mod deadlines;
 mod facts;
+mod front;
 mod given;
 mod heads;
 mod limits;

@@ -98,7 +98,10 @@ impl<'a> Facts<'a> {
         let job = unit.job.as_ref().map(|job| self.job_slot(&Uid::new(&job.uid)));
         let slot = self.units.slot(&uid);
         match &unit.place {
-            Place::Bound { .. } => self.lines.count(&unit.queue, |line| line.dispatched += 1),
+            Place::Bound { .. } => self.lines.count(&unit.queue, |line| {
+                line.dispatched += 1;
+                line.milli_cpu += i128::from(unit.shape.requests.cpu);
+            }),
             Place::Waiting if unit.barred.is_some() => {
                 self.lines.count(&unit.queue, |line| line.barred += 1);
                 self.barred.insert(Rank::unit(&unit), slot);
@@ -124,7 +127,10 @@ impl<'a> Facts<'a> {
     pub(crate) fn remove_unit(&mut self, uid: &Uid) -> Vec<String> {
         let Some(UnitFact { unit, class, job }) = self.units.remove(uid) else { return Vec::new() };
         if matches!(unit.place, Place::Bound { .. }) {
-            self.lines.count(&unit.queue, |line| line.dispatched -= 1);
+            self.lines.count(&unit.queue, |line| {
+                line.dispatched -= 1;
+                line.milli_cpu -= i128::from(unit.shape.requests.cpu);
+            });
         } else if self.barred.remove(&Rank::unit(&unit)).is_some() {
             self.lines.count(&unit.queue, |line| line.barred -= 1);
         } else {

@@ -27,7 +27,7 @@ pub(crate) struct LaneKey {
 }
 
 /// Something that wants room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Demand {
     /// A unit, by its slot.
     Unit(u32),
@@ -59,6 +59,8 @@ pub(crate) struct Line {
     pub(crate) lanes: HashMap<LaneKey, Lane>,
     /// Units on a node.
     pub(crate) dispatched: u32,
+    /// Thousandths of a CPU that those ask for; anybody may ask for anything, and the sum is exact.
+    pub(crate) milli_cpu: i128,
     /// Units of Jobs that are not planned for.
     pub(crate) barred: u64,
 }

@@ -41,6 +41,11 @@ impl Rank {
         }
     }
 
+    /// Behind all that is of the same Job, as far as it is a retry like this or is none like this.
+    pub(crate) fn behind_its_job(&self) -> Self {
+        Self { is_future: true, index: u32::MAX, ..self.clone() }
+    }
+
     /// Of the pods of a Job that do not exist yet.
     pub(crate) fn future(job: &Job) -> Self {
         let uid = Uid::new(&job.uid);
