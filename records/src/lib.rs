@@ -9,6 +9,7 @@
 mod database;
 mod definitions;
 mod error;
+mod front;
 mod inbox;
 mod jobs;
 mod lead;

@@ -4,6 +4,7 @@
 
 mod definitions;
 mod faults;
+mod front;
 mod jobs;
 mod lead;
 mod leader;
@@ -47,6 +48,7 @@ const CASES: &[(&str, Case)] = cases! {
         what_lives_is_read_with_shared_specs, large_jobs_are_taken_up_a_few_at_a_time, old_jobs_go_with_everything, ten_thousand_changes_are_one_write;
     lists: pages_are_stable_while_jobs_come, filters_select, children_are_listed_by_index, a_list_has_the_last_attempt_of_what_has_ended,
         a_foreign_cursor_is_refused;
+    front: the_first_of_a_queue_are_told_in_order;
     quota: one_namespace_is_refused_and_others_are_not, room_comes_back_when_jobs_have_ended, what_is_counted_is_what_is_there,
         who_is_refused_takes_nothing_from_those_beside;
     definitions: revisions_are_given_out_once, a_definition_is_found_until_it_is_purged, pages_of_definitions;
