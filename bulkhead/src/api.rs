@@ -4,6 +4,7 @@
 //! says 503. A database's URL may hold a password and is never logged.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,6 +16,7 @@ use cluster::shutdown::{DRAIN_CAP, Shutdown};
 use cluster::tasks::Tasks;
 use gateway::KubeObjects;
 use jiff::SignedDuration;
+use model::front::Fronts;
 use model::names::ArnBase;
 use prometheus_client::registry::Registry;
 use records::{Amount, Quotas, Store, Term};
@@ -168,12 +170,19 @@ impl Stores {
     }
 }
 
+/// What the API answers from.
+pub(crate) struct Sources<'a> {
+    pub(crate) stores: &'a Stores,
+    /// Who comes next in each queue, while this process leads.
+    pub(crate) fronts: watch::Receiver<Option<Arc<Fronts>>>,
+}
+
 /// Starts to serve the API.
 pub(crate) async fn serve(
     arguments: &ApiArgs,
     arn: ArnBase,
     clients: &Clients,
-    stores: &Stores,
+    sources: Sources<'_>,
     registry: &mut Registry,
     (shutdown, tasks): (&Shutdown, &mut Tasks),
 ) -> anyhow::Result<()> {
@@ -183,7 +192,7 @@ pub(crate) async fn serve(
     let served = gateway::Served::new(&arguments.cluster_domain, served_hosts)
         .map_err(|message| anyhow::anyhow!("--served-host: {message}"))?;
     let config = gateway::Config { arn, default_provider: arguments.default_provider.clone(), served, metrics };
-    let router = gateway::router(stores.subscribe(), objects, config);
+    let router = gateway::router(sources.stores.subscribe(), sources.fronts, objects, config);
     let address = arguments.insecure_listen.unwrap_or(arguments.api_listen);
     let listener = TcpListener::bind(address).await.with_context(|| format!("the API cannot listen on {address}"))?;
     tracing::info!(api = %address, "listening");

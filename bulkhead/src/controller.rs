@@ -97,6 +97,7 @@ struct Leading {
     shutdown: Shutdown,
     stores: Arc<Stores>,
     dumps: queue::Asked,
+    fronts: queue::Told,
     arguments: Arguments,
 }
 
@@ -120,8 +121,10 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     let limits = NamespaceLimits { jobs: arguments.namespace_waiting_jobs, bytes: arguments.namespace_waiting_bytes };
     let index = Index::limited(base.clone(), limits);
     let stores = Arc::new(Stores::new(&arguments.api, &mut registry));
+    let fronts = queue::Told::default();
     let mut tasks = Tasks::new(shutdown.clone());
-    api::serve(&arguments.api, base, &clients, &stores, &mut registry, (&shutdown, &mut tasks)).await?;
+    let sources = api::Sources { stores: &stores, fronts: fronts.subscribe() };
+    api::serve(&arguments.api, base, &clients, sources, &mut registry, (&shutdown, &mut tasks)).await?;
     tasks.spawn_infallible("record store", {
         let (stores, shutdown) = (stores.clone(), shutdown.clone());
         async move { stores.open(false, shutdown).await }
@@ -154,6 +157,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
         shutdown: shutdown.clone(),
         stores,
         dumps,
+        fronts,
         arguments,
     };
     tasks.spawn("leader", async move { lead(leading).await });
@@ -175,6 +179,7 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
         shutdown,
         stores,
         dumps,
+        fronts,
         arguments,
     } = leading;
     let candidate = Lease::new(clients.once.clone(), candidacy(&arguments))?;
@@ -195,7 +200,7 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     let reporter = Reporter { controller: "bulkhead.dev/controller".to_owned(), instance: arguments.identity.clone() };
     let (events, writer) = events::channel(clients.retrying.clone(), reporter);
     let manager = nodes::Manager::new(clients.clone(), index.clone(), events.clone(), leader.tenure(), nodes)?;
-    let orders = orders(&manager);
+    let nodes = orders(&manager);
     let config = loop_config(&arguments, minor(&version.major, &version.minor));
     let mut work = Tasks::new(shutdown.clone());
     work.spawn_infallible("events", writer.run(shutdown.clone()));
@@ -211,9 +216,9 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     });
     let client = clients.once.clone();
     let store = stores.of_leader(&leader.tenure());
-    let batch = leader.tenure().guard(&batch);
+    let (metrics, batch) = (queue, leader.tenure().guard(&batch));
     let parts =
-        queue::Parts { client, batch, index, policies, events, nodes: orders, metrics: queue, heartbeat, store, dumps };
+        queue::Parts { client, batch, index, policies, events, nodes, metrics, heartbeat, store, dumps, fronts };
     work.spawn("queue loop", queue::run(parts, config, shutdown.clone()));
     tokio::select! {
         // As it is: the exit status depends on it.

@@ -26,6 +26,7 @@ pub(crate) async fn perform<O: Objects>(
         Operation::DescribeJobQueues => queues::describe(gateway, body).await,
         Operation::UpdateJobQueue => queues::update(gateway, body).await,
         Operation::DeleteJobQueue => queues::delete(gateway, body).await,
+        Operation::GetJobQueueSnapshot => queues::snapshot(gateway, body).await,
         Operation::RegisterJobDefinition => definitions::register(gateway, body).await,
         Operation::DescribeJobDefinitions => definitions::describe(gateway, body).await,
         Operation::DeregisterJobDefinition => definitions::deregister(gateway, body).await,

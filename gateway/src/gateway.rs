@@ -2,6 +2,9 @@
 //!
 //! Invariant: shared by all requests, and knows nothing about any of them.
 
+use std::sync::Arc;
+
+use model::front::Fronts;
 use model::names::ArnBase;
 use records::Store;
 use tokio::sync::watch;
@@ -31,11 +34,22 @@ pub(crate) struct Gateway<O> {
     pub(crate) objects: O,
     pub(crate) queues: Queues,
     stores: watch::Receiver<Option<Store>>,
+    fronts: watch::Receiver<Option<Arc<Fronts>>>,
 }
 
 impl<O> Gateway<O> {
-    pub(crate) fn new(stores: watch::Receiver<Option<Store>>, objects: O, config: Config) -> Self {
-        Self { config, objects, queues: Queues::default(), stores }
+    pub(crate) fn new(
+        stores: watch::Receiver<Option<Store>>,
+        fronts: watch::Receiver<Option<Arc<Fronts>>>,
+        objects: O,
+        config: Config,
+    ) -> Self {
+        Self { config, objects, queues: Queues::default(), stores, fronts }
+    }
+
+    /// What the last plan left waiting; `None`: another process plans, or none does yet.
+    pub(crate) fn fronts(&self) -> Option<Arc<Fronts>> {
+        self.fronts.borrow().clone()
     }
 
     /// The record store, once it is open.

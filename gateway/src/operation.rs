@@ -13,6 +13,7 @@ pub(crate) enum Operation {
     DescribeJobQueues,
     UpdateJobQueue,
     DeleteJobQueue,
+    GetJobQueueSnapshot,
     RegisterJobDefinition,
     DescribeJobDefinitions,
     DeregisterJobDefinition,
@@ -23,7 +24,7 @@ pub(crate) enum Operation {
     TerminateJob,
 }
 
-const BUILT: [(Operation, &str); 16] = [
+const BUILT: [(Operation, &str); 17] = [
     (Operation::CreateComputeEnvironment, "CreateComputeEnvironment"),
     (Operation::DescribeComputeEnvironments, "DescribeComputeEnvironments"),
     (Operation::UpdateComputeEnvironment, "UpdateComputeEnvironment"),
@@ -32,6 +33,7 @@ const BUILT: [(Operation, &str); 16] = [
     (Operation::DescribeJobQueues, "DescribeJobQueues"),
     (Operation::UpdateJobQueue, "UpdateJobQueue"),
     (Operation::DeleteJobQueue, "DeleteJobQueue"),
+    (Operation::GetJobQueueSnapshot, "GetJobQueueSnapshot"),
     (Operation::RegisterJobDefinition, "RegisterJobDefinition"),
     (Operation::DescribeJobDefinitions, "DescribeJobDefinitions"),
     (Operation::DeregisterJobDefinition, "DeregisterJobDefinition"),
@@ -43,7 +45,7 @@ const BUILT: [(Operation, &str); 16] = [
 ];
 
 /// The others that are called with POST. Those of tags have a path of their own.
-const NOT_BUILT: [&str; 29] = [
+const NOT_BUILT: [&str; 28] = [
     "CancelJobs",
     "CreateConsumableResource",
     "CreateQuotaShare",
@@ -58,7 +60,6 @@ const NOT_BUILT: [&str; 29] = [
     "DescribeSchedulingPolicies",
     "DescribeServiceEnvironments",
     "DescribeServiceJob",
-    "GetJobQueueSnapshot",
     "ListConsumableResources",
     "ListJobsByConsumableResource",
     "ListQuotaShares",
@@ -129,7 +130,7 @@ mod tests {
         let tag = "/v1/tags/arn%3Aaws%3Abatch%3Aus-east-1%3A123456789012%3Ajob-queue%2Fq";
         for (method, path, expected) in [
             ("POST", "/v1/submitjob", Route::Built(Operation::SubmitJob, "SubmitJob")),
-            ("POST", "/v1/getjobqueuesnapshot", Route::NotBuilt("GetJobQueueSnapshot")),
+            ("POST", "/v1/listschedulingpolicies", Route::NotBuilt("ListSchedulingPolicies")),
             ("GET", tag, Route::NotBuilt("ListTagsForResource")),
             ("POST", tag, Route::NotBuilt("TagResource")),
             ("DELETE", tag, Route::NotBuilt("UntagResource")),

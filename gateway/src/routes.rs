@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use cluster::serve::{self, LocalAddress, Unread, weight};
 use futures::FutureExt as _;
+use model::front::Fronts;
 use records::Store;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
@@ -50,10 +51,16 @@ struct Server<O> {
     memory: Semaphore,
 }
 
-/// The API. Until a store is open every operation on jobs and job definitions answers 503.
-pub fn router(stores: watch::Receiver<Option<Store>>, objects: impl Objects, config: Config) -> Router {
+/// The API. Until a store is open every operation on jobs and job definitions answers 503. `fronts`: what the last plan left waiting, if
+/// this process plans.
+pub fn router(
+    stores: watch::Receiver<Option<Store>>,
+    fronts: watch::Receiver<Option<Arc<Fronts>>>,
+    objects: impl Objects,
+    config: Config,
+) -> Router {
     let [slots, memory] = [CONCURRENCY, MEMORY_KIB].map(Semaphore::new);
-    let gateway = Arc::new(Gateway::new(stores, objects, config));
+    let gateway = Arc::new(Gateway::new(stores, fronts, objects, config));
     Router::new().fallback(serve).with_state(Arc::new(Server { gateway, slots, memory }))
 }
 

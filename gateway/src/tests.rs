@@ -1,14 +1,18 @@
 //! Tests of the whole API over HTTP requests, with objects in memory and the record store in a file.
 
 mod environments;
+mod fronts;
 mod fuzz;
 mod jobs;
 mod memory;
 mod wire;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
+use model::front::Fronts;
 use model::names::ArnBase;
 use prometheus_client::registry::Registry;
 use records::{Quotas, Store};
@@ -25,15 +29,16 @@ struct World {
     router: Router,
     objects: MemoryObjects,
     stores: watch::Sender<Option<Store>>,
+    fronts: watch::Sender<Option<Arc<Fronts>>>,
     directory: TempDir,
 }
 
 impl World {
     /// Without a record store.
     fn new() -> Self {
-        let (objects, stores) = (MemoryObjects::default(), watch::Sender::new(None));
-        let router = router(stores.subscribe(), objects.clone(), config());
-        Self { router, objects, stores, directory: tempfile::tempdir().unwrap() }
+        let (objects, stores, fronts) = (MemoryObjects::default(), watch::Sender::new(None), watch::Sender::new(None));
+        let router = router(stores.subscribe(), fronts.subscribe(), objects.clone(), config());
+        Self { router, objects, stores, fronts, directory: tempfile::tempdir().unwrap() }
     }
 
     async fn with_records(quotas: Quotas) -> Self {

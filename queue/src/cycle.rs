@@ -28,6 +28,7 @@ use crate::kept::Kept;
 use crate::labels::Labels;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
+use crate::positions::{Positions, Told};
 use crate::rights::{DENIED_FOR, Rights};
 use crate::said::Said;
 use crate::{jobs, pods, report, status};
@@ -77,19 +78,21 @@ pub struct Parts {
     pub store: LeadersStore,
     /// Who wants to know what plans are made of.
     pub dumps: Asked,
+    /// Where it is told after each plan who comes next in each queue.
+    pub fronts: Told,
 }
 
 /// Runs the loop until `shutdown` stops. Whoever starts it has looked at the cluster after it was elected. The error says that another
 /// leads by now.
 pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(), records::Error> {
-    let Parts { client, batch, index, policies, events, nodes, metrics, heartbeat, store, mut dumps } = parts;
+    let Parts { client, batch, index, policies, events, nodes, metrics, heartbeat, store, mut dumps, fronts } = parts;
     let rights = Rights::new(client.clone());
     let Config { min_interval, label_after_bind, limits, launches_at_once } = config;
     let context = Context { client, batch, rights, index, events, policies, label_after_bind };
     let mut door = ApiDoor::new(store, limits);
     let mut version = context.index.version();
     let mut world = World::default();
-    let mut shown = Shown { launches_at_once, ..Shown::default() };
+    let mut shown = Shown { launches_at_once, positions: Positions::new(fronts), ..Shown::default() };
     let stopped = shutdown.stopped();
     tokio::pin!(stopped);
     let begun = Instant::now();
@@ -144,6 +147,7 @@ struct Shown {
     said: Said,
     orders: Orders,
     kept: Kept,
+    positions: Positions,
     steady: Steady,
     launches_at_once: usize,
 }
@@ -181,6 +185,9 @@ async fn cycle(
     metrics.planned(began.elapsed(), &plan);
     let thought = looked.elapsed();
     log(&plan);
+    if !door.is_blind() {
+        shown.positions.tell(world, &plan, |uid| context.index.job_id(uid), steady);
+    }
     // 3. do: what starts work first, then what explains it
     let Plan {
         release,

@@ -19,6 +19,7 @@ mod explains;
 mod extender;
 mod faults;
 mod forgeries;
+mod fronts;
 mod hook_faults;
 mod hooks;
 mod host_network;
@@ -156,6 +157,7 @@ fn scenarios() -> Vec<Scenario> {
         walkthrough::scenarios(),
         rights::scenarios(),
         boto::scenarios(),
+        fronts::scenarios(),
         arrays::scenarios(),
         endings::scenarios(),
         jobset::scenarios(),

@@ -31,7 +31,7 @@ use api::crd::Provider;
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use model::clock::{Moment, Now};
-use model::job::{PodFacts, TimeLimit};
+use model::job::{JobId, PodFacts, TimeLimit};
 use model::names::ArnBase;
 use model::snapshot::{ObjectKey, Offer, Setback, Snapshot, Write};
 use model::status::Status;
@@ -360,6 +360,11 @@ impl Index {
     /// Jobs that went, as they were last, since this was asked last; at most the first 10,000.
     pub fn take_departed(&self) -> Vec<WatchedJob> {
         self.state().departed.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The job id of a Job.
+    pub fn job_id(&self, uid: &str) -> Option<JobId> {
+        self.state().jobs.get(uid)?.asked.as_ref().map(|asked| asked.id)
     }
 
     /// What an Event about a Job refers to.

@@ -3,6 +3,7 @@
 //! Invariant: what is written was decided on what was read, and is not written if that has changed meanwhile.
 
 mod decide;
+mod front;
 mod request;
 mod show;
 
@@ -22,6 +23,7 @@ use crate::names::{Resource, name_of};
 use crate::objects::Objects;
 use crate::page;
 use crate::stored::{self, find};
+pub(crate) use front::snapshot;
 
 /// After the first of these no cache has a queue any more that was deleted, after the second no request that found it is under way.
 const LATE: [Duration; 2] = [AGE, TIME_LIMIT];

@@ -54,6 +54,13 @@ pub(crate) struct Describe {
     pub(crate) next_token: Option<String>,
 }
 
+/// `GetJobQueueSnapshot`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Snapshot {
+    pub(crate) job_queue: String,
+}
+
 /// `UpdateJobQueue`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]

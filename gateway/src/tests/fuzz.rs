@@ -79,7 +79,7 @@ async fn verdict(response: Response<Body>) -> Result<(), String> {
     if known && formed { Ok(()) } else { Err(format!("{parts:?}: {answer}")) }
 }
 
-const OPERATIONS: [&str; 17] = [
+const OPERATIONS: [&str; 18] = [
     "createcomputeenvironment",
     "describecomputeenvironments",
     "updatecomputeenvironment",
@@ -88,6 +88,7 @@ const OPERATIONS: [&str; 17] = [
     "describejobqueues",
     "updatejobqueue",
     "deletejobqueue",
+    "getjobqueuesnapshot",
     "registerjobdefinition",
     "describejobdefinitions",
     "deregisterjobdefinition",
@@ -176,6 +177,7 @@ fn good() -> impl Strategy<Value = (&'static str, Value)> + Clone {
         ),
         ("listjobs", json!({"jobQueue": "Q", "filters": [{"name": "JOB_NAME", "values": ["a*"]}], "maxResults": 3})),
         ("describejobs", json!({"jobs": ["a"]})),
+        ("getjobqueuesnapshot", json!({"jobQueue": "Q"})),
         ("terminatejob", json!({"jobId": "a", "reason": "b"})),
     ])
 }

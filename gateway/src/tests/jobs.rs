@@ -2,7 +2,6 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "tables of JSON read better by value")]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -115,7 +114,7 @@ async fn jobs_of_another_queue_of_the_same_name_do_not_end() {
             world.create_queue("Q").await;
         }
         let late = late_job(&world).await;
-        let gateway = Gateway::new(world.stores.subscribe(), world.objects.clone(), config());
+        let gateway = Gateway::new(world.stores.subscribe(), world.fronts.subscribe(), world.objects.clone(), config());
         end_late_jobs(Arc::new(gateway), "Q".to_owned(), [Duration::ZERO; 2]).await;
         assert_eq!(is_told_to_end(&world, late).await, ends, "a queue of this name was made again: {again}");
     }

@@ -30,9 +30,10 @@ pub(super) struct Hello {
 pub(super) fn api(store: Store) -> Router {
     // Its last value stays when nobody is left to change it.
     let (_, stores) = watch::channel(Some(store));
+    let (_, fronts) = watch::channel(None);
     let metrics = Metrics::new(&mut cluster::telemetry::registry("controller"));
     let config = Config { arn: ArnBase::default(), default_provider: None, served: Served::default(), metrics };
-    gateway::router(stores, Fixed::new(), config)
+    gateway::router(stores, fronts, Fixed::new(), config)
 }
 
 /// Starts a server on a processor.
