@@ -3,7 +3,7 @@
 //! Invariant: a pod goes only where the plan holds room for it, on a batch node of the environment it was dispatched to that
 //! is not leaving. Does not judge whether the pod fits: that is kube-scheduler's part, and the plan's.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 
 use model::keys;
@@ -71,8 +71,8 @@ impl fmt::Display for Refusal {
 pub(crate) struct Filtered {
     /// Nodes that the pod may go to, in the order in which they were asked about.
     pub(crate) admitted: Vec<String>,
-    /// All others, and why not.
-    pub(crate) refused: BTreeMap<String, Refusal>,
+    /// All others in that order, and why not.
+    pub(crate) refused: Vec<(String, Refusal)>,
 }
 
 /// Which of the candidates the pod may go to.
@@ -86,7 +86,7 @@ pub(crate) fn filter<'a>(
         let is_held = places.as_ref().map(|places| places.contains_key(name.as_str()));
         match judge(pod, is_held, node(&name)) {
             Ok(()) => filtered.admitted.push(name),
-            Err(refusal) => drop(filtered.refused.insert(name, refusal)),
+            Err(refusal) => filtered.refused.push((name, refusal)),
         }
     }
     filtered

@@ -95,7 +95,7 @@ impl Extender {
         let pod = self.known(&args.pod);
         let candidates = args.candidates();
         let filtered = self.caches.nodes.with(|nodes| decide::filter(&pod, candidates, |name| nodes.get(name)));
-        self.metrics.refused(filtered.refused.values().map(|refusal| refusal.as_str()));
+        self.metrics.refused(filtered.refused.iter().map(|(_, refusal)| refusal.as_str()));
         let refused = filtered.refused.into_iter().map(|(name, refusal)| (name, refusal.sentence())).collect();
         Ok(FilterResult::new(args, filtered.admitted, refused))
     }

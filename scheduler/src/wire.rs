@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 /// Body of `filter` and `prioritize`.
@@ -56,10 +56,20 @@ pub(crate) struct FilterResult {
     pub(crate) failed_nodes: BTreeMap<String, String>,
     /// Nodes that are out of the question, and why.
     #[serde(rename = "FailedAndUnresolvableNodes")]
-    pub(crate) failed_and_unresolvable_nodes: BTreeMap<String, &'static str>,
+    pub(crate) failed_and_unresolvable_nodes: Reasons,
     /// If not empty: nothing can be said now, try again.
     #[serde(rename = "Error")]
     pub(crate) error: String,
+}
+
+/// Reasons by node: a map on the wire. There may be thousands, so they are not sorted for it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Reasons(Vec<(String, &'static str)>);
+
+impl Serialize for Reasons {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(node, reason)| (node, reason)))
+    }
 }
 
 /// One entry of the answer to `prioritize`.
@@ -116,7 +126,7 @@ impl FilterResult {
     }
 
     /// Admits some of the candidates, in the form in which they came.
-    pub(crate) fn new(args: ExtenderArgs, admitted: Vec<String>, refused: BTreeMap<String, &'static str>) -> Self {
+    pub(crate) fn new(args: ExtenderArgs, admitted: Vec<String>, refused: Vec<(String, &'static str)>) -> Self {
         let (nodes, node_names) = match (args.node_names, args.nodes) {
             (None, Some(mut nodes)) => {
                 nodes.items.retain(|node| name_of(node).is_some_and(|name| admitted.iter().any(|one| one == name)));
@@ -124,7 +134,7 @@ impl FilterResult {
             }
             _ => (None, Some(admitted)),
         };
-        Self { nodes, node_names, failed_and_unresolvable_nodes: refused, ..Self::default() }
+        Self { nodes, node_names, failed_and_unresolvable_nodes: Reasons(refused), ..Self::default() }
     }
 }
 
@@ -150,14 +160,14 @@ mod tests {
         let mut args: ExtenderArgs = serde_json::from_str(include_str!("fixtures/filter-nodes.json")).unwrap();
         assert_eq!(args.candidates(), ["batch-1", "batch-2"]);
         let sent = args.nodes.clone().unwrap();
-        let result = FilterResult::new(args, vec!["batch-2".to_owned()], BTreeMap::new());
+        let result = FilterResult::new(args, vec!["batch-2".to_owned()], Vec::new());
         assert!(result.node_names.is_none());
         assert_eq!(result.nodes.unwrap().items, [sent.items[1].clone()]);
     }
 
     #[test]
     fn answers_have_the_go_names() {
-        let refused = BTreeMap::from([("b".to_owned(), "no")]);
+        let refused = vec![("b".to_owned(), "no")];
         let args: ExtenderArgs =
             serde_json::from_value(json!({"Pod": {"metadata": {}}, "Nodes": null, "NodeNames": ["a", "b"]})).unwrap();
         assert_eq!(
