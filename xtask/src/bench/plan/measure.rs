@@ -22,7 +22,7 @@ use crate::bench::{machine, process};
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Facts that come one by one, in all runs together.
-const FACTS: usize = 500;
+const FACTS: usize = 100;
 
 /// What was measured of a scene.
 #[derive(Debug, Default, Serialize, Deserialize)]
