@@ -16,7 +16,7 @@ use kube::api::{EvictParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use model::clock::Moment;
 use model::keys;
-use model::snapshot::Setback;
+use model::snapshot::{ObjectKey, Setback};
 use planning::machine::drain::{Kind, Life, Next, Occupant};
 use planning::machine::setback::{self, Reach};
 use planning::machine::{Facts, Step};
@@ -26,7 +26,7 @@ use crate::phases::enter;
 use crate::provider::Provider;
 use crate::shared::{ActError, Progress, Shared, answered};
 use crate::terminate::terminate;
-use crate::{facts, marks};
+use crate::{facts, marks, pages};
 
 /// Between two looks at a machine whose node is not there yet.
 const GOING: Duration = Duration::from_millis(500);
@@ -186,9 +186,12 @@ async fn taint(shared: &Shared, machine: &BatchNode) -> Result<Progress, ActErro
 async fn drain(shared: &Shared, machine: &BatchNode) -> Result<Progress, ActError> {
     let api: Api<Pod> = Api::all(shared.clients.once.clone());
     let here = ListParams::default().fields(&format!("spec.nodeName={}", machine.name_any()));
-    let pods = answered(api.list(&here)).await?.items;
     let uid = shared.index.node(&machine.name_any()).map(|node| node.node.uid);
-    let occupants: Vec<Occupant> = pods.iter().map(|pod| occupant(pod, uid.as_deref())).collect();
+    let of_pod = |pod: &Pod| {
+        let key = ObjectKey::new(&pod.namespace().unwrap_or_default(), &pod.name_any());
+        Some((occupant(pod, uid.as_deref()), (key, pod.metadata.uid.clone())))
+    };
+    let (occupants, pods): (Vec<Occupant>, Vec<_>) = pages::collect(&api, here, of_pod).await?.into_iter().unzip();
     let evicted = match shared.drain(&machine.name_any(), &occupants) {
         Next::Wait => return Ok(Progress::Again(EVICTING)),
         Next::Evict(places) => places,
@@ -199,7 +202,8 @@ async fn drain(shared: &Shared, machine: &BatchNode) -> Result<Progress, ActErro
             return Ok(Progress::Done);
         }
     };
-    let evictions: Vec<_> = evicted.into_iter().map(|place| evict(shared, &pods[place]).boxed()).collect();
+    let evictions: Vec<_> =
+        evicted.into_iter().map(|place| evict(shared, &pods[place].0, pods[place].1.as_deref()).boxed()).collect();
     let ends: Vec<Result<Option<String>, ActError>> = stream::iter(evictions).buffered(TOGETHER).collect().await;
     // What is refused matters more than what only takes its time.
     let waits: Vec<Option<String>> = ends.into_iter().collect::<Result<_, _>>()?;
@@ -210,12 +214,11 @@ async fn drain(shared: &Shared, machine: &BatchNode) -> Result<Progress, ActErro
 }
 
 /// Asks for the eviction of a pod. A `PodDisruptionBudget` may say not now: then its words.
-async fn evict(shared: &Shared, pod: &Pod) -> Result<Option<String>, ActError> {
-    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
-    let api: Api<Pod> = Api::namespaced(shared.clients.once.clone(), &namespace);
-    let uid = pod.metadata.uid.as_deref();
+async fn evict(shared: &Shared, pod: &ObjectKey, uid: Option<&str>) -> Result<Option<String>, ActError> {
+    let ObjectKey { namespace, name } = pod;
+    let api: Api<Pod> = Api::namespaced(shared.clients.once.clone(), namespace);
     let params = EvictParams::default();
-    let evict = async || gone::unless_gone(&api, &name, uid, api.evict(&name, &params).await).await;
+    let evict = async || gone::unless_gone(&api, name, uid, api.evict(name, &params).await).await;
     match answered(evict()).await {
         Ok(_) => Ok(None),
         Err(ActError::Kube(kube::Error::Api(answer))) if answer.code == 429 => {

@@ -12,6 +12,7 @@ mod losses;
 mod manager;
 mod marks;
 mod orders;
+mod pages;
 mod patience;
 mod phases;
 mod poll;

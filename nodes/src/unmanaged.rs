@@ -24,8 +24,8 @@ use tokio::time;
 
 use crate::hindered::{Came, Hindered};
 use crate::manager::SEEN_TOGETHER;
-use crate::marks;
 use crate::shared::{ActError, Shared, answered};
+use crate::{marks, pages};
 
 const IDLE: Duration = Duration::from_secs(30);
 /// Nodes written at the same time.
@@ -110,13 +110,10 @@ async fn in_the_way(shared: &Shared, node: &NodeRecord, since: Timestamp) -> Res
     let name = &node.node.name;
     let pods: Api<Pod> = Api::all(shared.clients.once.clone());
     let here = ListParams::default().fields(&format!("spec.nodeName={name}"));
-    let residents: Vec<_> = answered(pods.list(&here)).await?.iter().filter_map(resident).collect();
+    let residents = pages::collect(&pods, here, resident).await?;
     let sets: Api<DaemonSet> = Api::all(shared.clients.once.clone());
-    let daemons: Vec<_> = answered(sets.list(&ListParams::default()))
-        .await?
-        .iter()
-        .map(|set| daemon(set, name, &node.node.labels))
-        .collect();
+    let of_set = |set: &DaemonSet| Some(daemon(set, name, &node.node.labels));
+    let daemons = pages::collect(&sets, ListParams::default(), of_set).await?;
     Ok(obstacle(since, &residents, &daemons))
 }
 

@@ -22,6 +22,10 @@ use crate::telemetry::chain;
 /// Time between two looks for a kind, and after a failure.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// Objects of a page. Of each nothing is kept but its name, but anybody may have given it 1.5 MiB of labels, which take ten times that while they are
+/// read.
+const PAGE: u32 = 8;
+
 /// Starts a watch for each kind.
 pub fn spawn(client: &Client, policies: &Policies, tasks: &mut Tasks) {
     for kind in KINDS {
@@ -55,7 +59,7 @@ async fn follow(client: Client, kind: Kind, policies: Policies) {
 /// Follows objects of a kind until that fails; says how. `None`: the kind is gone.
 async fn watch(client: &Client, kind: Kind, resource: &ApiResource, policies: &Policies) -> Option<String> {
     let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client.clone(), resource);
-    let mut events = std::pin::pin!(watcher(api, Config::default()));
+    let mut events = std::pin::pin!(watcher(api, Config::default().page_size(PAGE)));
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => policies.change(|known| known.take(kind, named(event))),

@@ -104,12 +104,14 @@ pub fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestamp) -> O
     (after.attempt.is_some() || after.record != *record).then_some(after)
 }
 
-/// Since when a job waits for what it waits for now; other numbers are no other reason.
+/// Since when a job waits for what it waits for now. Other numbers are no other reason; nor is it another that a launch is tried again, and again
+/// in vain.
 fn since(before: &JobRecord, after: &JobRecord, now: Timestamp) -> Option<Timestamp> {
     let code = |record: &'_ JobRecord| record.reason.as_deref().map(|reason| texts::code(reason).to_owned());
     let waits_for = code(after).filter(|_| after.state == JobState::Runnable)?;
-    let same = before.state == JobState::Runnable && code(before) == Some(waits_for);
-    before.reason_since.filter(|_| same).or(Some(now))
+    let same = |before: &str| before == waits_for || [before, &waits_for].iter().all(|code| texts::for_machines(code));
+    let goes_on = before.state == JobState::Runnable && code(before).is_some_and(|before| same(&before));
+    before.reason_since.filter(|_| goes_on).or(Some(now))
 }
 
 /// Something that time alone brings about.

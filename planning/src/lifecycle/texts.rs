@@ -43,6 +43,11 @@ pub(crate) fn code(reason: &str) -> &str {
     reason.split_once(" - ").map_or(reason, |(code, _)| code)
 }
 
+/// Whether a job waits for machines: one of these codes follows the other at each launch that is tried.
+pub(crate) fn for_machines(code: &str) -> bool {
+    [Code::InsufficientCapacity, Code::ProviderError, Code::Launching].iter().any(|one| one.as_str() == code)
+}
+
 /// It has waited for as long as its queue lets jobs wait for that reason.
 pub(crate) fn waited_too_long(code: &str) -> String {
     format!("Canceled by JobStateTimeLimit action due to reason: {code}")

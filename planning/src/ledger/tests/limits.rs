@@ -67,9 +67,28 @@ fn only_another_reason_begins_anew() {
     assert_eq!(cancelled(other_numbers, 0), Some(610));
     let mut other_reason = waiting(1);
     other_reason.limit(&limits("q", 600), at(1));
-    other_reason.explained(id(1), Some("CAPACITY:LAUNCHING - soon"), at(100));
+    other_reason.explained(id(1), Some("ORDER:BEHIND - another is first"), at(100));
     other_reason.explained(id(1), Some(&format!("{ROOM} - again")), at(200));
     assert_eq!(cancelled(other_reason, 0), Some(800));
+}
+
+/// A provider that has no machine is asked again and again.
+#[test]
+fn a_launch_that_is_tried_in_vain_is_no_other_reason() {
+    let none = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY";
+    let limit = TimeLimit { reason: none.to_owned(), max_seconds: 600 };
+    let mut ledger = waiting(1);
+    ledger.limit(&[("q".to_owned(), vec![limit])].into(), at(1));
+    for seconds in (10..600).step_by(60) {
+        ledger.explained(id(1), Some(&format!("{none} - m5.large is sold out")), at(seconds));
+        ledger.tick(at(seconds + 55));
+        ledger.explained(id(1), Some("CAPACITY:LAUNCHING - a machine"), at(seconds + 55));
+    }
+    ledger.tick(at(700));
+    assert!(ledger.get(id(1)).is_some(), "nobody knows yet whether this launch is in vain");
+    ledger.explained(id(1), Some(&format!("{none} - m5.large is sold out")), at(701));
+    ledger.tick(at(701));
+    assert!(ledger.get(id(1)).is_none());
 }
 
 #[test]
