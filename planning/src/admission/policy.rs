@@ -4,7 +4,7 @@
 //! Knows nothing about what is done to the object afterwards.
 
 use super::Outcome;
-use super::edit::{at, is_true, items, text};
+use super::edit::{at, has_any, is_true, items, text};
 use super::identity::{Part, UnitName, derived_job_id, job_of_label};
 use super::pod::host_network;
 use jiff::Timestamp;
@@ -17,9 +17,18 @@ pub struct NamespaceFacts {
     /// Queue that the namespace's Jobs go through.
     pub queue: Option<String>,
     /// When the queue label was put there, as far as the namespace itself tells.
-    pub labelled_at: Option<Timestamp>,
+    pub labelled: Option<Labelled>,
     /// Whether it has a Pod Security level that forbids the host network: enforced, warned of or audited.
     pub pod_security: bool,
+}
+
+/// When a label was put on an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Labelled {
+    /// Not after this.
+    pub at: Timestamp,
+    /// Nor before.
+    pub is_exact: bool,
 }
 
 impl NamespaceFacts {
@@ -31,7 +40,7 @@ impl NamespaceFacts {
         };
         Self {
             queue: queue_label(namespace).filter(|queue| *queue != keys::QUEUE_NONE).map(str::to_owned),
-            labelled_at: labelled_at(namespace),
+            labelled: labelled(namespace),
             pod_security: keys::POD_SECURITY.iter().any(forbids),
         }
     }
@@ -239,21 +248,34 @@ fn queue_label(object: &Value) -> Option<&str> {
     text(object, &["metadata", "labels", keys::QUEUE])
 }
 
-/// Whether a Job is older than its namespace's queue label. Unknown counts as no: then its pods are queued, not lost.
+/// Whether a Job is older than its namespace's queue label. Unknown counts as no: then its pods are queued, not lost. Where the label may be
+/// older than its time says, a Job that never had a pod is not believed to be: while Bulkhead is down it has none.
 fn existed_before(job: &Value, namespace: &NamespaceFacts) -> bool {
     let created = text(job, &["metadata", "creationTimestamp"]).and_then(|time| time.parse::<Timestamp>().ok());
-    matches!((created, namespace.labelled_at), (Some(created), Some(labelled)) if created < labelled)
+    let Some((created, labelled)) = created.zip(namespace.labelled) else { return false };
+    created < labelled.at && (labelled.is_exact || had_pods(job))
 }
 
-/// When the queue label was put on a namespace: its field manager's time. That manager may have written other fields since,
-/// so the time can be too late, never too early.
-fn labelled_at(namespace: &Value) -> Option<Timestamp> {
+fn had_pods(job: &Value) -> bool {
+    let count = |field| at(job, &["status", field]).and_then(Value::as_u64).unwrap_or(0);
+    let uncounted = |field| has_any(job, &["status", "uncountedTerminatedPods", field]);
+    ["active", "ready", "terminating", "succeeded", "failed"].into_iter().any(|field| count(field) > 0)
+        || ["succeeded", "failed"].into_iter().any(uncounted)
+}
+
+/// When the queue label was put on a namespace: its field manager's time. If that manager has written other fields, too, it may have done so
+/// since, so that the time can be too late, never too early.
+fn labelled(namespace: &Value) -> Option<Labelled> {
     let label = format!("f:{}", keys::QUEUE);
-    items(namespace, &["metadata", "managedFields"])
-        .iter()
-        .filter(|entry| at(entry, &["fieldsV1", "f:metadata", "f:labels", &label]).is_some())
-        .filter_map(|entry| text(entry, &["time"])?.parse().ok())
-        .min()
+    let members = |value: &Value| value.as_object().map_or(0, |all| all.keys().filter(|key| *key != ".").count());
+    let of = |entry: &Value| {
+        let fields = at(entry, &["fieldsV1"])?;
+        let (metadata, labels) = (at(fields, &["f:metadata"])?, at(fields, &["f:metadata", "f:labels"])?);
+        at(labels, &[&label])?;
+        let is_exact = [fields, metadata, labels].into_iter().all(|level| members(level) == 1);
+        Some(Labelled { at: text(entry, &["time"])?.parse().ok()?, is_exact })
+    };
+    items(namespace, &["metadata", "managedFields"]).iter().filter_map(of).min_by_key(|labelled| labelled.at)
 }
 
 #[cfg(test)]

@@ -274,6 +274,33 @@ fn jobs_older_than_the_label_keep_their_pods() {
     check_pod(&pod(&json!({}), true), Some(&made("not a time", None)), &labelled, &format!("q {id}"));
 }
 
+/// Whoever labelled the namespace wrote something else later, under the same name.
+#[test]
+fn where_the_label_may_be_older_than_it_seems_a_job_without_pods_is_taken() {
+    for more in [json!({"f:labels": {"f:team": {}}}), json!({"f:annotations": {"f:note": {}}})] {
+        let mut fields = json!({"f:labels": {"f:bulkhead.dev/queue": {}, ".": {}}});
+        for (kind, added) in more.as_object().unwrap() {
+            let own = fields[kind].as_object().cloned().unwrap_or_default();
+            fields[kind] = own.into_iter().chain(added.as_object().unwrap().clone()).collect();
+        }
+        let labelled = NamespaceFacts::read(&json!({"metadata": {"labels": {keys::QUEUE: "q"}, "managedFields": [
+            {"manager": "kubectl-label", "time": "2026-02-01T00:00:00Z", "fieldsV1": {"f:metadata": fields}},
+        ]}}));
+        let mut job = plain(None);
+        job["metadata"]["creationTimestamp"] = json!("2026-01-31T00:00:00Z");
+        for status in [json!(null), json!({"active": 0, "failed": null, "uncountedTerminatedPods": {}})] {
+            job["status"] = status;
+            check_pod(&pod(&json!({}), true), Some(&job), &labelled, &format!("q {}", derived_job_id("job-uid")));
+        }
+        for status in
+            [json!({"active": 1}), json!({"failed": 2}), json!({"uncountedTerminatedPods": {"failed": ["u"]}})]
+        {
+            job["status"] = status;
+            check_pod(&pod(&json!({}), true), Some(&job), &labelled, "leave left_alone");
+        }
+    }
+}
+
 #[test]
 fn pod_security_levels_that_forbid_the_host_network() {
     for label in keys::POD_SECURITY {
