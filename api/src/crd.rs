@@ -271,6 +271,7 @@ pub struct JobQueueSpec {
     /// Jobs of the API that have waited for too long for a reason are cancelled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other.reason == one.reason))").message("there is one limit for each reason"))]
     pub job_state_time_limit_actions: Vec<JobStateTimeLimitAction>,
     /// Members of the AWS API that have no meaning here, echoed by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

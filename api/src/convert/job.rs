@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::batch::v1::{Job as RawJob, JobSpec, JobStatus};
+use k8s_openapi::api::batch::v1::{Job as RawJob, JobCondition, JobSpec, JobStatus};
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use model::keys;
@@ -27,6 +27,8 @@ pub struct WatchedJob {
     pub job: Job,
     /// How it ended (SUCCEEDED or FAILED); `None`: it has not.
     pub ended: Option<JobState>,
+    /// What it is for has succeeded; pods of it may still have to end.
+    pub is_met: bool,
     /// It is being deleted.
     pub terminating: bool,
     /// The Job controller counts the failures of each index and writes them on its pods.
@@ -102,6 +104,7 @@ pub fn job(raw: &RawJob, problems: &mut Problems) -> Option<WatchedJob> {
             status: annotation(meta, keys::STATUS).and_then(|text| serde_json::from_str(text).ok()),
         },
         ended: ended(status),
+        is_met: is_met(status),
         terminating: meta.deletion_timestamp.is_some(),
         counts_indexes: spec.backoff_limit_per_index.is_some(),
         id: id.to_owned(),
@@ -166,6 +169,13 @@ fn ended(status: &JobStatus) -> Option<JobState> {
             _ => None,
         }
     })
+}
+
+/// Its success policy, or its last pod, has decided
+/// (<https://kubernetes.io/docs/concepts/workloads/controllers/job/#success-policy>).
+fn is_met(status: &JobStatus) -> bool {
+    let met = |condition: &JobCondition| condition.type_ == "SuccessCriteriaMet" && condition.status == "True";
+    status.conditions.iter().flatten().any(met)
 }
 
 #[cfg(test)]

@@ -27,11 +27,13 @@ pub(super) struct Look<'a> {
 pub(super) fn seen(look: &Look, stored: Option<&JobRecord>, now: Timestamp) -> JobRecord {
     let Look { seen, asked, status, gone } = *look;
     let written = status.map_or(JobState::Submitted, |status| status.state);
-    let deleted = gone && seen.ended.is_none();
+    // Whoever deletes a Job that is done but for pods that have to end deletes one that has succeeded.
+    let ended = seen.ended.or((gone && seen.is_met).then_some(JobState::Succeeded));
+    let deleted = gone && ended.is_none();
     // A status that says it ended was written for a Job that has.
-    let state = if deleted { JobState::Failed } else { seen.ended.unwrap_or(written) };
+    let state = if deleted { JobState::Failed } else { ended.unwrap_or(written) };
     let waits = status.and_then(|status| status.reason.as_ref());
-    let reason = match seen.ended {
+    let reason = match ended {
         _ if deleted => Some(DELETED.to_owned()),
         Some(_) => asked.failure.clone(),
         None => waits.map(|reason| format!("{} - {}", reason.code.as_str(), reason.message)),
@@ -145,10 +147,15 @@ mod tests {
             (Some("Complete"), false, Succeeded, Some(at(9))),
             (Some("Complete"), true, Succeeded, Some(at(9))),
             (Some("Failed"), true, Failed, Some(at(9))),
+            // Its pods have still to end.
+            (Some("SuccessCriteriaMet"), false, Running, None),
+            (Some("SuccessCriteriaMet"), true, Succeeded, Some(at(20))),
+            (Some("FailureTarget"), true, Failed, Some(at(20))),
         ] {
             let record = row(&job(condition), gone);
             assert_eq!((record.state, record.stopped), (state, stopped), "{condition:?} {gone}");
-            assert_eq!(record.reason.as_deref() == Some(DELETED), gone && condition.is_none());
+            let cut_short = matches!(condition, None | Some("FailureTarget"));
+            assert_eq!(record.reason.as_deref() == Some(DELETED), gone && cut_short, "{condition:?} {gone}");
         }
     }
 
