@@ -246,7 +246,7 @@ async fn changed_pods(fixture: &Fixture) -> Result<()> {
         ("nothing", json!({}), Ok(())),
     ];
     for (what, patch, expected) in cases {
-        let seen = patched(fixture, &namespace, "waits", &patch).await;
+        let seen = patched(fixture, &namespace, "pod/waits", &patch).await;
         expect(what, seen, expected)?;
     }
     let plain = edited_by_alice(fixture, "plain", None).await?;
@@ -259,15 +259,15 @@ async fn changed_pods(fixture: &Fixture) -> Result<()> {
     let mut tolerations = serde_json::to_value(existing.spec.context("a pod without spec")?.tolerations)?;
     let list = tolerations.as_array_mut().context("admission adds tolerations to every pod")?;
     list.push(json!({"key": keys::BATCH_TAINT, "operator": "Exists"}));
-    let seen = patched(fixture, &plain, "plain", &json!({"spec": {"tolerations": tolerations}})).await;
+    let seen = patched(fixture, &plain, "pod/plain", &json!({"spec": {"tolerations": tolerations}})).await;
     expect("a toleration added later", seen, Err("the toleration of Bulkhead's taint is reserved"))?;
-    let late = patched(fixture, &plain, "plain", &json!({"metadata": {"labels": {keys::QUEUE: queue}}})).await;
+    let late = patched(fixture, &plain, "pod/plain", &json!({"metadata": {"labels": {keys::QUEUE: queue}}})).await;
     expect("a queue named later", late, Err("label bulkhead.dev/queue of a pod is reserved"))
 }
 
-async fn patched(fixture: &Fixture, namespace: &str, pod: &str, patch: &Value) -> Result<(), String> {
+async fn patched(fixture: &Fixture, namespace: &str, object: &str, patch: &Value) -> Result<(), String> {
     let patch = patch.to_string();
-    let args = ["patch", "pod", pod, "-n", namespace, "--as", ALICE, "--type=merge", "-p", &patch];
+    let args = ["patch", object, "-n", namespace, "--as", ALICE, "--type=merge", "-p", &patch];
     fixture.world.kubectl(&args).await.map(drop).map_err(|error| format!("{error:#}"))
 }
 
@@ -290,6 +290,7 @@ async fn queue_use(fixture: &Fixture) -> Result<()> {
             expect(&format!("{kind} naming {queue:?} in {namespace}"), seen, expected)?;
         }
     }
+    of_others(fixture, &plain, &other).await?;
     // Once she may, she may.
     let role = fixture.named("role");
     fixture.on_clean(&["delete", "clusterrole", &role, "--ignore-not-found"], "");
@@ -310,6 +311,24 @@ async fn queue_use(fixture: &Fixture) -> Result<()> {
     let controller = ["--as", "system:serviceaccount:kube-system:cronjob-controller"];
     let by_controller = attempt(fixture, &plain, &controller, &naming(Some("whatever"))?[0].1).await;
     expect("a Job of the CronJob controller", by_controller, Ok(()))
+}
+
+/// What the Jobs of somebody else's `CronJob` do in a queue that Alice may not use is not hers to change; whether they are made at all is.
+async fn of_others(fixture: &Fixture, namespace: &str, queue: &str) -> Result<()> {
+    let template: Value = serde_saphyr::from_str(&job("j", 1, "10m", "16Mi", "true"))?;
+    let labels = json!({keys::QUEUE: queue});
+    let cron = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "admins"}, "spec": {
+        "schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": {"metadata": {"labels": labels}, "spec": template["spec"]}}});
+    fixture.apply(namespace, &cron.to_string()).await?;
+    let mut own = cron["spec"]["jobTemplate"].clone();
+    own["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["sh", "-c", "echo mine"]);
+    for (what, patch, expected) in [
+        ("its command", json!({"spec": {"jobTemplate": own}}), Err("you may not use job queue")),
+        ("its time", json!({"spec": {"suspend": false}}), Ok(())),
+    ] {
+        expect(what, patched(fixture, namespace, "cronjob/admins", &patch).await, expected)?;
+    }
+    Ok(())
 }
 
 /// Objects that name a queue, each in one place.
