@@ -1,5 +1,7 @@
 //! Objects as large as the API server takes: they cost the controller neither its life nor others their turn.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -11,13 +13,22 @@ use tests::{Fixture, eventually, job};
 use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "large pods of one tenant cost the controller neither its life nor others their turn",
-        short: "large",
-        company: Company::Nobody,
-        local_only: true,
-        run: |fixture| Box::pin(large(fixture)),
-    }]
+    vec![
+        Scenario {
+            name: "large pods of one tenant cost the controller neither its life nor others their turn",
+            short: "large",
+            company: Company::Nobody,
+            local_only: true,
+            run: |fixture| Box::pin(large(fixture)),
+        },
+        Scenario {
+            name: "network policies of one tenant with labels by the ten thousand cost no webhook its life",
+            short: "labels",
+            company: Company::Nobody,
+            local_only: true,
+            run: |fixture| Box::pin(labels(fixture)),
+        },
+    ]
 }
 
 /// Each as a list of short arguments, which take eleven times their length as typed values. A controller that held them would need two
@@ -54,6 +65,40 @@ async fn large(fixture: &Fixture) -> Result<()> {
     let restarts: i32 = status.container_statuses.iter().flatten().map(|one| one.restart_count).sum();
     ensure!(restarts == 0, "the controller was started again: {status:?}");
     Ok(())
+}
+
+/// A page of these, read whole, takes more than a webhook has.
+const POLICIES: usize = 60;
+const LABELS: usize = 60_000;
+
+async fn labels(fixture: &Fixture) -> Result<()> {
+    let environment = fixture.unmanaged("ce").await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    fixture.label_node(&environment, "n", "1", "1Gi").await?;
+    let (others, ours) = (fixture.namespace("labels", None).await?, fixture.namespace("ns", Some(&queue)).await?);
+    let labels: BTreeMap<String, &str> = (0..LABELS).map(|number| (format!("l{number}"), "")).collect();
+    for number in 0..POLICIES {
+        let policy = json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": format!("p{number}"), "labels": labels},
+            "spec": {"podSelector": {"matchLabels": {"no": "such"}}, "policyTypes": ["Ingress"]},
+        });
+        fixture.world.kubectl_with(&["create", "-n", &others, "-f", "-"], &policy.to_string()).await?;
+    }
+    // All of them read all at once.
+    let selector = "app.kubernetes.io/component=webhook";
+    fixture.world.kubectl(&["delete", "pod", "-n", keys::NAMESPACE, "-l", selector]).await?;
+    eventually("webhooks are there again", || async {
+        let all = fixture.pods(keys::NAMESPACE).list(&ListParams::default().labels(selector)).await?.items;
+        let states = all.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref()).flatten();
+        let states: Vec<(bool, i32)> = states.map(|one| (one.ready, one.restart_count)).collect();
+        ensure!(states.iter().all(|(_, restarts)| *restarts == 0), "a webhook was started again: {states:?}");
+        let ready = states.len() == all.len() && states.len() > 1 && states.iter().all(|(ready, _)| *ready);
+        Ok(if ready { Ok(()) } else { Err(format!("{states:?}")) })
+    })
+    .await?;
+    fixture.apply(&ours, &job("after", 1, "50m", "16Mi", "true")).await?;
+    fixture.completed(&ours, "after").await.map(drop)
 }
 
 /// The controller's pod.
