@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::shared::{ActError, answered};
 
-/// Objects of a page: of 1.5 MiB of small parts each becomes ten times that.
+/// Objects of a page: of 1.5 MiB of small parts each becomes ten or twenty times that.
 const PAGE: u32 = 8;
 
 /// What `of` makes of all that is listed.

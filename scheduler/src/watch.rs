@@ -12,8 +12,8 @@ use model::keys;
 
 use crate::facts::{NodeFacts, WaitingPod};
 
-/// Pods of a page. Little of each is kept, but its user may have given it 1.5 MiB of labels, which take ten times that while they are read.
-const PAGE: u32 = 8;
+/// Pods of a page. Little of each is kept, but its user may have given it 1.5 MiB of labels, which take twenty times that while they are read.
+const PAGE: u32 = 2;
 
 /// What the extender knows about the cluster.
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,7 @@
 //! Invariant: what is not known counts as yes. Of an object only its name is kept.
 
 mod known;
+mod named;
 mod watch;
 
 use std::sync::{Arc, PoisonError, RwLock};
