@@ -1,7 +1,7 @@
 //! Carries out a binding that has been decided.
 //!
 //! Invariant: a pod is bound at most once and only if it is the very pod that was asked about (UID precondition); asking
-//! again after a lost answer gives the same answer. Decides nothing about where pods go.
+//! again after a lost answer gives the same answer. What is cached suffices for a yes, never for a no. Decides nothing about where pods go.
 
 use std::time::Duration;
 
@@ -34,16 +34,17 @@ impl Binder {
 
     async fn bind_in_time(&self, order: &BindingArgs, caches: &Caches) -> Result<(), String> {
         let key = pod_key(&order.pod_namespace, &order.pod_name);
-        let pod = match caches.pods.get(&key) {
-            Some(pod) if pod.uid == order.pod_uid => pod,
-            // Bound already, gone, or newer than our watch.
-            _ => match self.look_up(order).await? {
+        let node = caches.nodes.get(&order.node);
+        let cached = caches.pods.get(&key).filter(|pod| pod.uid == order.pod_uid);
+        let decided = cached.and_then(|pod| decide::bind(order, &pod, node.as_ref()).ok());
+        let binding = match decided {
+            Some(binding) => binding,
+            // Bound already, gone, or newer than our watch: kube-scheduler's, on which the filter answered, may be ahead of it.
+            None => match self.look_up(order).await? {
                 Found::BoundHere => return Ok(()),
-                Found::Waiting(pod) => pod,
+                Found::Waiting(pod) => decide::bind(order, &pod, node.as_ref())?,
             },
         };
-        let node = caches.nodes.get(&order.node);
-        let binding = decide::bind(order, &pod, node.as_ref())?;
         let api: Api<Pod> = Api::namespaced(self.clients.once.clone(), &order.pod_namespace);
         let posted: kube::Result<Value> =
             api.create_subresource("binding", &order.pod_name, &PostParams::default(), &binding).await;

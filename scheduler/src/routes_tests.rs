@@ -94,27 +94,53 @@ async fn before_everything_was_seen_there_is_an_error_and_no_verdict() {
     let (status, answer) = post(with_caches(Caches::default()), "/filter", NAMES).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(answer["Error"], "Bulkhead's extender has just started and has not seen all nodes yet");
-    let order = r#"{"PodName":"p","PodNamespace":"ns","PodUID":"u","Node":"batch-1"}"#;
-    let (_, answer) = post(with_caches(Caches::default()), "/bind", order).await;
+    let (_, answer) = post(with_caches(Caches::default()), "/bind", ORDER).await;
     assert!(answer["Error"].as_str().unwrap().contains("has not seen all"), "{answer}");
 }
 
+const ORDER: &str = r#"{"PodName":"p","PodNamespace":"ns","PodUID":"u","Node":"batch-1"}"#;
+
+/// An extender that has seen pod `ns/p` without a hold. The API server has it with `held`, and takes its binding.
+fn behind(first_retires: bool, held: &str) -> Extender {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "ns", "uid": "u",
+        "labels": {keys::CE_UUID: "ce-uuid-1"}, "annotations": {keys::HOLD: held}}});
+    let server = tower::service_fn(move |request: Request<kube::client::Body>| {
+        let answer = match request.method().as_str() {
+            "GET" => pod.clone(),
+            _ => json!({"apiVersion": "v1", "kind": "Status", "status": "Success"}),
+        };
+        async move { Ok::<_, std::convert::Infallible>(Response::new(Body::from(answer.to_string()))) }
+    });
+    let seen = WaitingPod { uid: "u".to_owned(), ..WaitingPod::default() };
+    let extender = extender(first_retires, vec![("ns/p", seen)]);
+    let client = kube::Client::new(server, "default");
+    let clients = cluster::client::Clients { retrying: client.clone(), once: client };
+    Extender { binder: Binder { clients }, ..extender }
+}
+
 #[tokio::test]
-async fn a_binding_that_may_not_be_is_refused_without_asking_the_api_server() {
-    let pod = WaitingPod { uid: "u".to_owned(), hold: Some(vec!["batch-1".to_owned()]), ..WaitingPod::default() };
-    let extender = extender(true, vec![("ns/p", pod)]);
-    let order = r#"{"PodName":"p","PodNamespace":"ns","PodUID":"u","Node":"batch-1"}"#;
-    let (status, answer) = post(extender, "/bind", order).await;
-    assert_eq!(status, StatusCode::OK);
-    assert_eq!(answer, json!({"Error": "node batch-1: Bulkhead is retiring this node"}));
+async fn a_hold_that_the_watch_does_not_show_yet_is_found_past_it() {
+    let (_, answer) = post(behind(false, "batch-1"), "/bind", ORDER).await;
+    assert_eq!(answer, json!({"Error": ""}));
+}
+
+#[tokio::test]
+async fn a_binding_that_may_not_be_is_refused() {
+    for (first_retires, held, why) in [
+        (true, "batch-1", "Bulkhead is retiring this node"),
+        (false, "batch-2", "Bulkhead holds no room for this pod on this node"),
+    ] {
+        let (status, answer) = post(behind(first_retires, held), "/bind", ORDER).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(answer, json!({"Error": format!("node batch-1: {why}")}));
+    }
 }
 
 #[tokio::test]
 async fn an_api_server_that_cannot_be_reached_is_an_error_in_the_answer() {
     let pod = WaitingPod { uid: "u".to_owned(), hold: Some(vec!["batch-1".to_owned()]), ..WaitingPod::default() };
     let extender = extender(false, vec![("ns/p", pod)]);
-    let order = r#"{"PodName":"p","PodNamespace":"ns","PodUID":"u","Node":"batch-1"}"#;
-    let (status, answer) = post(extender, "/bind", order).await;
+    let (status, answer) = post(extender, "/bind", ORDER).await;
     assert_eq!(status, StatusCode::OK);
     assert!(!answer["Error"].as_str().unwrap().is_empty());
 }
