@@ -105,7 +105,15 @@ async fn kill_everything(second: &Second) -> Result<()> {
     ensure!(pids.len() > 8, "expected a control plane and a node, found {pids:?}");
     let killed = Command::new("kill").arg("-9").args(&pids).status().await?;
     ensure!(killed.success(), "kill -9 {pids:?}: {killed}");
-    Ok(())
+    // A process that is still on its way out counts as running, and would not be started again.
+    eventually("all of them are gone", || async {
+        let status = second.world.local()?.status();
+        let nodes = status.nodes.iter().flat_map(|node| &node.components);
+        let left: Vec<&str> =
+            status.components.iter().chain(nodes).filter(|one| one.alive).map(|one| one.name.as_str()).collect();
+        Ok(if left.is_empty() { Ok(()) } else { Err(format!("{left:?} are there")) })
+    })
+    .await
 }
 
 /// Runs `cargo xtask cluster …`, by the binary that runs the tests if it says where it is: nothing is built meanwhile then.
