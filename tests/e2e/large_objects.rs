@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use model::keys;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{Fixture, eventually, job};
 
 use crate::{Company, Scenario};
@@ -26,7 +26,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             short: "labels",
             company: Company::Nobody,
             local_only: true,
-            run: |fixture| Box::pin(labels(fixture)),
+            run: |fixture| Box::pin(labels(fixture, ("webhook", "webhook"), policy)),
+        },
+        Scenario {
+            name: "pods of one tenant with labels by the ten thousand cost no extender its life",
+            short: "plabels",
+            company: Company::Nobody,
+            local_only: true,
+            run: |fixture| Box::pin(labels(fixture, ("scheduler", "extender"), pod)),
         },
     ]
 }
@@ -68,31 +75,41 @@ async fn large(fixture: &Fixture) -> Result<()> {
 }
 
 /// A page of these, read whole, takes more than a webhook has.
-const POLICIES: usize = 60;
+const LABELLED: usize = 60;
 const LABELS: usize = 60_000;
 
-async fn labels(fixture: &Fixture) -> Result<()> {
+fn policy(metadata: &Value) -> Value {
+    json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata,
+        "spec": {"podSelector": {"matchLabels": {"no": "such"}}, "policyTypes": ["Ingress"]}})
+}
+
+/// One that the second scheduler has, and that stays.
+fn pod(metadata: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"schedulerName": keys::SCHEDULER_EXTENDED,
+        "containers": [{"name": "c", "image": "x", "resources": {"requests": {"cpu": "1k"}}}]}})
+}
+
+/// Objects of which a container of a component reads every one.
+async fn labels(fixture: &Fixture, (component, container): (&str, &str), object: fn(&Value) -> Value) -> Result<()> {
     let environment = fixture.unmanaged("ce").await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     fixture.label_node(&environment, "n", "1", "1Gi").await?;
     let (others, ours) = (fixture.namespace("labels", None).await?, fixture.namespace("ns", Some(&queue)).await?);
     let labels: BTreeMap<String, &str> = (0..LABELS).map(|number| (format!("l{number}"), "")).collect();
-    for number in 0..POLICIES {
-        let policy = json!({
-            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-            "metadata": {"name": format!("p{number}"), "labels": labels},
-            "spec": {"podSelector": {"matchLabels": {"no": "such"}}, "policyTypes": ["Ingress"]},
-        });
-        fixture.world.kubectl_with(&["create", "-n", &others, "-f", "-"], &policy.to_string()).await?;
+    for number in 0..LABELLED {
+        let object = object(&json!({"name": format!("p{number}"), "labels": labels}));
+        fixture.world.kubectl_with(&["create", "-n", &others, "-f", "-"], &object.to_string()).await?;
     }
     // All of them read all at once.
-    let selector = "app.kubernetes.io/component=webhook";
-    fixture.world.kubectl(&["delete", "pod", "-n", keys::NAMESPACE, "-l", selector]).await?;
-    eventually("webhooks are there again", || async {
-        let all = fixture.pods(keys::NAMESPACE).list(&ListParams::default().labels(selector)).await?.items;
+    let selector = format!("app.kubernetes.io/component={component}");
+    fixture.world.kubectl(&["delete", "pod", "-n", keys::NAMESPACE, "-l", &selector]).await?;
+    eventually("its pods are there again", || async {
+        let all = fixture.pods(keys::NAMESPACE).list(&ListParams::default().labels(&selector)).await?.items;
         let states = all.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref()).flatten();
-        let states: Vec<(bool, i32)> = states.map(|one| (one.ready, one.restart_count)).collect();
-        ensure!(states.iter().all(|(_, restarts)| *restarts == 0), "a webhook was started again: {states:?}");
+        // What kube-scheduler reads is its own affair.
+        let states: Vec<(bool, i32)> =
+            states.filter(|one| one.name == container).map(|one| (one.ready, one.restart_count)).collect();
+        ensure!(states.iter().all(|(_, restarts)| *restarts == 0), "one was started again: {states:?}");
         let ready = states.len() == all.len() && states.len() > 1 && states.iter().all(|(ready, _)| *ready);
         Ok(if ready { Ok(()) } else { Err(format!("{states:?}")) })
     })
