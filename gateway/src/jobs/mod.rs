@@ -6,6 +6,7 @@ mod dependencies;
 mod list;
 mod merge;
 mod parameters;
+mod reason;
 mod request;
 mod show;
 mod stop;
@@ -74,7 +75,8 @@ pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String
     ids.sort_unstable();
     ids.dedup();
     let kept = gateway.records()?.jobs(&ids).await?;
-    let shown = kept.iter().map(|job| show::detail(job, &gateway.config.arn)).collect();
+    let now = Timestamp::now();
+    let shown = kept.iter().map(|job| show::detail(job, &gateway.config.arn, now)).collect();
     Ok(page::answer("jobs", shown, None))
 }
 
@@ -82,7 +84,8 @@ pub(crate) async fn list<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Va
     let request: request::List = decode::members(body)?;
     let (filter, size) = list::filter(&request)?;
     let page = gateway.records()?.list(&filter, request.next_token.as_deref(), size).await?;
-    let shown = page.items.iter().map(|job| list::summary(job, &gateway.config.arn)).collect();
+    let now = Timestamp::now();
+    let shown = page.items.iter().map(|job| list::summary(job, &gateway.config.arn, now)).collect();
     Ok(page::answer("jobSummaryList", shown, page.next))
 }
 

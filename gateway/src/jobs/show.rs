@@ -11,6 +11,7 @@ use records::Kept;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::reason;
 use crate::definitions::{UNNAMED, UNNAMED_INIT};
 
 /// All states, as `statusSummary` counts them.
@@ -24,8 +25,8 @@ const STATES: [JobState; 7] = [
     JobState::Failed,
 ];
 
-/// As `DescribeJobs` shows it.
-pub(crate) fn detail(job: &Kept, arn: &ArnBase) -> Value {
+/// As `DescribeJobs` shows it at this time.
+pub(crate) fn detail(job: &Kept, arn: &ArnBase, now: Timestamp) -> Value {
     let (record, spec) = (&job.record, &*job.spec);
     let mut detail = Members::default();
     detail.put("jobArn", arn.job(record.id));
@@ -33,7 +34,7 @@ pub(crate) fn detail(job: &Kept, arn: &ArnBase) -> Value {
     detail.put("jobId", record.id);
     detail.put("jobQueue", arn.job_queue(&spec.queue));
     detail.put("jobDefinition", &spec.definition);
-    state(&mut detail, job);
+    state(&mut detail, job, now);
     detail.maybe("shareIdentifier", spec.share.as_ref());
     detail.maybe("schedulingPriority", spec.priority);
     detail.set("attempts", json!([]));
@@ -73,10 +74,10 @@ impl Members {
 }
 
 /// What details and summaries both say of where a job is.
-pub(crate) fn state(members: &mut Members, job: &Kept) {
+pub(crate) fn state(members: &mut Members, job: &Kept, now: Timestamp) {
     let record = &job.record;
     members.put("status", record.state);
-    members.maybe("statusReason", record.reason.as_ref());
+    members.maybe("statusReason", reason::told(record, now));
     members.put("createdAt", record.created.as_millisecond());
     members.maybe("startedAt", record.started.map(Timestamp::as_millisecond));
     members.maybe("stoppedAt", record.stopped.map(Timestamp::as_millisecond));

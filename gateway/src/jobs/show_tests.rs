@@ -26,7 +26,7 @@ fn job(spec: Value) -> Kept {
 }
 
 fn shown(job: &Kept) -> Value {
-    detail(job, &ArnBase::default())
+    detail(job, &ArnBase::default(), Timestamp::UNIX_EPOCH)
 }
 
 #[test]
