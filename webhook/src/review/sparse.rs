@@ -1,6 +1,6 @@
 //! A review about a pod as JSON, without the list of the fields that somebody has updated.
 //!
-//! Invariant: all else is as serde_json reads it. What was *applied* is kept: it tells what a user wrote and the object does not show. Own
+//! Invariant: all else is as `serde_json` reads it. What was *applied* is kept: it tells what a user wrote and the object does not show. Own
 //! code, because those lists are a third of what a pod created by a controller consists of, and making and dropping them a tenth of the time
 //! that a review takes.
 
