@@ -78,27 +78,35 @@ async fn large(fixture: &Fixture) -> Result<()> {
 const LABELLED: usize = 60;
 const LABELS: usize = 60_000;
 
-fn policy(metadata: &Value) -> Value {
-    json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata,
+fn policy(name: &str, _queue: &str) -> Value {
+    json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name},
         "spec": {"podSelector": {"matchLabels": {"no": "such"}}, "policyTypes": ["Ingress"]}})
 }
 
-/// One that the second scheduler has, and that stays.
-fn pod(metadata: &Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"schedulerName": keys::SCHEDULER_EXTENDED,
-        "containers": [{"name": "c", "image": "x", "resources": {"requests": {"cpu": "1k"}}}]}})
+/// One for the second scheduler, that waits for good.
+fn pod(name: &str, queue: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {keys::QUEUE: queue}}, "spec": {"containers": [{
+        "name": "c", "image": "x", "ports": [{"containerPort": 4711, "hostPort": 4711}], "resources": {"requests": {"cpu": "1k"}}}]}})
 }
 
 /// Objects of which a container of a component reads every one.
-async fn labels(fixture: &Fixture, (component, container): (&str, &str), object: fn(&Value) -> Value) -> Result<()> {
+async fn labels(
+    fixture: &Fixture,
+    (component, container): (&str, &str),
+    object: fn(&str, &str) -> Value,
+) -> Result<()> {
     let environment = fixture.unmanaged("ce").await?;
     let queue = fixture.queue("jq", 1, &[&environment]).await?;
     fixture.label_node(&environment, "n", "1", "1Gi").await?;
-    let (others, ours) = (fixture.namespace("labels", None).await?, fixture.namespace("ns", Some(&queue)).await?);
+    let (many, ours) = (fixture.namespace("many", Some(&queue)).await?, fixture.namespace("ns", Some(&queue)).await?);
     let labels: BTreeMap<String, &str> = (0..LABELS).map(|number| (format!("l{number}"), "")).collect();
+    let patch = json!({"metadata": {"labels": labels}}).to_string();
     for number in 0..LABELLED {
-        let object = object(&json!({"name": format!("p{number}"), "labels": labels}));
-        fixture.world.kubectl_with(&["create", "-n", &others, "-f", "-"], &object.to_string()).await?;
+        let object = object(&format!("p{number}"), &queue);
+        fixture.apply(&many, &object.to_string()).await?;
+        let (kind, name) = (object["kind"].as_str().unwrap_or_default(), format!("p{number}"));
+        let args = ["patch", kind, &name, "-n", &many, "--type=merge", "--patch-file=/dev/stdin"];
+        fixture.world.kubectl_with(&args, &patch).await?;
     }
     // All of them read all at once.
     let selector = format!("app.kubernetes.io/component={component}");
