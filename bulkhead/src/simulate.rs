@@ -14,6 +14,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use model::dump::{Dump, VERSION};
+use model::job::JobId;
 use model::plan::Plan;
 use model::snapshot::{Place, Snapshot};
 use model::status::{Reason, Status};
@@ -129,14 +130,20 @@ fn told(snapshot: &Snapshot, plan: &Plan) -> String {
     let of_pods: HashMap<&str, &Reason> = plan.pods.iter().map(|one| (one.uid.as_str(), &one.reason)).collect();
     let dispatched = plan.dispatch.iter().map(|one| one.uid.as_str());
     let placed: HashSet<&str> = plan.hold.iter().map(|one| one.uid.as_str()).chain(dispatched).collect();
-    for unit in snapshot.units.iter().filter(|unit| !placed.contains(unit.uid.as_str())) {
+    let of_jobs: HashMap<JobId, &Reason> = plan.explain.iter().map(|(id, reason)| (*id, &**reason)).collect();
+    let waiting = || snapshot.units.iter().filter(|unit| !placed.contains(unit.uid.as_str()));
+    // What has not changed is said of it.
+    for unit in waiting().filter(|unit| unit.record.is_none()) {
         let written = unit.said.as_deref().filter(|_| matches!(unit.place, Place::Waiting));
         if let Some(reason) = of_pods.get(unit.uid.as_str()).copied().or(written) {
             line(format_args!("pod {} {}", unit.key, text(reason)));
         }
     }
-    for (id, reason) in &plan.explain {
-        line(format_args!("{id} {}", text(reason)));
+    for (unit, id) in waiting().filter_map(|unit| Some((unit, unit.record?))) {
+        let written = unit.said.as_deref().filter(|_| !matches!(unit.place, Place::Bound { .. }));
+        if let Some(reason) = of_jobs.get(&id).copied().or(written) {
+            line(format_args!("{id} {}", text(reason)));
+        }
     }
     out
 }

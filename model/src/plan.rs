@@ -30,7 +30,7 @@ pub struct Plan {
     pub probe: Vec<StatusChange>,
     /// Jobs whose status has changed and cannot be written now; it is shown elsewhere.
     pub unwritten: Vec<StatusChange>,
-    /// Why jobs of the API wait.
+    /// Why jobs of the API wait, as far as that is not [said](crate::snapshot::Unit::said) already.
     pub explain: Vec<(JobId, Arc<Reason>)>,
     /// Why pods wait that are of no Job and no job of the API, as far as it is not written on them.
     pub pods: Vec<PodReason>,

@@ -301,7 +301,7 @@ pub struct Unit {
     pub place: Place,
     /// It is not planned for while it waits, and why; what it needs may not be known.
     pub barred: Option<Arc<Reason>>,
-    /// Why it waits, as is written on it; only of a pod that is of no Job.
+    /// Why it waits, as is written on it, or stored where it is a job of the API; not of a pod that is of a Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<Arc<Reason>>,
 }

@@ -3,6 +3,8 @@
 //! Invariant: a job that waits has a reason. The codes are AWS Batch's where AWS has one
 //! (<https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html>).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr, ParseError};
 
@@ -143,6 +145,21 @@ pub struct Reason {
     pub message: String,
 }
 
+impl Reason {
+    /// What was written with [`Display`](fmt::Display); `None`: that was something else.
+    pub fn read(text: &str) -> Option<Self> {
+        let (code, message) = text.split_once(" - ")?;
+        Some(Self { code: code.parse().ok()?, message: message.to_owned() })
+    }
+}
+
+/// On one line, as records keep it.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} - {}", self.code.as_str(), self.message)
+    }
+}
+
 /// State and reason of a job; written on a Job as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -170,6 +187,17 @@ mod tests {
         let text = serde_json::to_string(&bare).unwrap();
         assert_eq!(text, r#"{"state":"RUNNING"}"#);
         assert_eq!(serde_json::from_str::<Status>(&text).unwrap(), bare);
+    }
+
+    #[test]
+    fn a_reason_is_read_as_it_is_written() {
+        for message in ["full", "", "a - b", " - "] {
+            let reason = Reason { code: Code::MaxVcpus, message: message.to_owned() };
+            assert_eq!(Reason::read(&reason.to_string()), Some(reason));
+        }
+        for other in ["", "full", "LIMIT:MAX_VCPUS", "Essential container in task exited - 1"] {
+            assert_eq!(Reason::read(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -30,14 +30,16 @@ pub(super) fn by_uid<'w>(facts: &'w Facts<'_>) -> HashMap<(&'w str, Write), &'w 
 }
 
 /// What steps aside, in order, left out of what is served.
-pub(super) fn stood<'w>(facts: &'w Facts<'_>) -> (Vec<Stood<'w>>, LeftOut) {
+pub(super) fn stood<'w>(facts: &'w Facts<'_>) -> (Vec<Stood<'w>>, LeftOut<'w>) {
     let mut all: Vec<Stood<'w>> = by_uid(facts).into_values().filter_map(|refused| one(facts, refused)).collect();
     all.sort_unstable_by_key(|one| (one.rank, one.refused.write));
     // One that kube-scheduler has may be refused twice.
     all.dedup_by_key(|one| one.rank);
     let mut left_out = LeftOut::default();
     for one in &all {
-        left_out.add(one.demand);
+        if let Some(lane) = facts.lane_of(one.demand) {
+            left_out.add(lane, one.demand);
+        }
     }
     (all, left_out)
 }

@@ -15,7 +15,7 @@ mod serve;
 mod status;
 mod together;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -25,12 +25,13 @@ use model::status::Reason;
 
 use crate::explain::{self, Note};
 use crate::world::class::ClassId;
-use crate::world::facts::Facts;
+use crate::world::facts::{Facts, Told, said_of_unit};
+use crate::world::ids::IdMap;
 use crate::world::kind::Kinds;
-use crate::world::lines::{Demand, Door, Line};
+use crate::world::lines::{Demand, Door};
 use crate::world::rank::Rank;
 use crate::world::site::Site;
-use row::{LeftOut, Ranked};
+use row::{LeftOut, Ranked, Row};
 
 /// One planning cycle at work.
 pub(crate) struct Cycle<'w, 'a> {
@@ -48,10 +49,12 @@ pub(crate) struct Cycle<'w, 'a> {
     /// Lists of environments that queues name.
     views: HashMap<&'w [String], View>,
     /// Classes that find no more room in the environments of a view, and why.
-    settled: HashMap<(View, ClassId), Settled>,
-    /// Reasons that were given, and to which Jobs: of each Job the first.
+    settled: IdMap<(View, ClassId), Settled>,
+    /// Reasons that were given, and to which Jobs: of each Job the first. One that waits as a whole and says so already is left out.
     reasons: Vec<Arc<Reason>>,
-    of_job: Vec<Option<Said<'w>>>,
+    of_job: BTreeMap<u32, Said<'w>>,
+    /// What lanes may remember.
+    told: Vec<Told>,
 }
 
 /// Which reason.
@@ -97,14 +100,15 @@ impl<'w, 'a> Cycle<'w, 'a> {
             plan: Plan::default(),
             pending: vec![0; facts.classes.len()],
             views: HashMap::new(),
-            settled: HashMap::new(),
+            settled: IdMap::default(),
             reasons: Vec::new(),
-            of_job: vec![None; facts.jobs.len()],
+            of_job: BTreeMap::new(),
+            told: Vec::new(),
         }
     }
 
-    /// The plan.
-    pub(crate) fn plan(mut self) -> Plan {
+    /// The plan, and what lanes may remember of it.
+    pub(crate) fn plan(mut self) -> (Plan, Vec<Told>) {
         let mut queues: Vec<&'w Queue> = self.facts.queues.values().map(|queue| &**queue).collect();
         queues.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
         let (stood, mut left_out) = aside::stood(self.facts);
@@ -141,7 +145,8 @@ impl<'w, 'a> Cycle<'w, 'a> {
         self.keep_minimum();
         self.retire_idle();
         self.wake_for_retries();
-        self.finish(&stood)
+        let told = std::mem::take(&mut self.told);
+        (self.finish(&stood), told)
     }
 
     /// Puts statuses in, and what the cluster did not let happen.
@@ -162,14 +167,8 @@ impl<'w, 'a> Cycle<'w, 'a> {
     /// Leaves out what a DISABLED queue does not let in. What it has taken goes on: jobs of the API, which were submitted while it was
     /// ENABLED, and Jobs that were released
     /// (<https://docs.aws.amazon.com/batch/latest/APIReference/API_UpdateJobQueue.html>).
-    fn turn_away(&self, queue: &Queue, left_out: &mut LeftOut) -> Vec<Ranked<'w>> {
-        let lanes = self
-            .facts
-            .lines
-            .get(&queue.name)
-            .filter(|_| !queue.enabled)
-            .into_iter()
-            .flat_map(|line| line.lanes.values());
+    fn turn_away(&self, queue: &'w Queue, left_out: &mut LeftOut<'w>) -> Vec<Ranked<'w>> {
+        let line = self.facts.lines.get(&queue.name).filter(|_| !queue.enabled);
         let is_in =
             |demand: Demand| match demand {
                 Demand::Unit(slot) => self.facts.units.get(slot).is_some_and(|fact| {
@@ -177,13 +176,16 @@ impl<'w, 'a> Cycle<'w, 'a> {
                 }),
                 Demand::Future(job, _) => self.is_released(job),
             };
-        let all = lanes.flat_map(|lane| &lane.demands).map(|(rank, demand)| (rank, *demand));
-        let mut away: Vec<Ranked<'w>> =
-            all.filter(|(_, demand)| !left_out.contains(*demand) && !is_in(*demand)).collect();
-        away.sort_unstable_by_key(|(rank, _)| *rank);
-        for (_, demand) in &away {
-            left_out.add(*demand);
+        let mut away: Vec<Ranked<'w>> = Vec::new();
+        for (key, lane) in line.into_iter().flat_map(|line| &line.lanes) {
+            let before = away.len();
+            let all = lane.demands.iter().map(|(rank, demand)| (rank, *demand));
+            away.extend(all.filter(|(_, demand)| !left_out.contains(*demand) && !is_in(*demand)));
+            for (_, demand) in &away[before..] {
+                left_out.add((&queue.name, *key), *demand);
+            }
         }
+        away.sort_unstable_by_key(|(rank, _)| *rank);
         away
     }
 
@@ -192,16 +194,14 @@ impl<'w, 'a> Cycle<'w, 'a> {
     }
 
     /// Counts what is still to be placed of one line.
-    fn count(&mut self, queue: &'w Queue, left_out: &LeftOut) {
+    fn count(&mut self, queue: &'w Queue, left_out: &LeftOut<'_>) {
         let Some(line) = self.facts.lines.get(&queue.name) else { return };
         let environments = if self.facts.closed.is_empty() { Vec::new() } else { self.environments(queue) };
         for (key, lane) in &line.lanes {
             if self.open_to(&environments, key.door).is_some_and(|own| own.iter().all(Result::is_err)) {
                 continue;
             }
-            let out = lane.demands.values().filter(|demand| left_out.contains(**demand));
-            let out: u64 = if left_out.is_empty() { 0 } else { out.map(|demand| demand.size()).sum() };
-            self.pending[key.class.index()] += lane.size - out;
+            self.pending[key.class.index()] += lane.size - left_out.size(&queue.name, *key);
         }
     }
 
@@ -261,25 +261,28 @@ impl<'w, 'a> Cycle<'w, 'a> {
             Demand::Unit(slot) => {
                 let Some(fact) = self.facts.units.get(slot) else { return };
                 if let Some(record) = fact.unit.record {
-                    self.plan.explain.push((record, self.reasons[reason.0].clone()));
+                    let reason = &self.reasons[reason.0];
+                    if said_of_unit(&fact.unit) != Some(&**reason) {
+                        self.plan.explain.push((record, reason.clone()));
+                    }
                     return;
                 }
                 self.say_on_pod(&fact.unit, reason);
                 fact.job
             }
         };
-        let said = job.and_then(|job| self.of_job.get_mut(job as usize));
-        if let Some(said) = said
-            && said.is_none_or(|before| (turn, rank) < (before.turn, before.rank))
-        {
-            *said = Some(Said { turn, rank, reason });
+        let Some(job) = job else { return };
+        let said = Said { turn, rank, reason };
+        let first = self.of_job.entry(job).or_insert(said);
+        if (turn, rank) < (first.turn, first.rank) {
+            *first = said;
         }
     }
 
     /// A pod that is of no Job says itself why it waits; with kube-scheduler it is that which says so.
     fn say_on_pod(&mut self, unit: &Unit, reason: ReasonId) {
         let reason = &self.reasons[reason.0];
-        if unit.job.is_none() && matches!(unit.place, Place::Waiting) && unit.said.as_deref() != Some(&**reason) {
+        if unit.job.is_none() && matches!(unit.place, Place::Waiting) && said_of_unit(unit) != Some(&**reason) {
             let (pod, uid) = (unit.key.clone(), unit.uid.clone());
             self.plan.pods.push(PodReason { pod, uid, reason: Reason::clone(reason) });
         }
@@ -296,13 +299,12 @@ impl<'w, 'a> Cycle<'w, 'a> {
     }
 
     /// Gives a reason to what is in a queue that does not exist.
-    fn explain_the_lost(&mut self, turn: usize, left_out: &LeftOut) {
+    fn explain_the_lost(&mut self, turn: usize, left_out: &LeftOut<'_>) {
         for (name, line) in self.facts.lines.all() {
             if !self.facts.queues.contains_key(name) {
                 let reason = self.say(explain::queue_not_found(name));
-                for demand in in_order(line, left_out) {
-                    self.explain(turn, demand, reason);
-                }
+                let rests = Row::new(name, line, left_out).settle_all();
+                self.tell(turn, &rests, reason, left_out);
             }
         }
     }
@@ -332,12 +334,4 @@ impl<'w, 'a> Cycle<'w, 'a> {
         let at = &mut self.plan.wake_at;
         *at = Some(at.map_or(time, |at| at.min(time)));
     }
-}
-
-/// The demands of a line, first come first.
-fn in_order<'w>(line: &'w Line, left_out: &LeftOut) -> Vec<Ranked<'w>> {
-    let all = line.lanes.values().flat_map(|lane| &lane.demands).map(|(rank, demand)| (rank, *demand));
-    let mut all: Vec<Ranked<'w>> = all.filter(|(_, demand)| !left_out.contains(*demand)).collect();
-    all.sort_unstable_by_key(|(rank, _)| *rank);
-    all
 }

@@ -12,6 +12,7 @@ use super::choose::Market;
 use super::place::{Asked, is_at_limit};
 use super::together::{self, Taken, is_roomier};
 use crate::world::class::ClassId;
+use crate::world::facts::JobFact;
 use crate::world::lines::Demand;
 use crate::world::look::Look;
 use crate::world::site::Room;
@@ -47,7 +48,7 @@ impl Cycle<'_, '_> {
         for uid in facts.kept_since.keys() {
             let known = Uid::new(uid);
             let waits = match (facts.jobs.find(&known), facts.units.find(&known)) {
-                (Some(job), _) => self.of_job.get(job as usize).is_some_and(Option::is_some),
+                (Some(job), _) => self.of_job.contains_key(&job) || (self.is_whole(job) && !self.is_released_now(uid)),
                 (None, Some(unit)) => facts.in_line(unit).is_some() && !self.starts(uid),
                 (None, None) => false,
             };
@@ -55,6 +56,15 @@ impl Cycle<'_, '_> {
                 self.keep(uid);
             }
         }
+    }
+
+    /// Whether a Job waits as a whole: if it is not let go, it has a reason, also where that is said already.
+    fn is_whole(&self, job: u32) -> bool {
+        self.facts.jobs.get(job).is_some_and(JobFact::is_whole)
+    }
+
+    fn is_released_now(&self, job: &str) -> bool {
+        self.plan.release.iter().any(|change| change.uid == job)
     }
 
     fn starts(&self, unit: &str) -> bool {

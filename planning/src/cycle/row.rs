@@ -3,66 +3,88 @@
 //! Invariant: each demand comes once, in the order of ranks, unless its lane was settled before; what is left out never comes.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet, binary_heap::PeekMut, btree_map};
+use std::collections::{BinaryHeap, HashMap, binary_heap::PeekMut, btree_map};
 
-use crate::world::lines::{Demand, LaneKey, Line};
+use crate::world::ids::IdSet;
+use crate::world::lines::{Demand, Lane, LaneKey, Line};
 use crate::world::rank::Rank;
 
 /// Demands that are not served.
 #[derive(Debug, Default)]
-pub(super) struct LeftOut {
+pub(super) struct LeftOut<'w> {
     /// Slots of units.
-    pub(super) units: HashSet<u32>,
+    units: IdSet<u32>,
     /// Slots of Jobs whose pods do not exist yet.
-    pub(super) futures: HashSet<u32>,
+    futures: IdSet<u32>,
+    /// Units in all, by queue and lane.
+    sizes: HashMap<(&'w str, LaneKey), u64>,
 }
 
-impl LeftOut {
-    /// Leaves one out.
-    pub(super) fn add(&mut self, demand: Demand) {
+impl<'w> LeftOut<'w> {
+    /// Leaves one out, of a lane of a queue.
+    pub(super) fn add(&mut self, lane: (&'w str, LaneKey), demand: Demand) {
         match demand {
             Demand::Unit(slot) => self.units.insert(slot),
             Demand::Future(slot, _) => self.futures.insert(slot),
         };
+        *self.sizes.entry(lane).or_default() += demand.size();
     }
 
-    /// Whether nothing is left out.
-    pub(super) fn is_empty(&self) -> bool {
-        self.units.is_empty() && self.futures.is_empty()
-    }
-
-    /// Whether this one is.
+    /// Whether this one is left out.
     pub(super) fn contains(&self, demand: Demand) -> bool {
         match demand {
+            _ if self.sizes.is_empty() => false,
             Demand::Unit(slot) => self.units.contains(&slot),
             Demand::Future(slot, _) => self.futures.contains(&slot),
         }
+    }
+
+    /// Units that are left out of a lane of a queue.
+    pub(super) fn size(&self, queue: &str, lane: LaneKey) -> u64 {
+        if self.sizes.is_empty() { 0 } else { self.sizes.get(&(queue, lane)).copied().unwrap_or(0) }
     }
 }
 
 /// A demand and its place in line.
 pub(super) type Ranked<'w> = (&'w Rank, Demand);
 
-struct Cursor<'w> {
-    key: LaneKey,
-    rest: btree_map::Iter<'w, Rank, Demand>,
-    next: Option<Ranked<'w>>,
+/// What is left of a lane.
+pub(super) struct Rest<'w> {
+    pub(super) queue: &'w str,
+    pub(super) key: LaneKey,
+    pub(super) lane: &'w Lane,
+    /// Its first.
+    pub(super) from: &'w Rank,
+    /// Units in all, less those that are left out.
+    pub(super) size: u64,
 }
 
-impl<'w> Cursor<'w> {
-    fn advance(&mut self, left_out: &LeftOut) -> Option<Ranked<'w>> {
-        let is_in = |(_, demand): &Ranked<'w>| left_out.is_empty() || !left_out.contains(*demand);
-        let next = self.rest.by_ref().map(|(rank, demand)| (rank, *demand)).find(is_in);
-        std::mem::replace(&mut self.next, next)
+struct Cursor<'w> {
+    key: LaneKey,
+    lane: &'w Lane,
+    rest: btree_map::Iter<'w, Rank, Demand>,
+    next: Option<Ranked<'w>>,
+    /// Units that are still to come, `next` included.
+    size: u64,
+}
+
+impl Cursor<'_> {
+    fn advance(&mut self, left_out: &LeftOut<'_>) {
+        if let Some((_, demand)) = self.next {
+            self.size -= demand.size();
+        }
+        let all = self.rest.by_ref().map(|(rank, demand)| (rank, *demand));
+        self.next = all.into_iter().find(|(_, demand)| !left_out.contains(*demand));
     }
 }
 
 /// The lanes of one queue.
 pub(super) struct Row<'w, 'c> {
+    queue: &'w str,
     lanes: Vec<Cursor<'w>>,
-    /// The first of each lane.
+    /// The first of each lane, or what was its first.
     heads: BinaryHeap<Reverse<(&'w Rank, usize)>>,
-    left_out: &'c LeftOut,
+    left_out: &'c LeftOut<'c>,
 }
 
 /// Whose turn it is.
@@ -78,16 +100,17 @@ pub(super) struct Turn<'w> {
 }
 
 impl<'w, 'c> Row<'w, 'c> {
-    pub(super) fn new(line: &'w Line, left_out: &'c LeftOut) -> Self {
+    pub(super) fn new(queue: &'w str, line: &'w Line, left_out: &'c LeftOut<'c>) -> Self {
         let mut lanes: Vec<Cursor<'w>> = Vec::with_capacity(line.lanes.len());
         for (key, lane) in &line.lanes {
-            let mut cursor = Cursor { key: *key, rest: lane.demands.iter(), next: None };
+            let size = lane.size - left_out.size(queue, *key);
+            let mut cursor = Cursor { key: *key, lane, rest: lane.demands.iter(), next: None, size };
             cursor.advance(left_out);
             lanes.push(cursor);
         }
         let first = |(number, cursor): (usize, &Cursor<'w>)| Some(Reverse((cursor.next?.0, number)));
         let heads = lanes.iter().enumerate().filter_map(first).collect();
-        Self { lanes, heads, left_out }
+        Self { queue, lanes, heads, left_out }
     }
 
     /// Whose turn it is next.
@@ -101,40 +124,36 @@ impl<'w, 'c> Row<'w, 'c> {
     }
 
     fn next_if(&mut self, wanted: impl Fn(usize, Demand) -> bool) -> Option<Turn<'w>> {
+        let (lane, (rank, demand)) = self.first()?;
+        if !wanted(lane, demand) {
+            return None;
+        }
+        self.lanes[lane].advance(self.left_out);
+        Some(Turn { lane, key: self.lanes[lane].key, rank, demand })
+    }
+
+    /// The lane that comes first, and its first. A lane that went on, or was settled, is put where it belongs only when it is looked at again.
+    fn first(&mut self) -> Option<(usize, Ranked<'w>)> {
         loop {
             let mut head = self.heads.peek_mut()?;
-            let lane = head.0.1;
-            let cursor = &mut self.lanes[lane];
-            let Some((rank, demand)) = cursor.next else {
-                // Its lane was settled.
-                PeekMut::pop(head);
-                continue;
-            };
-            if !wanted(lane, demand) {
-                return None;
-            }
-            cursor.advance(self.left_out);
-            match cursor.next {
-                Some((next, _)) => head.0.0 = next,
+            let Reverse((rank, lane)) = *head;
+            match self.lanes[lane].next {
                 None => drop(PeekMut::pop(head)),
+                Some(next) if next.0 == rank => return Some((lane, next)),
+                Some((next, _)) => head.0.0 = next,
             }
-            return Some(Turn { lane, key: self.lanes[lane].key, rank, demand });
         }
     }
 
     /// All that is left of a lane; none of it comes any more.
-    pub(super) fn settle(&mut self, lane: usize) -> Vec<Ranked<'w>> {
-        let mut rest = Vec::new();
-        while let Some(one) = self.lanes[lane].advance(self.left_out) {
-            rest.push(one);
-        }
-        rest
+    pub(super) fn settle(&mut self, lane: usize) -> Option<Rest<'w>> {
+        let Cursor { key, lane, next, size, .. } = &mut self.lanes[lane];
+        let (from, _) = next.take()?;
+        Some(Rest { queue: self.queue, key: *key, lane, from, size: *size })
     }
 
-    /// All that is left of all lanes, in order.
-    pub(super) fn settle_all(&mut self) -> Vec<Ranked<'w>> {
-        let mut rest: Vec<Ranked<'w>> = (0..self.lanes.len()).flat_map(|lane| self.settle(lane)).collect();
-        rest.sort_unstable_by_key(|(rank, _)| *rank);
-        rest
+    /// All that is left of all lanes.
+    pub(super) fn settle_all(&mut self) -> Vec<Rest<'w>> {
+        (0..self.lanes.len()).filter_map(|lane| self.settle(lane)).collect()
     }
 }

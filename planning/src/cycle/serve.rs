@@ -2,19 +2,24 @@
 //!
 //! Invariant: what passes one that waits does not delay it. Knows nothing about how room is found.
 
-use std::collections::HashSet;
-
 use model::plan::Dispatch;
 use model::snapshot::{Job, Queue, Unit};
 
 use super::place::{Asked, Chunk};
-use super::row::{LeftOut, Ranked, Row, Turn};
+use super::row::{LeftOut, Ranked, Rest, Row, Turn};
 use super::together::Taken;
 use super::{Cycle, ReasonId, Settled, View};
 use crate::explain::{self, Note};
 use crate::world::class::ClassId;
-use crate::world::facts::UnitFact;
+use crate::world::facts::{Told, UnitFact};
+use crate::world::ids::IdSet;
 use crate::world::lines::{Demand, Door, Line};
+use crate::world::rank::Rank;
+
+/// So many units of a lane are placed at once. More would be gone through although nothing takes them.
+const AT_ONCE: usize = 128;
+/// If most of so many say something already, most of their lane may.
+const SOME: usize = 32;
 
 /// Demands that wait.
 #[derive(Debug)]
@@ -44,21 +49,21 @@ struct Head {
     /// Room is kept, or made, for one.
     reserved: bool,
     /// Classes for which that was tried.
-    tried: HashSet<ClassId>,
+    tried: IdSet<ClassId>,
 }
 
 impl<'w> Cycle<'w, '_> {
     /// Gives room to one queue's line, which is the how manieth that is looked at.
-    pub(super) fn serve(&mut self, queue: &'w Queue, turn: usize, line: &'w Line, left_out: &LeftOut) {
+    pub(super) fn serve(&mut self, queue: &'w Queue, turn: usize, line: &'w Line, left_out: &LeftOut<'_>) {
         let environments = self.environments(queue);
         let view = self.view(queue);
-        let mut row = Row::new(line, left_out);
+        let mut row = Row::new(&queue.name, line, left_out);
         let mut head = Head::default();
         while let Some(next) = row.next() {
             if let (true, Some(name)) = (queue.strict_fifo, &head.name) {
                 let reason = self.say(explain::behind(name));
                 self.explain(turn, (next.rank, next.demand), reason);
-                self.explain_all(turn, &row.settle_all(), reason);
+                self.tell(turn, &row.settle_all(), reason, left_out);
                 return;
             }
             let own = self.open_to(&environments, next.key.door);
@@ -67,7 +72,7 @@ impl<'w> Cycle<'w, '_> {
                 let reason = self.say(explain::reason(&notes));
                 self.explain(turn, (next.rank, next.demand), reason);
                 if !queue.strict_fifo {
-                    self.explain_all(turn, &row.settle(next.lane), reason);
+                    self.tell(turn, row.settle(next.lane).as_slice(), reason, left_out);
                 }
                 continue;
             }
@@ -75,9 +80,9 @@ impl<'w> Cycle<'w, '_> {
             // Environments that are open to all are those of the view.
             let view = own.is_none().then_some(view);
             let environments = own.as_deref().unwrap_or(&environments);
-            let mut rest = Vec::new();
             let blocked = if let Some(known) = self.known(view, &next) {
-                rest.push((next.rank, next.demand));
+                self.explain(turn, (next.rank, next.demand), known.reason);
+                self.no_longer(class, next.demand.size());
                 Blocked::again(next.demand, known)
             } else {
                 // Where nothing passes what waits, each is looked at by itself.
@@ -96,10 +101,12 @@ impl<'w> Cycle<'w, '_> {
             if let Some(view) = view {
                 self.settled.insert((view, class), settled);
             }
-            if !queue.strict_fifo && (!settled.is_final || head.reserved || head.tried.contains(&class)) {
-                rest.extend(row.settle(next.lane));
+            if !queue.strict_fifo
+                && (!settled.is_final || head.reserved || head.tried.contains(&class))
+                && let Some(rest) = row.settle(next.lane)
+            {
+                self.settle(turn, rest, settled.reason, left_out);
             }
-            self.settle(turn, class, &rest, settled.reason);
         }
     }
 
@@ -127,7 +134,8 @@ impl<'w> Cycle<'w, '_> {
         let mut units = vec![ranked];
         if let Some(row) = others.filter(|_| self.facts.classes[class].shape.judged) {
             // Those between which nothing else comes.
-            units.extend(std::iter::from_fn(|| row.next_unit(next.lane)).map(|unit| (unit.rank, unit.demand)));
+            let others = std::iter::from_fn(|| row.next_unit(next.lane)).take(AT_ONCE - 1);
+            units.extend(others.map(|unit| (unit.rank, unit.demand)));
         }
         self.serve_units(environments, turn, class, &units)
     }
@@ -200,17 +208,51 @@ impl<'w> Cycle<'w, '_> {
     }
 
     /// Those behind one that waits, of the same lane: they fare no better.
-    fn settle(&mut self, turn: usize, class: ClassId, rest: &[Ranked<'w>], reason: ReasonId) {
-        for one in rest {
-            if self.is_unhooked(one.1) {
-                let missing = self.say(explain::hooks_missing());
-                self.explain(turn, *one, missing);
+    fn settle(&mut self, turn: usize, rest: Rest<'w>, reason: ReasonId, left_out: &LeftOut<'_>) {
+        if !self.facts.hooks_missing {
+            self.no_longer(rest.key.class, rest.size);
+            self.tell(turn, &[rest], reason, left_out);
+            return;
+        }
+        for (rank, demand) in rest.lane.demands.range::<Rank, _>(rest.from..) {
+            if left_out.contains(*demand) {
                 continue;
             }
-            let pending = &mut self.pending[class.index()];
-            *pending = pending.saturating_sub(one.1.size());
-            self.explain(turn, *one, reason);
+            if self.is_unhooked(*demand) {
+                let missing = self.say(explain::hooks_missing());
+                self.explain(turn, (rank, *demand), missing);
+                continue;
+            }
+            self.no_longer(rest.key.class, demand.size());
+            self.explain(turn, (rank, *demand), reason);
         }
+    }
+
+    /// So many units of a class are no longer to be placed.
+    fn no_longer(&mut self, class: ClassId, size: u64) {
+        let pending = &mut self.pending[class.index()];
+        *pending = pending.saturating_sub(size);
+    }
+
+    /// Gives all that is left of some lanes a reason, in order; where it is known that this is said already, only those of which it is not.
+    pub(super) fn tell(&mut self, turn: usize, rests: &[Rest<'w>], reason: ReasonId, left_out: &LeftOut<'_>) {
+        let facts = self.facts;
+        let text = self.reasons[reason.0].clone();
+        let mut all: Vec<Ranked<'w>> = Vec::new();
+        for Rest { queue, key, lane, from, .. } in rests {
+            let untold = || lane.untold(from, &text).map(|(rank, demand)| (rank, *demand));
+            all.extend(untold().filter(|(_, demand)| !left_out.contains(*demand)));
+            if !lane.is_said(&text) {
+                let some = || untold().take(SOME);
+                if some().filter(|(_, demand)| facts.said(*demand) == Some(&*text)).count() * 2 >= some().count() {
+                    self.told.push(Told { queue: (*queue).to_owned(), lane: *key, reason: text.clone() });
+                }
+            }
+        }
+        if rests.len() > 1 {
+            all.sort_unstable_by_key(|(rank, _)| *rank);
+        }
+        self.explain_all(turn, &all, reason);
     }
 
     fn explain_all(&mut self, turn: usize, all: &[Ranked<'w>], reason: ReasonId) {

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
 use model::placement::{Effect, NodeTerm, Operator, Requirement, Shape, Taint, Toleration};
+use model::plan::{Plan, StatusChange};
 use model::snapshot::{Closed, Given, Place, Refused, Setback, Snapshot, Stage, Write};
-use model::status::{Code, Reason};
+use model::status::{Code, Reason, Status};
 use proptest::prelude::*;
 
 use super::build::{World, before, noon, offer, world};
@@ -21,20 +23,26 @@ pub(crate) struct Any {
     work: Vec<Asked>,
     limits: (i64, i64, u8),
     flags: (u8, u8, u8),
+    said: [u8; 8],
 }
 
 /// On one line: there are many numbers.
 impl fmt::Debug for Any {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nodes, coming, work, limits, flags } = self;
-        f.write_str(&format!("nodes {nodes:?} coming {coming:?} work {work:?} limits {limits:?} flags {flags:?}"))
+        let Self { nodes, coming, work, limits, flags, said } = self;
+        f.write_str(&format!(
+            "nodes {nodes:?} coming {coming:?} work {work:?} limits {limits:?} flags {flags:?} said {said:?}"
+        ))
     }
 }
 
 impl Any {
     /// As a snapshot.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        snapshot_of(self)
+        let mut snapshot = snapshot_of(self);
+        let plan = crate::plan(&snapshot, noon());
+        write(&mut snapshot, &plan, &self.said);
+        snapshot
     }
 }
 
@@ -52,9 +60,18 @@ struct Asked {
 
 /// Any of them.
 pub(crate) fn worlds() -> impl Strategy<Value = Any> {
+    of(0..7, 0..14)
+}
+
+/// Those in which many need the same.
+pub(crate) fn crowds() -> impl Strategy<Value = Any> {
+    of(2..4, 8..14)
+}
+
+fn of(sizes: Range<usize>, shapes: Range<u8>) -> impl Strategy<Value = Any> {
     let nodes = prop::collection::vec((0..3usize, 0..4usize, 0..8u8, 0..200i64, 0..8u8), 0..7);
     let coming = prop::collection::vec((0..2usize, 0..4usize), 0..4);
-    let asked = ((0..4usize, 1..6u32, 0..7usize, 0..20i64), (0..12u8, 0..14u8, 0..16u8));
+    let asked = ((0..4usize, 1..6u32, sizes, 0..20i64), (0..12u8, shapes, 0..16u8));
     let asked = asked.prop_map(|((queue, count, size, age), (what, shape, more))| Asked {
         queue,
         count,
@@ -65,8 +82,8 @@ pub(crate) fn worlds() -> impl Strategy<Value = Any> {
         more,
     });
     let work = prop::collection::vec(asked, 0..14);
-    (nodes, coming, work, (0..9i64, 0..3i64, 0..12u8), (0..32u8, 0..32u8, 0..24u8))
-        .prop_map(|(nodes, coming, work, limits, flags)| Any { nodes, coming, work, limits, flags })
+    (nodes, coming, work, (0..9i64, 0..3i64, 0..12u8), (0..32u8, 0..32u8, 0..24u8), any::<[u8; 8]>())
+        .prop_map(|(nodes, coming, work, limits, flags, said)| Any { nodes, coming, work, limits, flags, said })
 }
 
 const SIZES: [i64; 7] = [100, 250, 500, 1000, 1500, 2500, 5000];
@@ -246,6 +263,34 @@ fn attempt(out: World, queue: &str, index: usize, asked: &Asked, shape: Shape) -
         }
     }
     out
+}
+
+/// Writes what a plan says, as numbers have it: most of it, nothing, or something else.
+pub(crate) fn write(snapshot: &mut Snapshot, plan: &Plan, how: &[u8]) {
+    let mut how = how.iter().cycle();
+    let mut written = |reason: &Reason| match how.next().copied().unwrap_or_default() {
+        0..170 => Some(reason.clone()),
+        170..210 => None,
+        how => Some(Reason { message: format!("{how}"), ..reason.clone() }),
+    };
+    for StatusChange { uid, status, .. } in plan.status.iter().chain(&plan.unwritten) {
+        let Some(job) = snapshot.jobs.iter_mut().find(|job| job.uid == *uid) else { continue };
+        match &status.reason {
+            None => job.status = Some(status.clone()),
+            Some(reason) => {
+                if let Some(reason) = written(reason) {
+                    job.status = Some(Status { state: status.state, reason: Some(reason) });
+                }
+            }
+        }
+    }
+    let of_records = plan.explain.iter().map(|(id, reason)| (id.to_string(), &**reason));
+    for (uid, reason) in of_records.chain(plan.pods.iter().map(|one| (one.uid.clone(), &one.reason))) {
+        let Some(unit) = snapshot.units.iter_mut().find(|unit| unit.uid == uid) else { continue };
+        if let Some(reason) = written(reason) {
+            unit.said = Some(Arc::new(reason));
+        }
+    }
 }
 
 /// Room has been kept for some, for minutes; pods of some are not planned for.

@@ -16,4 +16,5 @@ mod liveness;
 mod properties;
 mod refused;
 mod rights;
+mod told;
 mod trust;

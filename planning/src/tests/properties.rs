@@ -1,8 +1,9 @@
 //! Properties of any plan in any world.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use model::plan::Launch;
+use model::plan::{Launch, Plan};
 use model::resources::Resources;
 use model::snapshot::{Place, Stage};
 use proptest::prelude::*;
@@ -43,7 +44,7 @@ fn plain_world() -> impl Strategy<Value = World> {
         for (index, (queue, count, milli, age, made, judged)) in jobs.into_iter().enumerate() {
             out = out.job(["a", "b", "missing"][queue], &format!("j{index}"), count, milli, age);
             out = out.that_job(|job| {
-                std::sync::Arc::make_mut(&mut job.shape).judged = judged;
+                Arc::make_mut(&mut job.shape).judged = judged;
                 job.held = made == 3;
             });
             if made == 1 || made == 2 {
@@ -95,9 +96,10 @@ proptest! {
         for job in &world.0.jobs {
             let released = plan.release.iter().filter(|change| change.uid == job.uid).count();
             prop_assert!(released <= 1);
-            let status = plan.status.iter().chain(&plan.unwritten).find(|change| change.uid == job.uid);
+            let changed = plan.status.iter().chain(&plan.unwritten).find(|change| change.uid == job.uid);
+            let status = changed.map(|change| &change.status).or(job.status.as_ref());
             if !job.released && released == 0 {
-                prop_assert!(status.is_some_and(|change| change.status.reason.is_some()), "{}", job.uid);
+                prop_assert!(status.is_some_and(|status| status.reason.is_some()), "{}", job.uid);
             }
             prop_assert!(!(job.held && released > 0));
         }
@@ -133,6 +135,41 @@ proptest! {
             let job = after.0.jobs.iter_mut().find(|job| job.uid == change.uid).unwrap();
             job.status = Some(change.status);
         }
-        prop_assert_eq!(crate::plan(&after.0, noon()).status, vec![]);
+        for unit in &mut after.0.units {
+            let of_record = plan.explain.iter().find(|(id, _)| Some(*id) == unit.record).map(|(_, reason)| reason.clone());
+            let of_pod = || plan.pods.iter().find(|one| one.uid == unit.uid).map(|one| Arc::new(one.reason.clone()));
+            unit.said = of_record.or_else(of_pod).or(unit.said.take());
+        }
+        let again = crate::plan(&after.0, noon());
+        prop_assert_eq!((again.status, again.explain, again.pods), (vec![], vec![], vec![]));
+    }
+
+    #[test]
+    fn what_is_not_said_again_is_what_is_said_where_nothing_was(world in any_world()) {
+        let plan = crate::plan(&world.0, noon());
+        let mut mute = world.clone();
+        mute.0.units.iter_mut().for_each(|unit| unit.said = None);
+        mute.0.jobs.iter_mut().filter(|job| !job.released).for_each(|job| job.status = None);
+        let whole = crate::plan(&mute.0, noon());
+        for unit in &world.0.units {
+            let of_record = |plan: &Plan| plan.explain.iter().find(|(id, _)| Some(*id) == unit.record).cloned();
+            let of_pod = |plan: &Plan| plan.pods.iter().find(|one| one.uid == unit.uid).map(|one| one.reason.clone());
+            let reason = |plan: &Plan| of_record(plan).map(|(_, reason)| (*reason).clone()).or_else(|| of_pod(plan));
+            let expected = reason(&whole);
+            prop_assert_eq!(reason(&plan), expected.filter(|reason| unit.said.as_deref() != Some(reason)));
+        }
+        for job in world.0.jobs.iter().filter(|job| !job.released) {
+            let status = |plan: &Plan| {
+                let changes = plan.status.iter().chain(&plan.unwritten).chain(&plan.release);
+                changes.clone().find(|change| change.uid == job.uid).map(|change| change.status.clone())
+            };
+            let changed = status(&whole).filter(|status| job.status.as_ref() != Some(status));
+            prop_assert_eq!(status(&plan), changed, "{}", job.uid);
+        }
+        let mute = |plan: Plan| Plan { status: vec![], unwritten: vec![], explain: vec![], pods: vec![], ..plan };
+        // What queues show of refusals hangs on what is to be written.
+        let queues = |plan: &Plan| plan.queues.iter().map(|one| (one.waiting, one.dispatched)).collect::<Vec<_>>();
+        prop_assert_eq!(queues(&plan), queues(&whole));
+        prop_assert_eq!(mute(Plan { queues: vec![], ..plan }), mute(Plan { queues: vec![], ..whole }));
     }
 }

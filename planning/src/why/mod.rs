@@ -110,7 +110,11 @@ impl<'s> Seen<'s> {
     /// Why a unit waits; of one that belongs to a Job, what is said of that.
     fn reason(&self, unit: &Unit) -> Option<Reason> {
         if let Some(record) = unit.record {
-            return self.plan.explain.iter().find(|(id, _)| *id == record).map(|(_, reason)| Reason::clone(reason));
+            let changed = self.plan.explain.iter().find(|(id, _)| *id == record).map(|(_, reason)| reason);
+            // What has not changed is said of it, unless it does not wait any more.
+            let said =
+                || unit.said.as_ref().filter(|_| !self.starts(unit) && !matches!(unit.place, Place::Bound { .. }));
+            return changed.or_else(said).map(|reason| Reason::clone(reason));
         }
         let of_pod = || self.plan.pods.iter().find(|one| one.uid == unit.uid).map(|one| one.reason.clone());
         let of_job = || {
@@ -118,6 +122,11 @@ impl<'s> Seen<'s> {
             self.status(job)?.reason
         };
         of_pod().or_else(|| unit.said.as_deref().cloned()).or_else(of_job)
+    }
+
+    fn starts(&self, unit: &Unit) -> bool {
+        let Plan { dispatch, hold, .. } = self.plan;
+        dispatch.iter().any(|one| one.uid == unit.uid) || hold.iter().any(|one| one.uid == unit.uid)
     }
 }
 

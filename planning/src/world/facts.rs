@@ -10,12 +10,14 @@ use std::sync::{Arc, Weak};
 use jiff::{SignedDuration, Timestamp};
 use model::placement::Shape;
 use model::snapshot::{Closed, Environment, Job, Machine, Node, Place, Queue, Refused, Unit};
+use model::status::{JobState, Reason};
 
 use super::amounts::ResourceNames;
 use super::class::{ClassId, Classes};
 use super::lines::{Demand, Door, LaneKey, Lines};
 use super::rank::Rank;
 use super::slots::Slots;
+use super::status;
 use super::uid::Uid;
 
 /// How long after its start a Job's missing pods are still expected. The Job controller makes them within a second;
@@ -47,6 +49,14 @@ pub(crate) struct JobFact<'a> {
     future: Option<(LaneKey, Rank)>,
 }
 
+/// A reason that most of what waits in a lane says already.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) queue: String,
+    pub(crate) lane: LaneKey,
+    pub(crate) reason: Arc<Reason>,
+}
+
 /// Everything that is known.
 #[derive(Debug, Default)]
 pub(crate) struct Facts<'a> {
@@ -60,8 +70,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) jobs: Slots<Uid, JobFact<'a>>,
     pub(crate) refused: Cow<'a, [Refused]>,
     pub(crate) kept_since: Cow<'a, BTreeMap<String, Timestamp>>,
-    /// Units that are not planned for while they wait.
+    /// Units that are not planned for while they wait, and of which that is not said.
     pub(crate) barred: BTreeMap<Rank, u32>,
+    /// Jobs that say something else than they would if no room were missing to any of their units; without those that wait as a whole.
+    pub(crate) unwritten: BTreeSet<u32>,
     pub(crate) lines: Lines,
     pub(crate) classes: Classes,
     pub(crate) names: ResourceNames,
@@ -88,6 +100,25 @@ fn is_barred(job: &Job) -> bool {
     job.barred.is_some() && !job.released && !job.held
 }
 
+/// What is said of a unit, if it is the unit itself of which that is said.
+pub(crate) fn said_of_unit(unit: &Unit) -> Option<&Reason> {
+    let is_own = unit.record.is_some() || (unit.job.is_none() && matches!(unit.place, Place::Waiting));
+    unit.said.as_deref().filter(|_| is_own)
+}
+
+impl JobFact<'_> {
+    /// It waits as a whole: what its only demand is told is its status.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.future.is_some() && self.made == 0 && self.job.as_ref().is_some_and(|job| !job.released)
+    }
+
+    /// Why it waits, as its status says, if it does so as a whole.
+    fn said(&self) -> Option<&Reason> {
+        let status = self.job.as_ref()?.status.as_ref().filter(|status| status.state == JobState::Runnable)?;
+        status.reason.as_ref().filter(|_| self.is_whole())
+    }
+}
+
 impl<'a> Facts<'a> {
     /// A unit as it is now. Returns the nodes on which what is kept for it changes.
     pub(crate) fn set_unit(&mut self, unit: Cow<'a, Unit>) -> Vec<String> {
@@ -104,11 +135,13 @@ impl<'a> Facts<'a> {
             }),
             Place::Waiting if unit.barred.is_some() => {
                 self.lines.count(&unit.queue, |line| line.barred += 1);
-                self.barred.insert(Rank::unit(&unit), slot);
+                if said_of_unit(&unit) != unit.barred.as_deref() {
+                    self.barred.insert(Rank::unit(&unit), slot);
+                }
             }
             Place::Held { .. } | Place::Waiting => {
                 let key = LaneKey { class, door: self.door(&unit) };
-                self.lines.insert(&unit.queue, key, Rank::unit(&unit), Demand::Unit(slot));
+                self.lines.insert(&unit.queue, key, Rank::unit(&unit), Demand::Unit(slot), said_of_unit(&unit));
             }
         }
         for node in held(&unit) {
@@ -131,8 +164,9 @@ impl<'a> Facts<'a> {
                 line.dispatched -= 1;
                 line.milli_cpu -= i128::from(unit.shape.requests.cpu);
             });
-        } else if self.barred.remove(&Rank::unit(&unit)).is_some() {
+        } else if matches!(unit.place, Place::Waiting) && unit.barred.is_some() {
             self.lines.count(&unit.queue, |line| line.barred -= 1);
+            self.barred.remove(&Rank::unit(&unit));
         } else {
             let key = LaneKey { class, door: self.door(&unit) };
             self.lines.remove(&unit.queue, key, &Rank::unit(&unit));
@@ -210,6 +244,7 @@ impl<'a> Facts<'a> {
             self.classes.leave(class);
         }
         self.incomplete.remove(&slot);
+        self.unwritten.remove(&slot);
         if made == 0 {
             self.jobs.clear(slot);
         }
@@ -250,9 +285,30 @@ impl<'a> Facts<'a> {
         }
         if let Some(class) = fact.class.filter(|_| expected && missing > 0) {
             let (key, rank) = (LaneKey { class, door: Door::Pods }, Rank::future(job));
-            self.lines.insert(&job.queue, key, rank.clone(), Demand::Future(slot, missing));
-            fact.future = Some((key, rank));
+            fact.future = Some((key, rank.clone()));
+            let (queue, said) = (&job.queue, fact.said());
+            self.lines.insert(queue, key, rank, Demand::Future(slot, missing), said);
         }
+        if fact.is_whole() || status::is_written(fact, None) {
+            self.unwritten.remove(&slot);
+        } else {
+            self.unwritten.insert(slot);
+        }
+    }
+
+    /// What is said of a demand, if one reason is all that can be said of it.
+    pub(crate) fn said(&self, demand: Demand) -> Option<&Reason> {
+        match demand {
+            Demand::Unit(slot) => said_of_unit(&self.units.get(slot)?.unit),
+            Demand::Future(slot, _) => self.jobs.get(slot)?.said(),
+        }
+    }
+
+    /// Remembers of which demands of a lane a reason is said.
+    pub(crate) fn remember(&mut self, Told { queue, lane, reason }: &Told) {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.remember(queue, *lane, reason, |demand| self.said(demand));
+        self.lines = lines;
     }
 
     /// A node as it is now.
@@ -296,6 +352,19 @@ impl<'a> Facts<'a> {
 
     /// A unit, where it is in line.
     pub(crate) fn in_line(&self, slot: u32) -> Option<(&Rank, Demand)> {
+        let (queue, key) = self.lane_of(Demand::Unit(slot))?;
+        self.lines.find(queue, key, &Rank::unit(&self.units.get(slot)?.unit))
+    }
+
+    /// The lane of a demand that is in line, and its queue.
+    pub(crate) fn lane_of(&self, demand: Demand) -> Option<(&str, LaneKey)> {
+        let slot = match demand {
+            Demand::Unit(slot) => slot,
+            Demand::Future(slot, _) => {
+                let JobFact { job, future, .. } = self.jobs.get(slot)?;
+                return Some((&job.as_ref()?.queue, future.as_ref()?.0));
+            }
+        };
         let UnitFact { unit, class, .. } = self.units.get(slot)?;
         let door = match unit.place {
             Place::Bound { .. } => return None,
@@ -303,7 +372,7 @@ impl<'a> Facts<'a> {
             Place::Waiting if unit.record.is_some() => Door::Api(self.namespaces.find(&unit.key.namespace)?),
             Place::Waiting => Door::Pods,
         };
-        self.lines.find(&unit.queue, LaneKey { class: *class, door }, &Rank::unit(unit))
+        Some((&unit.queue, LaneKey { class: *class, door }))
     }
 
     fn job_slot(&mut self, uid: &Uid) -> u32 {

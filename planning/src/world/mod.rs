@@ -1,6 +1,7 @@
 //! The one state that decisions are made on: facts come in, one by one and in any order, and it is asked for a plan.
 //!
-//! Invariant: the plan hangs on what the facts are by now and on the time, not on how or when they came, and asking for it changes nothing.
+//! Invariant: the plan hangs on what the facts are by now and on the time, not on how or when they came, and asking for it changes nothing:
+//! what is remembered of a plan spares work and says nothing else.
 //! Owned by one task; knows no clock.
 
 mod amounts;
@@ -8,6 +9,7 @@ pub(crate) mod class;
 mod fact;
 pub(crate) mod facts;
 mod front;
+pub(crate) mod ids;
 pub(crate) mod kind;
 pub(crate) mod lines;
 pub(crate) mod look;
@@ -16,6 +18,7 @@ mod shelf;
 mod show;
 pub(crate) mod site;
 mod slots;
+pub(crate) mod status;
 pub(crate) mod uid;
 
 use std::borrow::Cow;
@@ -143,9 +146,12 @@ impl<'a> World<'a> {
             self.settle(now);
         }
         let marks: Vec<_> = self.sites.values().map(Site::mark).collect();
-        let plan = Cycle::new(&self.facts, &mut self.kinds, self.sites.values_mut().collect(), now).plan();
+        let (plan, told) = Cycle::new(&self.facts, &mut self.kinds, self.sites.values_mut().collect(), now).plan();
         for (site, mark) in self.sites.values_mut().zip(marks) {
             site.back(mark);
+        }
+        for one in &told {
+            self.facts.remember(one);
         }
         plan
     }

@@ -100,11 +100,6 @@ impl<K: Clone + Eq + Hash, T> Slots<K, T> {
         self.numbers.len()
     }
 
-    /// How many slots there are, free ones included.
-    pub(crate) fn len(&self) -> usize {
-        self.things.len()
-    }
-
     /// All things.
     pub(crate) fn into_things(self) -> impl Iterator<Item = T> {
         self.things.into_iter().filter_map(|place| place?.1)

@@ -356,8 +356,7 @@ impl Open {
         for (id, reason) in reasons {
             let stored = self.ledger.get(*id).and_then(|live| live.record.reason.as_deref());
             if all || !stored.is_some_and(|text| text.starts_with(reason.code.as_str())) {
-                let text = format!("{} - {}", reason.code.as_str(), reason.message);
-                self.ledger.explained(*id, Some(&text), now.wall);
+                self.ledger.explained(*id, Some(&reason.to_string()), now.wall);
             }
         }
         if all {

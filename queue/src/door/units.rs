@@ -9,7 +9,7 @@ use cluster::index::Index;
 use model::clock::{Moment, Now};
 use model::job::{Placed, PodFacts};
 use model::snapshot::{Node, ObjectKey, Place, Refused, Snapshot, Unit, Write};
-use model::status::JobState;
+use model::status::{JobState, Reason};
 use model::{keys, names};
 use planning::admission::pod::QueueFacts;
 use planning::ledger::{Ledger, Live};
@@ -30,8 +30,12 @@ pub(super) fn add(
         let known = snapshot.queues.iter().find(|queue| queue.aws_name == aws_name);
         known.map_or_else(|| names::object_name(aws_name), |queue| queue.name.clone())
     };
-    let mut units: Vec<Unit> =
-        ledger.waiting(window, now.wall).map(|live| unit(live, queue_of(&live.spec.queue), Place::Waiting)).collect();
+    let mut said = Said::default();
+    let mut units: Vec<Unit> = Vec::new();
+    for live in ledger.waiting(window, now.wall) {
+        let said = live.record.reason.as_deref().and_then(|text| said.of(text));
+        units.push(Unit { said, ..unit(live, queue_of(&live.spec.queue), Place::Waiting) });
+    }
     let seen = super::placed::current(ledger, pods);
     let place_of: HashMap<String, usize> =
         snapshot.nodes.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
@@ -62,6 +66,17 @@ pub(super) fn add(
         }
     }
     snapshot.units.append(&mut units);
+}
+
+/// What is stored of jobs that wait: each text is read once, because many wait for one reason.
+#[derive(Default)]
+struct Said<'r>(HashMap<&'r str, Option<Arc<Reason>>>);
+
+impl<'r> Said<'r> {
+    /// A text as a reason; `None`: it is none that a plan gives.
+    fn of(&mut self, text: &'r str) -> Option<Arc<Reason>> {
+        self.0.entry(text).or_insert_with(|| Reason::read(text).map(Arc::new)).clone()
+    }
 }
 
 /// Whether kube-scheduler has found no node for a pod among those that it may choose now. It does not say which choice it refused, so one

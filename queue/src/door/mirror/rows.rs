@@ -36,7 +36,7 @@ pub(super) fn seen(look: &Look, stored: Option<&JobRecord>, now: Timestamp) -> J
     let reason = match ended {
         _ if deleted => Some(DELETED.to_owned()),
         Some(_) => asked.failure.clone(),
-        None => waits.map(|reason| format!("{} - {}", reason.code.as_str(), reason.message)),
+        None => waits.map(ToString::to_string),
     };
     let runs = matches!(state, JobState::Running | JobState::Succeeded | JobState::Failed);
     let known = stored.and_then(|stored| stored.started);

@@ -1,0 +1,144 @@
+//! Properties of what is said already: a world that remembers it plans as one does that has just been made of the same facts.
+
+use jiff::{SignedDuration, Timestamp};
+use model::plan::Plan;
+use model::snapshot::{Place, Snapshot};
+use model::status::{Code, Reason};
+use proptest::prelude::*;
+
+use super::any::{Any, crowds, worlds, write};
+use super::build::noon;
+use crate::world::World;
+
+/// A world that is asked again and again, and what it was told last.
+struct Course {
+    world: World<'static>,
+    snapshot: Snapshot,
+    now: Timestamp,
+}
+
+/// Something that happens: what, to which, and how.
+type Step = (u8, usize, [u8; 4]);
+
+impl Course {
+    /// Plans, and compares.
+    fn plan(&mut self, when: &str) -> Result<Plan, TestCaseError> {
+        let expected = World::of(&self.snapshot).plan(self.now);
+        let plan = self.world.plan(self.now);
+        prop_assert!(plan == expected, "{when}: {plan:#?}\nnot {expected:#?}");
+        let again = self.world.plan(self.now);
+        prop_assert!(again == expected, "{when}, again: {again:#?}\nnot {expected:#?}");
+        Ok(plan)
+    }
+
+    /// The plan is carried out.
+    fn carry_out(&mut self, plan: &Plan) {
+        for release in &plan.release {
+            if let Some(job) = self.snapshot.jobs.iter_mut().find(|job| job.uid == release.uid) {
+                (job.released, job.started, job.status) = (true, Some(self.now), Some(release.status.clone()));
+            }
+        }
+        let dispatched = plan.dispatch.iter().map(|one| (&one.uid, &one.node));
+        for (uid, node) in dispatched.chain(plan.hold.iter().map(|one| (&one.uid, &one.nodes[0]))) {
+            let Some(unit) = self.snapshot.units.iter_mut().find(|unit| unit.uid == *uid) else { continue };
+            unit.place = Place::Bound { node: node.clone(), running: false };
+            if let Some(node) = self.snapshot.nodes.iter_mut().find(|one| one.name == *node) {
+                node.used.add(&unit.shape.requests);
+                (node.units, node.idle_since) = (node.units + 1, None);
+            }
+        }
+        self.snapshot.kept_since.retain(|uid, _| plan.keeps.contains(uid));
+        for uid in &plan.keeps {
+            self.snapshot.kept_since.entry(uid.clone()).or_insert(self.now);
+        }
+    }
+
+    /// Something happens that no plan asked for.
+    fn happen(&mut self, what: u8, which: usize, how: u8) {
+        let Snapshot { queues, environments, jobs, units, nodes, hooks_missing, refused, .. } = &mut self.snapshot;
+        let reason = Reason { code: Code::NamespaceWaiting, message: "many".into() };
+        let (of_jobs, of_units, of_nodes) = (jobs.len().max(1), units.len().max(1), nodes.len().max(1));
+        match (what, jobs.get_mut(which % of_jobs), units.get_mut(which % of_units)) {
+            (0, Some(job), _) => job.held = !job.held,
+            (1, Some(job), _) => job.barred = job.barred.is_none().then_some(reason),
+            (2, Some(job), _) => job.status = None,
+            (3, Some(job), _) => (job.released, job.started) = (!job.released, None),
+            (4, Some(job), _) => job.parallelism = u32::from(how % 4),
+            (5, Some(job), _) => job.queue = ["a", "b", "c", "missing"][usize::from(how % 4)].into(),
+            (6, _, Some(unit)) => unit.said = None,
+            (7, _, Some(unit)) => unit.barred = unit.barred.is_none().then(|| reason.into()),
+            (8, _, Some(unit)) => {
+                unit.place = Place::Held { nodes: vec!["n0".into()], refused: how.is_multiple_of(2) };
+            }
+            (9, _, Some(unit)) => unit.place = Place::Waiting,
+            (10, _, Some(unit)) => unit.attempt = 3 - unit.attempt.min(2),
+            (11, ..) => queues[which % 3].enabled = !queues[which % 3].enabled,
+            (12, ..) => queues[which % 3].strict_fifo = !queues[which % 3].strict_fifo,
+            (13, ..) => environments[which % 3].enabled = !environments[which % 3].enabled,
+            (14, ..) => *hooks_missing = !*hooks_missing,
+            (15, ..) => drop(refused.pop()),
+            (16, ..) => self.now += SignedDuration::from_secs(i64::from(how % 16)),
+            (17..20, ..) if !nodes.is_empty() => nodes[which % of_nodes].used.cpu += i64::from(how),
+            _ => {}
+        }
+    }
+
+    /// Something goes, or another queue has a name.
+    fn go(&mut self, what: u8, which: usize) {
+        let Snapshot { queues, jobs, units, .. } = &mut self.snapshot;
+        match what {
+            20 if !units.is_empty() => drop(units.remove(which % units.len())),
+            21 if !jobs.is_empty() => drop(jobs.remove(which % jobs.len())),
+            22 => {
+                let queue = &mut queues[which % 3];
+                queue.name = if queue.name == "missing" { queue.aws_name.to_lowercase() } else { "missing".into() };
+                let name = queue.name.clone();
+                queues.iter_mut().rev().filter(|one| one.name == name).skip(1).for_each(|one| one.name += "x");
+            }
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, (what, which, how): Step, plan: &Plan) {
+        write(&mut self.snapshot, plan, &how);
+        if what.is_multiple_of(3) {
+            self.carry_out(plan);
+        }
+        self.happen(what, which, how[0]);
+        self.go(what, which);
+        // What has not changed is not taken in again.
+        self.world.show(self.snapshot.clone());
+    }
+}
+
+fn check(given: &Any, steps: &[Step]) -> Result<(), TestCaseError> {
+    let snapshot = given.snapshot();
+    let mut world = World::default();
+    world.show(snapshot.clone());
+    let mut course = Course { world, snapshot, now: noon() };
+    let mut plan = course.plan("at first")?;
+    for step in steps {
+        course.step(*step, &plan);
+        plan = course.plan(&format!("after {step:?}"))?;
+    }
+    Ok(())
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let how = prop_oneof![2 => Just([0; 4]), 1 => any::<[u8; 4]>()];
+    prop::collection::vec((0..23u8, any::<usize>(), how), 1..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn the_plan_does_not_hang_on_what_is_remembered_of_those_before(given in worlds(), steps in steps()) {
+        check(&given, &steps)?;
+    }
+
+    #[test]
+    fn nor_does_it_where_many_wait_for_one_reason(given in crowds(), steps in steps()) {
+        check(&given, &steps)?;
+    }
+}
