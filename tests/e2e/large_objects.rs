@@ -75,7 +75,7 @@ async fn large(fixture: &Fixture) -> Result<()> {
 }
 
 /// A page of these, read whole, takes more than a webhook has.
-const LABELLED: usize = 60;
+const LABELLED: usize = 30;
 const LABELS: usize = 60_000;
 
 fn policy(name: &str, _queue: &str) -> Value {
