@@ -73,8 +73,8 @@ impl Cursor<'_> {
         if let Some((_, demand)) = self.next {
             self.size -= demand.size();
         }
-        let all = self.rest.by_ref().map(|(rank, demand)| (rank, *demand));
-        self.next = all.into_iter().find(|(_, demand)| !left_out.contains(*demand));
+        let mut rest = self.rest.by_ref().map(|(rank, demand)| (rank, *demand));
+        self.next = rest.find(|(_, demand)| !left_out.contains(*demand));
     }
 }
 

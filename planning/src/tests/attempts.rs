@@ -1,6 +1,7 @@
 //! Cases: jobs of the API in a plan, which have no pod before they have a node.
 
 use model::snapshot::Stage;
+use model::status::Code;
 
 use super::build::{check, noon, waiting, world};
 
@@ -83,4 +84,28 @@ fn a_dispatch_says_which_job_it_is_of() {
         (3, "uid-a", "uuid-ce")
     );
     assert_eq!(plan.queues[0].waiting, 1);
+}
+
+/// Room is looked for for many at once, and then for as many more.
+#[test]
+fn where_many_wait_each_starts_as_if_it_were_looked_at_alone() {
+    let mut base = world().unmanaged("u").managed("m", 10).queue("q", 1, &["u", "m"]);
+    base = base.node("u", "small", 20_000).node("u", "large", 27_500);
+    for number in 1..=300 {
+        base = base.attempt("q", number, 250, 1_000 - i64::try_from(number).unwrap(), 1);
+    }
+    let plan = crate::plan(&base.0, noon());
+    let started: Vec<(u128, &str)> =
+        plan.dispatch.iter().map(|one| (one.record.unwrap().job.as_u128(), one.node.as_str())).collect();
+    let expected: Vec<(u128, &str)> =
+        (1..=80).map(|number| (number, "small")).chain((81..=190).map(|number| (number, "large"))).collect();
+    assert_eq!(started, expected);
+    assert_eq!(plan.launch.len(), 5);
+    let explained: Vec<(u128, Code)> =
+        plan.explain.iter().map(|(id, reason)| (id.job.as_u128(), reason.code)).collect();
+    let expected: Vec<(u128, Code)> = (191..=230)
+        .map(|number| (number, Code::Launching))
+        .chain((231..=300).map(|number| (number, Code::NoRoom)))
+        .collect();
+    assert_eq!(explained, expected);
 }

@@ -134,3 +134,19 @@ pub(super) fn queue_facts(index: &Index, aws_name: &str) -> QueueFacts {
         },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use model::status::Code;
+
+    use super::*;
+
+    #[test]
+    fn what_a_plan_gave_as_a_reason_is_read_once_and_nothing_else_is() {
+        let (text, mut said) = ("LIMIT:MAX_VCPUS - full".to_owned(), Said::default());
+        let (one, again) = (said.of(&text).unwrap(), said.of("LIMIT:MAX_VCPUS - full").unwrap());
+        assert_eq!(*one, Reason { code: Code::MaxVcpus, message: "full".to_owned() });
+        assert!(Arc::ptr_eq(&one, &again));
+        assert_eq!(said.of("Essential container in task exited"), None);
+    }
+}

@@ -56,7 +56,6 @@ pub(super) fn here(name: &str, runs: usize) -> Result<()> {
     let before = machine::resident(std::process::id())?.now;
     let mut measured = Measured { memory: (before, before), ..Measured::default() };
     for _ in 0..runs {
-        let written;
         let (copying, copy) = timed(|| snapshot.clone());
         let (building, mut world) = timed(|| World::of(&copy));
         let (planning, plan) = timed(|| world.plan(sample::now()));
@@ -68,9 +67,8 @@ pub(super) fn here(name: &str, runs: usize) -> Result<()> {
         measured.worlds.push(building);
         measured.plans.push(planning);
         measured.again.push(again);
-        written = told(copy.clone(), &plan);
-        world.extend(written.jobs.iter().map(|one| Fact::Job(Cow::Borrowed(one))));
-        world.extend(written.units.iter().map(|one| Fact::Unit(Cow::Borrowed(one))));
+        let written = told(copy.clone(), &plan);
+        let mut world = World::of(&written);
         let _ = world.plan(sample::now());
         measured.facts.extend(one_by_one(&mut world, &written, FACTS / runs.max(1)));
     }
