@@ -35,8 +35,8 @@ impl Binder {
     async fn bind_in_time(&self, order: &BindingArgs, caches: &Caches) -> Result<(), String> {
         let key = pod_key(&order.pod_namespace, &order.pod_name);
         let node = caches.nodes.get(&order.node);
-        let cached = caches.pods.get(&key).filter(|pod| pod.uid == order.pod_uid);
-        let decided = cached.and_then(|pod| decide::bind(order, &pod, node.as_ref()).ok());
+        let seen = caches.pods.get(&key).filter(|pod| pod.uid == order.pod_uid);
+        let decided = seen.and_then(|pod| decide::bind(order, &pod, node.as_ref()).ok());
         let binding = match decided {
             Some(binding) => binding,
             // Bound already, gone, or newer than our watch: kube-scheduler's, on which the filter answered, may be ahead of it.

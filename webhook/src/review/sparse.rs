@@ -147,8 +147,7 @@ mod tests {
             let key = prop::sample::select(vec!["request", "object", "metadata", "managedFields", "fieldsV1", "a"]);
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map(key.prop_map(str::to_owned), inner, 0..5)
-                    .prop_map(|all| Value::from_iter(all)),
+                prop::collection::btree_map(key.prop_map(str::to_owned), inner, 0..5).prop_map(Value::from_iter),
             ]
         })
     }
