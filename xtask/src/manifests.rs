@@ -190,8 +190,10 @@ mod tests {
             assert_eq!(context.capabilities.unwrap().drop, Some(vec!["ALL".to_owned()]), "{name}");
             let resources = container.resources.unwrap();
             assert!(resources.requests.unwrap().contains_key("cpu"), "{name}");
-            let limits = resources.limits.unwrap();
-            assert!(limits.contains_key("memory") && !limits.contains_key("cpu"), "{name}");
+            let limits = resources.limits.unwrap_or_default();
+            // What a kube-scheduler takes grows with the cluster.
+            let may_grow = name == "kube-scheduler";
+            assert!(limits.contains_key("memory") != may_grow && !limits.contains_key("cpu"), "{name}");
         }
     }
 
