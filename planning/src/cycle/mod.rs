@@ -26,7 +26,6 @@ use model::status::Reason;
 use crate::explain::{self, Note};
 use crate::world::class::ClassId;
 use crate::world::facts::{Facts, Told, said_of_unit};
-use crate::world::ids::IdMap;
 use crate::world::kind::Kinds;
 use crate::world::lines::{Demand, Door};
 use crate::world::rank::Rank;
@@ -49,7 +48,7 @@ pub(crate) struct Cycle<'w, 'a> {
     /// Lists of environments that queues name.
     views: HashMap<&'w [String], View>,
     /// Classes that find no more room in the environments of a view, and why.
-    settled: IdMap<(View, ClassId), Settled>,
+    settled: HashMap<(View, ClassId), Settled>,
     /// Reasons that were given, and to which Jobs: of each Job the first. One that waits as a whole and says so already is left out.
     reasons: Vec<Arc<Reason>>,
     of_job: BTreeMap<u32, Said<'w>>,
@@ -100,7 +99,7 @@ impl<'w, 'a> Cycle<'w, 'a> {
             plan: Plan::default(),
             pending: vec![0; facts.classes.len()],
             views: HashMap::new(),
-            settled: IdMap::default(),
+            settled: HashMap::new(),
             reasons: Vec::new(),
             of_job: BTreeMap::new(),
             told: Vec::new(),
@@ -201,7 +200,7 @@ impl<'w, 'a> Cycle<'w, 'a> {
             if self.open_to(&environments, key.door).is_some_and(|own| own.iter().all(Result::is_err)) {
                 continue;
             }
-            self.pending[key.class.index()] += lane.size - left_out.size(&queue.name, *key);
+            self.pending[key.class.index()] += lane.size.saturating_sub(left_out.size(&queue.name, *key));
         }
     }
 

@@ -3,9 +3,8 @@
 //! Invariant: each demand comes once, in the order of ranks, unless its lane was settled before; what is left out never comes.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, binary_heap::PeekMut, btree_map};
+use std::collections::{BinaryHeap, HashMap, HashSet, binary_heap::PeekMut, btree_map};
 
-use crate::world::ids::IdSet;
 use crate::world::lines::{Demand, Lane, LaneKey, Line};
 use crate::world::rank::Rank;
 
@@ -13,9 +12,9 @@ use crate::world::rank::Rank;
 #[derive(Debug, Default)]
 pub(super) struct LeftOut<'w> {
     /// Slots of units.
-    units: IdSet<u32>,
+    units: HashSet<u32>,
     /// Slots of Jobs whose pods do not exist yet.
-    futures: IdSet<u32>,
+    futures: HashSet<u32>,
     /// Units in all, by queue and lane.
     sizes: HashMap<(&'w str, LaneKey), u64>,
 }
@@ -71,7 +70,7 @@ struct Cursor<'w> {
 impl Cursor<'_> {
     fn advance(&mut self, left_out: &LeftOut<'_>) {
         if let Some((_, demand)) = self.next {
-            self.size -= demand.size();
+            self.size = self.size.saturating_sub(demand.size());
         }
         let mut rest = self.rest.by_ref().map(|(rank, demand)| (rank, *demand));
         self.next = rest.find(|(_, demand)| !left_out.contains(*demand));
@@ -103,7 +102,7 @@ impl<'w, 'c> Row<'w, 'c> {
     pub(super) fn new(queue: &'w str, line: &'w Line, left_out: &'c LeftOut<'c>) -> Self {
         let mut lanes: Vec<Cursor<'w>> = Vec::with_capacity(line.lanes.len());
         for (key, lane) in &line.lanes {
-            let size = lane.size - left_out.size(queue, *key);
+            let size = lane.size.saturating_sub(left_out.size(queue, *key));
             let mut cursor = Cursor { key: *key, lane, rest: lane.demands.iter(), next: None, size };
             cursor.advance(left_out);
             lanes.push(cursor);

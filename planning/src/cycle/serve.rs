@@ -2,6 +2,8 @@
 //!
 //! Invariant: what passes one that waits does not delay it. Knows nothing about how room is found.
 
+use std::collections::HashSet;
+
 use model::plan::Dispatch;
 use model::snapshot::{Job, Queue, Unit};
 
@@ -12,7 +14,6 @@ use super::{Cycle, ReasonId, Settled, View};
 use crate::explain::{self, Note};
 use crate::world::class::ClassId;
 use crate::world::facts::{Told, UnitFact};
-use crate::world::ids::IdSet;
 use crate::world::lines::{Demand, Door, Line};
 use crate::world::rank::Rank;
 
@@ -49,7 +50,7 @@ struct Head {
     /// Room is kept, or made, for one.
     reserved: bool,
     /// Classes for which that was tried.
-    tried: IdSet<ClassId>,
+    tried: HashSet<ClassId>,
 }
 
 impl<'w> Cycle<'w, '_> {

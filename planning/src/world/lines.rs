@@ -10,7 +10,6 @@ use std::sync::Arc;
 use model::status::Reason;
 
 use super::class::ClassId;
-use super::ids::IdMap;
 use super::rank::Rank;
 
 /// How the demands of a lane came, as far as it matters for where they may go.
@@ -89,7 +88,7 @@ impl Lane {
 /// Jobs and units of one queue.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
-    pub(crate) lanes: IdMap<LaneKey, Lane>,
+    pub(crate) lanes: HashMap<LaneKey, Lane>,
     /// Units on a node.
     pub(crate) dispatched: u32,
     /// Thousandths of a CPU that those ask for; anybody may ask for anything, and the sum is exact.

@@ -9,7 +9,6 @@ pub(crate) mod class;
 mod fact;
 pub(crate) mod facts;
 mod front;
-pub(crate) mod ids;
 pub(crate) mod kind;
 pub(crate) mod lines;
 pub(crate) mod look;

@@ -6,7 +6,7 @@
 mod survey;
 mod undo;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,7 +15,6 @@ use model::snapshot::{Environment, Node, Offer};
 use super::amounts::{Amounts, ResourceNames};
 use super::class::{ClassId, Classes};
 use super::facts::Facts;
-use super::ids::{IdMap, IdSet};
 use super::kind::{KindId, Kinds};
 use super::look::Look;
 use super::shelf::{Entry, Shelf};
@@ -107,9 +106,9 @@ pub(crate) struct Site {
     found: Timestamp,
     pub(crate) until: Option<Timestamp>,
     /// Classes that no node takes any more.
-    full: IdSet<ClassId>,
+    full: HashSet<ClassId>,
     /// Classes for which no machine can be launched any more, and why.
-    refused: IdMap<ClassId, Note>,
+    refused: HashMap<ClassId, Note>,
     log: Vec<Done>,
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Invariant: going back to a mark leaves the site as it was then, whatever was done since. Does not know why anything is done or undone.
 
+use std::collections::HashMap;
+
 use super::super::amounts::Amounts;
 use super::super::class::ClassId;
-use super::super::ids::IdMap;
 use super::super::shelf::Entry;
 use super::{Counts, Site};
 
@@ -32,7 +33,7 @@ impl Site {
     /// Goes back to a state.
     pub(crate) fn back(&mut self, mark: Mark) {
         // A room that was taken often moves once.
-        let mut moved: IdMap<u32, Entry> = IdMap::default();
+        let mut moved: HashMap<u32, Entry> = HashMap::new();
         for done in self.log.split_off(mark.0).into_iter().rev() {
             match done {
                 Done::Took(room, free, wanted) => {
