@@ -16,7 +16,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::look_up::{LookUp, LookUpError};
-use crate::review::{About, Operation, Request};
+use crate::review::{Operation, Request};
 
 /// What the API server asks about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +42,6 @@ impl Hook {
             Self::LateJobs => "late_jobs",
             Self::LatePods => "late_pods",
             Self::Nodes => "nodes",
-        }
-    }
-
-    /// What it is asked about.
-    pub(crate) fn about(self) -> About {
-        match self {
-            Self::Pods | Self::LatePods => About::Pod,
-            Self::Jobs | Self::LateJobs | Self::Nodes => About::Other,
         }
     }
 }

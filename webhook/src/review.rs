@@ -1,9 +1,7 @@
 //! The wire: `AdmissionReview` of `admission.k8s.io/v1`, read leniently, answered exactly.
 //!
 //! Invariant: whatever has a `uid` is answered with it. The object stays the JSON that was received, so that nothing is lost in a
-//! typed round trip; of a pod's only what no decision reads is left out ([`sparse`]). Knows nothing about what is decided.
-
-mod sparse;
+//! typed round trip. Knows nothing about what is decided.
 
 use std::collections::BTreeMap;
 
@@ -43,15 +41,6 @@ pub(crate) struct Request {
     pub(crate) old: Option<Value>,
 }
 
-/// What a hook is asked about, as far as it matters for reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum About {
-    /// A pod.
-    Pod,
-    /// Anything else.
-    Other,
-}
-
 /// Why a body is no request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Undecodable {
@@ -66,14 +55,10 @@ pub(crate) enum Undecodable {
     },
 }
 
-/// Reads a review. Of what is asked `about` a pod, who updated which fields is left out.
-pub(crate) fn decode(body: &[u8], about: About) -> Result<Request, Undecodable> {
+/// Reads a review.
+pub(crate) fn decode(body: &[u8]) -> Result<Request, Undecodable> {
     let garbage = |what: String| Undecodable::Garbage(format!("the body is no {API_VERSION} AdmissionReview: {what}"));
-    let read = match about {
-        About::Pod => sparse::read(body),
-        About::Other => serde_json::from_slice(body),
-    };
-    let mut review: Value = read.map_err(|error| garbage(error.to_string()))?;
+    let mut review: Value = serde_json::from_slice(body).map_err(|error| garbage(error.to_string()))?;
     let mut request = review.get_mut("request").map(Value::take).unwrap_or_default();
     let text = |path: &[&str]| {
         let value = path.iter().try_fold(&request, |value, key| value.get(key));
@@ -227,7 +212,7 @@ mod tests {
     use planning::admission::Outcome;
 
     fn check(body: &str, expected: &str) {
-        let found = match decode(body.as_bytes(), About::Other) {
+        let found = match decode(body.as_bytes()) {
             Ok(request) => format!("{request:?}"),
             Err(Undecodable::Garbage(message)) => message,
             Err(Undecodable::Request { uid, message }) => format!("{uid}: {message}"),
@@ -260,7 +245,7 @@ mod tests {
             "uid": "u", "kind": {"kind": "Job"}, "operation": "UPDATE", "namespace": "ns", "dryRun": true, "new": {},
             "userInfo": {"username": "alice"}, "options": {"kind": "UpdateOptions", "fieldManager": "kubectl-edit"},
             "object": {"metadata": {"generateName": "work-"}, "unknown": 1}, "oldObject": null}});
-        let request = decode(body.to_string().as_bytes(), About::Other).unwrap();
+        let request = decode(body.to_string().as_bytes()).unwrap();
         assert_eq!((request.uid.as_str(), request.kind.as_str(), request.name.as_str()), ("u", "Job", "work-"));
         assert_eq!((request.operation, request.user.as_str(), request.dry_run), (Operation::Update, "alice", true));
         assert_eq!((request.manager.as_deref(), request.old.is_none()), (Some("kubectl-edit"), true));
@@ -290,7 +275,7 @@ mod tests {
     #[test]
     fn subresources_are_nobodys_business() {
         let body = json!({"apiVersion": API_VERSION, "request": {"uid": "u", "operation": "UPDATE", "subResource": "status", "object": {}}});
-        assert_eq!(decode(body.to_string().as_bytes(), About::Other).unwrap().operation, Operation::Other);
+        assert_eq!(decode(body.to_string().as_bytes()).unwrap().operation, Operation::Other);
     }
 
     #[test]

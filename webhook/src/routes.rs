@@ -189,7 +189,7 @@ async fn answer(
         return too_heavy(&body, weight, subject);
     }
     let _memory = memory(webhook, weight)?;
-    let (uid, admit) = match review::decode(&body, hook.about()) {
+    let (uid, admit) = match review::decode(&body) {
         Ok(mut request) => {
             *subject = Some(about(&request));
             let decided = decide(hook, &mut request, &webhook.look_up).await;
