@@ -171,7 +171,6 @@ fn scenarios() -> Vec<Scenario> {
         losses::scenarios(),
         extender::scenarios(),
         withheld::scenarios(),
-        large_objects::scenarios(),
         vanished_jobs::scenarios(),
         bad_requests::scenarios(),
         quota::scenarios(),
@@ -182,6 +181,8 @@ fn scenarios() -> Vec<Scenario> {
         crashes::scenarios(),
         certificates::scenarios(),
         rotation::scenarios(),
+        // And after that what takes so much of the processors that hooks of the other cluster, where tests run beside it, would be late.
+        large_objects::scenarios(),
     ]
     .concat();
     // On a single cluster the second kind waits for the first.

@@ -316,10 +316,13 @@ impl Fixture {
     /// Waits until the reason on a Job has this code, and `bulkhead explain` says the same; returns its sentence.
     pub async fn waits_with(&self, namespace: &str, job: &str, code: &str) -> Result<String> {
         let message = eventually(&format!("Job {namespace}/{job} waits with {code}"), || async {
-            let status = self.status(namespace, job).await?;
+            let found = self.jobs(namespace).get(job).await?;
+            let status = look::status_of(&found);
             let reason = status.as_ref().and_then(|status| status.reason.clone());
             let matching = reason.filter(|reason| reason.code.as_str() == code);
-            Ok(matching.map(|reason| reason.message).ok_or_else(|| format!("{status:?}")))
+            // Without a label the hook was not there or late, and the API server went on without it.
+            let labels = found.labels();
+            Ok(matching.map(|reason| reason.message).ok_or_else(|| format!("{status:?}, labels {labels:?}")))
         })
         .await?;
         // What starts may have started by then.
