@@ -12,6 +12,7 @@ use api::crd::{ExternalProvider, Provider};
 use clap::Args;
 use cluster::client::Clients;
 use cluster::lease::Tenure;
+use cluster::serve::{self, Addressed};
 use cluster::shutdown::{DRAIN_CAP, Shutdown};
 use cluster::tasks::Tasks;
 use gateway::KubeObjects;
@@ -198,7 +199,7 @@ pub(crate) async fn serve(
     tracing::info!(api = %address, "listening");
     let shutdown = shutdown.clone();
     tasks.spawn_infallible("API listener", async move {
-        cluster::serve::run(listener, router, &shutdown, DRAIN_CAP).await;
+        serve::run(Addressed(listener), router, &shutdown, DRAIN_CAP).await;
     });
     Ok(())
 }

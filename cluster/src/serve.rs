@@ -14,7 +14,7 @@ mod watched;
 pub mod weight;
 
 pub use body::{Unread, decline, read};
-pub use run::{Limits, LocalAddress, Source, run, run_within};
+pub use run::{Addressed, Limits, LocalAddress, Source, run, run_within};
 
 use std::{
     fmt, io,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::{
+    Extension,
     body::Body,
     routing::{get, post},
 };
@@ -196,6 +197,22 @@ async fn hasty(connections: usize) -> (SocketAddr, Shutdown) {
     let stop = shutdown.clone();
     tokio::spawn(async move { run_within(limits, listener, router, &stop, Duration::from_secs(5)).await });
     (addr, shutdown)
+}
+
+#[tokio::test]
+async fn requests_know_where_they_came_in_if_that_is_asked_for() {
+    let router =
+        Router::new().route("/", get(|local: Option<Extension<LocalAddress>>| async move { format!("{local:?}") }));
+    let (plain, telling) = (TcpListener::bind(LOOPBACK).await.unwrap(), TcpListener::bind(LOOPBACK).await.unwrap());
+    let addresses = [&plain, &telling].map(|listener| listener.local_addr().unwrap());
+    let (shutdown, same) = (Shutdown::new(), router.clone());
+    let stop = shutdown.clone();
+    tokio::spawn(async move { run(plain, same, &stop, Duration::ZERO).await });
+    tokio::spawn(async move { run(Addressed(telling), router, &shutdown, Duration::ZERO).await });
+    for (address, expect) in addresses.into_iter().zip(["None".to_owned(), format!("{}", addresses[1])]) {
+        let answer = ask(address).await;
+        assert!(answer.contains(&expect), "{expect}: {answer}");
+    }
 }
 
 async fn say(addr: SocketAddr, words: &str) -> TcpStream {

@@ -2,13 +2,7 @@
 //!
 //! Invariant: no client makes another wait: every connection has a task of its own, and there is a place for the next one unless all are being answered.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    pin::pin,
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{
     Router,
@@ -17,6 +11,7 @@ use axum::{
     http::{HeaderValue, header::CONNECTION},
     response::Response,
 };
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use hyper::{body::Body as _, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -35,9 +30,9 @@ use crate::shutdown::{Shutdown, capped};
 
 /// After a failed accept (usually: no file descriptors left) wait this long, doubled each time up to the maximum.
 const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// Bytes of the head of a request, and of a body that are read ahead.
+/// Bytes of the head of a request, and of a body that are read ahead. Headers are as many as hyper takes, 100: to clear a list of another length costs
+/// each request 1,400 instructions.
 const BUFFER: usize = 32 << 10;
-const HEADERS: usize = 64;
 
 /// How many clients there may be, and how slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +61,7 @@ impl Default for Limits {
     }
 }
 
-/// Address at which a request came in, among the extensions of each.
+/// Address at which a request came in, among the extensions of each that came through [`Addressed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalAddress(pub SocketAddr);
 
@@ -74,6 +69,8 @@ pub struct LocalAddress(pub SocketAddr);
 pub trait Source: Send + 'static {
     /// What requests are read from.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// Whether requests know their [`LocalAddress`].
+    const ADDRESSED: bool = false;
 
     /// What is listened on.
     fn tcp(&self) -> &TcpListener;
@@ -91,6 +88,23 @@ impl Source for TcpListener {
 
     fn open(&self, tcp: TcpStream) -> impl Future<Output = io::Result<TcpStream>> + Send + use<> {
         std::future::ready(Ok(tcp))
+    }
+}
+
+/// Connections whose requests know their [`LocalAddress`].
+#[derive(Debug)]
+pub struct Addressed<S>(pub S);
+
+impl<S: Source> Source for Addressed<S> {
+    type Io = S::Io;
+    const ADDRESSED: bool = true;
+
+    fn tcp(&self) -> &TcpListener {
+        self.0.tcp()
+    }
+
+    fn open(&self, tcp: TcpStream) -> impl Future<Output = io::Result<S::Io>> + Send + use<S> {
+        self.0.open(tcp)
     }
 }
 
@@ -144,20 +158,18 @@ async fn take<S: Source>(
             tracing::debug!(%peer, "all connections are being answered: this one is closed");
             continue;
         };
-        let local = tcp.local_addr().unwrap_or_else(|_| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+        let local = tcp.local_addr().ok().filter(|_| S::ADDRESSED).map(LocalAddress);
         let _still_works = tcp.set_nodelay(true);
         let (opening, router, shutdown) = (source.open(tcp), router.clone(), shutdown.clone());
         connections.spawn(async move {
-            let work = async {
-                match timeout(limits.head, opening).await {
-                    Ok(Ok(io)) => serve(io, LocalAddress(local), router, &place, limits, &shutdown).await,
-                    Ok(Err(error)) => tracing::debug!(%peer, %error, "handshake failed"),
-                    Err(_) => tracing::debug!(%peer, "handshake took too long"),
-                }
+            let opened = tokio::select! {
+                opened = timeout(limits.head, opening) => opened,
+                () = place.sent_away() => return,
             };
-            tokio::select! {
-                () = work => {}
-                () = place.sent_away() => {}
+            match opened {
+                Ok(Ok(io)) => serve(io, local, router, &place, limits, &shutdown).await,
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "handshake failed"),
+                Err(_) => tracing::debug!(%peer, "handshake took too long"),
             }
         });
     }
@@ -166,7 +178,7 @@ async fn take<S: Source>(
 /// Serves one connection.
 async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     io: I,
-    local: LocalAddress,
+    local: Option<LocalAddress>,
     router: Router,
     member: &Place,
     limits: Limits,
@@ -174,7 +186,7 @@ async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 ) {
     let pace = member.pace();
     lock(pace).shaken(Instant::now());
-    let io = TokioIo::new(Stream { inner: io, pace: pace.clone() });
+    let io = TokioIo::new(Stream::new(io, pace.clone()));
     let service = service_fn(|request: Request<Incoming>| async {
         let mut response = answer(request, local, router.clone(), member).await;
         // Whoever is still sending is told with the answer, before this end closes: a request that is on its way when a connection is
@@ -184,10 +196,11 @@ async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         }
         Ok::<_, Infallible>(response)
     });
-    let connection = http1::Builder::new().max_buf_size(BUFFER).max_headers(HEADERS).serve_connection(io, service);
+    let connection = http1::Builder::new().max_buf_size(BUFFER).serve_connection(io, service);
     let mut connection = pin!(connection);
-    let mut stopped = pin!(shutdown.stopped());
     let mut stopping = false;
+    // Each byte that comes wakes this task, and the set asks what is in it only if that was woken.
+    let mut seldom = FuturesUnordered::new();
     loop {
         // What is awaited changes while the connection is served: it is looked at often enough.
         let now = Instant::now();
@@ -197,28 +210,53 @@ async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             return;
         }
         let look = now + limits.head / 2;
+        seldom.push(next(member, shutdown, stopping, ends.map_or(look, |ends| ends.min(look))));
         tokio::select! {
+            biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended badly");
                 }
                 return;
             }
-            () = &mut stopped, if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
+            Some(event) = seldom.next() => match event {
+                Event::Look => {}
+                Event::SentAway => return,
+                Event::Stops => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
-            () = tokio::time::sleep_until(ends.map_or(look, |ends| ends.min(look))) => {}
         }
     }
 }
 
-async fn answer(request: Request<Incoming>, local: LocalAddress, router: Router, member: &Place) -> Response {
+/// What seldom happens to a connection.
+enum Event {
+    /// It is time to look at its pace.
+    Look,
+    /// It has to make room.
+    SentAway,
+    /// The server stops.
+    Stops,
+}
+
+async fn next(member: &Place, shutdown: &Shutdown, stopping: bool, look: Instant) -> Event {
+    tokio::select! {
+        () = member.sent_away() => Event::SentAway,
+        () = shutdown.stopped(), if !stopping => Event::Stops,
+        () = tokio::time::sleep_until(look) => Event::Look,
+    }
+}
+
+async fn answer(request: Request<Incoming>, local: Option<LocalAddress>, router: Router, member: &Place) -> Response {
     let pace = member.pace().clone();
     lock(&pace).begun(!request.body().is_end_stream(), Instant::now());
     let body_pace = pace.clone();
     let mut request = request.map(|inner| Body::new(Received { inner, pace: body_pace }));
-    request.extensions_mut().insert(local);
+    if let Some(local) = local {
+        request.extensions_mut().insert(local);
+    }
     let Ok(response) = router.oneshot(request).await;
     lock(&pace).answered(Instant::now());
     response

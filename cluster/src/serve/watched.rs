@@ -20,12 +20,20 @@ use super::{crowd::lock, pace::Pace};
 /// A stream.
 #[derive(Debug)]
 pub(super) struct Stream<S> {
-    pub(super) inner: S,
-    pub(super) pace: Arc<Mutex<Pace>>,
+    inner: S,
+    pace: Arc<Mutex<Pace>>,
+    /// Something was to be written since all of it had left.
+    writes: bool,
 }
 
 impl<S> Stream<S> {
-    fn written<T>(&self, result: Poll<T>) -> Poll<T> {
+    /// A stream whose pace is that.
+    pub(super) fn new(inner: S, pace: Arc<Mutex<Pace>>) -> Self {
+        Self { inner, pace, writes: false }
+    }
+
+    fn written<T>(&mut self, result: Poll<T>) -> Poll<T> {
+        self.writes = true;
         if result.is_pending() {
             lock(&self.pace).stalled(Instant::now());
         }
@@ -69,11 +77,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.inner).poll_flush(context);
-        if result.is_ready() {
-            // The server flushes when it has handed over all that it has.
+        if result.is_pending() {
+            return self.written(result);
+        }
+        // The server flushes when it has handed over all that it has, and whenever it is woken.
+        if std::mem::take(&mut self.writes) {
             lock(&self.pace).taken(Instant::now());
         }
-        self.written(result)
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
