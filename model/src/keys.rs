@@ -65,7 +65,7 @@ pub const RETIRING_TAINT: &str = "bulkhead.dev/retiring";
 pub const HOST_NETWORK_GIVEN: &str = "bulkhead.dev/host-network-given";
 /// Annotation of a Job of a queue and of its template, the Job's id: labels are more easily taken off than this. Pods of a queue have none.
 pub const QUEUED: &str = "bulkhead.dev/queued";
-/// Reason of condition `PodScheduled` of a bare pod that waits in a queue.
+/// Reason of condition `PodScheduled` of a pod that waits in a queue and for which no Job says why.
 pub const QUEUED_REASON: &str = "Queued";
 /// `schedulerName` of pods that the controller binds itself; served by nobody else.
 pub const SCHEDULER_DIRECT: &str = "bulkhead";

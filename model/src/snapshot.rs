@@ -301,7 +301,7 @@ pub struct Unit {
     pub place: Place,
     /// It is not planned for while it waits, and why; what it needs may not be known.
     pub barred: Option<Arc<Reason>>,
-    /// Why it waits, as is written on it, or stored where it is a job of the API; not of a pod that is of a Job.
+    /// Why it waits, as is written on it, or stored where it is a job of the API; not of a pod whose Job has a status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<Arc<Reason>>,
 }
@@ -314,6 +314,9 @@ pub struct JobRef {
     pub uid: String,
     /// When it was created.
     pub created: Timestamp,
+    /// The Job hook missed it, so it is not among the jobs and has no status.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missed: bool,
 }
 
 /// Where a unit is.

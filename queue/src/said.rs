@@ -1,4 +1,4 @@
-//! Why bare pods wait, said on them: condition `PodScheduled` is False with reason [`keys::QUEUED_REASON`]. `Unschedulable` would wake autoscalers
+//! Why pods wait for which no Job says it, said on them: condition `PodScheduled` is False with reason [`keys::QUEUED_REASON`]. `Unschedulable` would wake autoscalers
 //! that are not meant.
 //!
 //! Invariant: only what is not written yet is written, at most [`AT_ONCE`] pods a cycle; nothing waits for it, and what does not go through is tried

@@ -5,6 +5,7 @@ use model::keys;
 use serde_json::json;
 use tests::{Fixture, eventually, job, job_with};
 
+use crate::outage::queued_because;
 use crate::{Company, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -92,15 +93,9 @@ async fn bare_pod(fixture: &Fixture, namespace: &str, queue: &str) -> Result<()>
     fixture.apply(namespace, &pod.to_string()).await?;
     let code = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: ";
     eventually("the bare pod says why it waits", || async {
-        let status = fixture.pods(namespace).get("bare").await?.status.unwrap_or_default();
-        let conditions = status.conditions.unwrap_or_default();
-        let says = conditions.iter().any(|one| {
-            one.type_ == "PodScheduled"
-                && one.status == "False"
-                && one.reason.as_deref() == Some(keys::QUEUED_REASON)
-                && one.message.as_ref().is_some_and(|message| message.starts_with(code))
-        });
-        Ok(if says { Ok(()) } else { Err(format!("{conditions:?}")) })
+        let pod = fixture.pods(namespace).get("bare").await?;
+        let says = queued_because(&pod).is_some_and(|message| message.starts_with(code));
+        Ok(if says { Ok(()) } else { Err(format!("{:?}", pod.status)) })
     })
     .await?;
     let name = format!("{namespace}/bare");

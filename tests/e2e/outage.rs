@@ -50,6 +50,7 @@ async fn outage(fixture: &Fixture) -> Result<()> {
     for namespace in queued.iter().chain([&ordinary]) {
         fixture.apply(namespace, &job("late", 2, "50m", "16Mi", "true")).await?;
     }
+    fixture.apply(&queued[0], &job("huge", 1, "64", "16Mi", "true")).await?;
     fixture.apply(&ordinary, DEPLOYMENT).await?;
     promptly(fixture, &ordinary).await?;
     // What ran goes on; what is in a queue does not start.
@@ -73,7 +74,24 @@ async fn outage(fixture: &Fixture) -> Result<()> {
         let pods = fixture.pods_of(namespace, job).await?;
         ensure!(pods.iter().all(in_contract), "pods of {namespace}/{job} are outside the contract");
     }
+    // The Job hook has not seen it, so its pods say why it waits.
+    eventually("the pod of a Job that the hook missed says why it waits", || async {
+        let pods = fixture.pods_of(&queued[0], "huge").await?;
+        let said: Vec<_> = pods.into_iter().filter_map(|pod| queued_because(&pod)).collect();
+        let told = matches!(&said[..], [one] if one.starts_with("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT: "));
+        Ok(if told { Ok(()) } else { Err(format!("{said:?}")) })
+    })
+    .await?;
     fixture.no_machines(&launched).await
+}
+
+/// Why a pod says that it waits in its queue.
+pub(crate) fn queued_because(pod: &Pod) -> Option<String> {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let mut queued = conditions.filter(|one| {
+        one.type_ == "PodScheduled" && one.status == "False" && one.reason.as_deref() == Some(keys::QUEUED_REASON)
+    });
+    queued.next()?.message.clone()
 }
 
 /// A Deployment of an ordinary namespace.

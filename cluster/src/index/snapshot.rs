@@ -176,9 +176,10 @@ impl State {
             uid: record.uid.clone(),
             record: None,
             queue: queued.queue.clone(),
-            job: job.map(|uid| JobRef {
-                uid: uid.to_owned(),
-                created: self.jobs.get(uid).map_or(record.created, |record| record.job.created),
+            job: job.map(|uid| {
+                let of = self.jobs.get(uid);
+                let created = of.map_or(record.created, |of| of.job.created);
+                JobRef { uid: uid.to_owned(), created, missed: of.is_none() }
             }),
             created: record.created,
             index: index.unwrap_or(0),
@@ -186,7 +187,7 @@ impl State {
             shape: queued.shape.clone(),
             place: self.place(record, queued)?,
             barred: queued.barred.then(|| barred.clone()),
-            said: queued.said.clone().filter(|_| job.is_none()),
+            said: queued.said.clone().filter(|_| job.is_none_or(|uid| self.jobs.get(uid).is_none())),
         })
     }
 

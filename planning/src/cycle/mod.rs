@@ -25,7 +25,7 @@ use model::status::Reason;
 
 use crate::explain::{self, Note};
 use crate::world::class::ClassId;
-use crate::world::facts::{Facts, Told, said_of_unit};
+use crate::world::facts::{Facts, Told, said_of_unit, speaks_for_itself};
 use crate::world::kind::Kinds;
 use crate::world::lines::{Demand, Door};
 use crate::world::rank::Rank;
@@ -278,10 +278,10 @@ impl<'w, 'a> Cycle<'w, 'a> {
         }
     }
 
-    /// A pod that is of no Job says itself why it waits; with kube-scheduler it is that which says so.
+    /// A pod for which no Job says it says itself why it waits; with kube-scheduler it is that which says so.
     fn say_on_pod(&mut self, unit: &Unit, reason: ReasonId) {
         let reason = &self.reasons[reason.0];
-        if unit.job.is_none() && matches!(unit.place, Place::Waiting) && said_of_unit(unit) != Some(&**reason) {
+        if speaks_for_itself(unit) && matches!(unit.place, Place::Waiting) && said_of_unit(unit) != Some(&**reason) {
             let (pod, uid) = (unit.key.clone(), unit.uid.clone());
             self.plan.pods.push(PodReason { pod, uid, reason: Reason::clone(reason) });
         }

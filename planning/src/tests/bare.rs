@@ -1,21 +1,26 @@
-//! Cases: pods that are of no Job, which say themselves why they wait.
+//! Cases: pods of no Job, and of one that the Job hook missed, which say themselves why they wait.
 
 use std::sync::Arc;
 
-use model::snapshot::{Place, Snapshot};
+use model::snapshot::{JobRef, Place, Snapshot};
 use model::status::{Code, Reason};
 
-use super::build::{World, check, waiting, world};
+use super::build::{check, waiting, world};
 
 const FULL: &str = "compute environment CE: none of its 1 nodes has room for 500m cpu, 500Mi memory now";
 
-/// Pods of no Job, at these places, in an environment with one node.
-fn pods(places: &[Place]) -> World {
-    let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 500);
-    base.job("q", "p", 1, 500, 10).pods(places).with(|snapshot| {
-        snapshot.jobs.clear();
-        snapshot.units.iter_mut().for_each(|unit| unit.job = None);
-    })
+/// Checks what is planned for pods at these places, in an environment with one node, of which `said` is written.
+fn check_pods(places: &[Place], said: impl Fn(&mut Snapshot), expect: &str) {
+    for missed in [false, true] {
+        let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 500);
+        let pods = base.job("q", "p", 1, 500, 10).pods(places).with(|snapshot| {
+            snapshot.jobs.clear();
+            for unit in &mut snapshot.units {
+                unit.job = unit.job.take().filter(|_| missed).map(|job| JobRef { missed, ..job });
+            }
+        });
+        check(&pods.with(&said), expect);
+    }
 }
 
 fn said(code: Code, message: &str) -> impl Fn(&mut Snapshot) {
@@ -25,17 +30,16 @@ fn said(code: Code, message: &str) -> impl Fn(&mut Snapshot) {
 
 #[test]
 fn what_waits_says_why_once() {
-    check(&pods(&[waiting(), waiting()]), &format!("dispatch p-0 to a of CE\npod p-1 CAPACITY:NO_ROOM: {FULL}"));
-    check(&pods(&[waiting(), waiting()]).with(said(Code::NoRoom, FULL)), "dispatch p-0 to a of CE");
-    check(
-        &pods(&[waiting(), waiting()]).with(said(Code::Launching, "before")),
-        &format!("dispatch p-0 to a of CE\npod p-1 CAPACITY:NO_ROOM: {FULL}"),
-    );
+    let both = [waiting(), waiting()];
+    let says = format!("dispatch p-0 to a of CE\npod p-1 CAPACITY:NO_ROOM: {FULL}");
+    check_pods(&both, |_| {}, &says);
+    check_pods(&both, said(Code::NoRoom, FULL), "dispatch p-0 to a of CE");
+    check_pods(&both, said(Code::Launching, "before"), &says);
 }
 
 #[test]
 fn what_kube_scheduler_has_is_left_to_it() {
     let held = |refused| Place::Held { nodes: vec!["a".into()], refused };
-    check(&pods(&[held(false)]), "");
-    check(&pods(&[held(true)]), "");
+    check_pods(&[held(false)], |_| {}, "");
+    check_pods(&[held(true)], |_| {}, "");
 }

@@ -102,8 +102,13 @@ fn is_barred(job: &Job) -> bool {
 
 /// What is said of a unit, if it is the unit itself of which that is said.
 pub(crate) fn said_of_unit(unit: &Unit) -> Option<&Reason> {
-    let is_own = unit.record.is_some() || (unit.job.is_none() && matches!(unit.place, Place::Waiting));
+    let is_own = unit.record.is_some() || (speaks_for_itself(unit) && matches!(unit.place, Place::Waiting));
     unit.said.as_deref().filter(|_| is_own)
+}
+
+/// Whether no Job says why a pod waits.
+pub(crate) fn speaks_for_itself(unit: &Unit) -> bool {
+    unit.job.as_ref().is_none_or(|job| job.missed)
 }
 
 impl JobFact<'_> {
