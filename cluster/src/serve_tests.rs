@@ -192,8 +192,15 @@ async fn hasty(connections: usize) -> (SocketAddr, Shutdown) {
     let read =
         |body: Body| async move { super::read(body, 1 << 20, Duration::MAX, |_| true).await.is_ok().to_string() };
     let large = || async { vec![b'x'; 64 << 20] };
-    let router =
-        Router::new().route("/", get(|| async { "hello" })).route("/read", post(read)).route("/large", get(large));
+    let slow = || async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        "slowly"
+    };
+    let router = Router::new()
+        .route("/", get(|| async { "hello" }))
+        .route("/slow", get(slow))
+        .route("/read", post(read))
+        .route("/large", get(large));
     let stop = shutdown.clone();
     tokio::spawn(async move { run_within(limits, listener, router, &stop, Duration::from_secs(5)).await });
     (addr, shutdown)
@@ -234,6 +241,19 @@ async fn whoever_keeps_a_connection_is_told_to_close_it_before_the_server_does()
     tcp.read_to_string(&mut rest).await.unwrap();
     assert!(rest.starts_with("HTTP/1.1 200 OK") && rest.contains("connection: close"), "{rest}");
     assert!(!shutdown.is_stopped());
+}
+
+#[tokio::test]
+async fn a_server_that_stops_waits_for_nobody_who_asks_nothing() {
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let (addr, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
+    let (router, stop) = (Router::new().route("/", get(|| async { "hello" })), shutdown.clone());
+    let serving = tokio::spawn(async move { run(listener, router, &stop, Duration::from_mins(1)).await });
+    let mut tcp = say(addr, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut first = [0; 512];
+    assert!(tcp.read(&mut first).await.unwrap() > 0);
+    shutdown.stop();
+    tokio::time::timeout(Duration::from_secs(10), serving).await.expect("it must not wait for the cap").unwrap();
 }
 
 /// What an ordinary client gets, which must not take longer than a second.
@@ -309,6 +329,22 @@ async fn there_is_a_place_for_the_next_client_however_many_are_silent() {
             assert!(ask(addr).await.starts_with("HTTP/1.1 200"));
         }
     }
+    assert!(ask(addr).await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn whoever_asks_in_the_moment_in_which_he_has_to_go_is_answered_first() {
+    let (addr, _shutdown) = hasty(1).await;
+    let mut tcp = say(addr, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut first = [0; 512];
+    assert!(tcp.read(&mut first).await.unwrap() > 0);
+    // Both are there before the server is asked again: this thread is its own.
+    let next = std::net::TcpStream::connect(addr).unwrap();
+    assert_eq!(tcp.try_write(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").unwrap(), 31);
+    let mut rest = String::new();
+    tcp.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.ends_with("slowly") && rest.contains("connection: close"), "{rest:?}");
+    drop(next);
     assert!(ask(addr).await.ends_with("hello"));
 }
 

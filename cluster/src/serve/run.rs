@@ -221,8 +221,9 @@ async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             }
             Some(event) = seldom.next() => match event {
                 Event::Look => {}
-                Event::SentAway => return,
-                Event::Stops => {
+                Event::SentAway if lock(pace).waits(Instant::now()).is_some() => return,
+                // A request has come since this one was chosen: its answer is the last.
+                Event::SentAway | Event::Stops => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
