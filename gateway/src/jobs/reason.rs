@@ -10,7 +10,8 @@ use model::status::{Code, JobState};
 /// AWS says them of what is stuck
 /// (<https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html>), not of what waits for a moment.
 const OF_AWS: [Code; 3] = [Code::InsufficientCapacity, Code::MaxResource, Code::ResourceRequirement];
-/// So long a reason has to hold before it is stable.
+/// So long a reason has to hold before it is stable. Launches in vain count from the first that was tried, because one reason follows the other at
+/// each of them.
 const STABLE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Why a job is as it is, at this time.
@@ -40,6 +41,7 @@ mod tests {
         let (large, waits) = ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - it is too large", JobState::Runnable);
         check(waits, large, Some(941), "it is too large");
         check(waits, large, Some(940), large);
+        // Nothing that stores a reason leaves that out; earlier releases did.
         check(waits, large, None, "it is too large");
         // A clock that was set back.
         check(waits, large, Some(2_000), "it is too large");

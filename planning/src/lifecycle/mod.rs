@@ -100,13 +100,13 @@ pub fn next(record: &JobRecord, spec: &Spec, event: &Event, now: Timestamp) -> O
         }
         JobState::Starting | JobState::Running => placed::next(record, spec, event, now),
     }?;
-    after.record.reason_since = since(record, &after.record, now);
+    after.record.reason_since = reason_since(record, &after.record, now);
     (after.attempt.is_some() || after.record != *record).then_some(after)
 }
 
 /// Since when a job waits for what it waits for now. Other numbers are no other reason; nor is it another that a launch is tried again, and again
 /// in vain.
-fn since(before: &JobRecord, after: &JobRecord, now: Timestamp) -> Option<Timestamp> {
+pub fn reason_since(before: &JobRecord, after: &JobRecord, now: Timestamp) -> Option<Timestamp> {
     let code = |record: &'_ JobRecord| record.reason.as_deref().map(|reason| texts::code(reason).to_owned());
     let waits_for = code(after).filter(|_| after.state == JobState::Runnable)?;
     let same = |before: &str| before == waits_for || [before, &waits_for].iter().all(|code| texts::for_machines(code));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cluster::index::Index;
 use model::clock::{Moment, Now};
-use model::job::{Placed, PodFacts};
+use model::job::{JobRecord, Placed, PodFacts};
 use model::snapshot::{Node, ObjectKey, Place, Refused, Snapshot, Unit, Write};
 use model::status::{JobState, Reason};
 use model::{keys, names};
@@ -33,7 +33,7 @@ pub(super) fn add(
     let mut said = Said::default();
     let mut units: Vec<Unit> = Vec::new();
     for live in ledger.waiting(window, now.wall) {
-        let said = live.record.reason.as_deref().and_then(|text| said.of(text));
+        let said = said.of(&live.record);
         units.push(Unit { said, ..unit(live, queue_of(&live.spec.queue), Place::Waiting) });
     }
     let seen = super::placed::current(ledger, pods);
@@ -73,8 +73,10 @@ pub(super) fn add(
 struct Said<'r>(HashMap<&'r str, Option<Arc<Reason>>>);
 
 impl<'r> Said<'r> {
-    /// A text as a reason; `None`: it is none that a plan gives.
-    fn of(&mut self, text: &'r str) -> Option<Arc<Reason>> {
+    /// What is said of a job; `None`: nothing that a plan gives as a reason, or nobody knows since when, as where an earlier release stored it. Then it
+    /// is said again.
+    fn of(&mut self, record: &'r JobRecord) -> Option<Arc<Reason>> {
+        let text = record.reason.as_deref().filter(|_| record.reason_since.is_some())?;
         self.0.entry(text).or_insert_with(|| Reason::read(text).map(Arc::new)).clone()
     }
 }
@@ -143,10 +145,20 @@ mod tests {
 
     #[test]
     fn what_a_plan_gave_as_a_reason_is_read_once_and_nothing_else_is() {
-        let (text, mut said) = ("LIMIT:MAX_VCPUS - full".to_owned(), Said::default());
-        let (one, again) = (said.of(&text).unwrap(), said.of("LIMIT:MAX_VCPUS - full").unwrap());
+        let id = "2d044787-c663-4ce6-a6fe-f2baf7e51b04".parse().unwrap();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let record = |reason: &str, reason_since| JobRecord {
+            reason: Some(reason.to_owned()),
+            reason_since,
+            ..JobRecord::submitted(id, now)
+        };
+        let (full, same) = (record("LIMIT:MAX_VCPUS - full", Some(now)), record("LIMIT:MAX_VCPUS - full", Some(now)));
+        let (old, other) =
+            (record("LIMIT:MAX_VCPUS - full", None), record("Essential container in task exited", Some(now)));
+        let mut said = Said::default();
+        let (one, again) = (said.of(&full).unwrap(), said.of(&same).unwrap());
         assert_eq!(*one, Reason { code: Code::MaxVcpus, message: "full".to_owned() });
         assert!(Arc::ptr_eq(&one, &again));
-        assert_eq!(said.of("Essential container in task exited"), None);
+        assert_eq!((said.of(&old), said.of(&other), said.of(&JobRecord::submitted(id, now))), (None, None, None));
     }
 }

@@ -1,5 +1,7 @@
 //! Every state, every event.
 
+use model::status::Code;
+
 use super::*;
 
 const STATES: [JobState; 7] = [
@@ -115,4 +117,27 @@ fn an_array_job_itself() {
     let record = record(JobState::Pending);
     check(&record, &array(3), &Event::Dispatched(&placed(&record)), "-");
     check(&record, &array(3), &seen(ended(&record, 1)), "-");
+}
+
+#[test]
+fn it_waits_for_machines_since_the_first_launch_that_was_tried() {
+    let launching = format!("{} - 1 machine is coming", Code::Launching.as_str());
+    let sold_out = format!("{} - none is sold", Code::InsufficientCapacity.as_str());
+    let broken = format!("{} - it does not answer", Code::ProviderError.as_str());
+    let full = format!("{} - 3 nodes are full", Code::NoRoom.as_str());
+    let fuller = format!("{} - 4 nodes are full", Code::NoRoom.as_str());
+    let mut job = record(JobState::Runnable);
+    for (second, reason, since) in [
+        (0, &full, 0),
+        (10, &fuller, 0),
+        (20, &launching, 20),
+        (30, &sold_out, 20),
+        (40, &launching, 20),
+        (50, &broken, 20),
+        (60, &full, 60),
+        (70, &sold_out, 70),
+    ] {
+        job = next(&job, &spec(1), &Event::Explained(Some(reason)), at(second)).unwrap().record;
+        assert_eq!(job.reason_since, Some(at(since)), "{second} s: {reason}");
+    }
 }

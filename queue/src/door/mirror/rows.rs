@@ -8,6 +8,7 @@ use api::convert::outcome::Outcome;
 use jiff::{SignedDuration, Timestamp};
 use model::job::{Door, JobRecord, OUTCOME_UNKNOWN, Spec};
 use model::status::{JobState, Status};
+use planning::lifecycle;
 use planning::world::World;
 
 /// Why a Job failed that did not end. A watch of Jobs with a queue shows both alike.
@@ -40,14 +41,17 @@ pub(super) fn seen(look: &Look, stored: Option<&JobRecord>, now: Timestamp) -> J
     };
     let runs = matches!(state, JobState::Running | JobState::Succeeded | JobState::Failed);
     let known = stored.and_then(|stored| stored.started);
-    in_order(JobRecord {
+    let new = JobRecord::submitted(asked.id, seen.job.created);
+    let before = stored.unwrap_or(&new);
+    let record = JobRecord {
         state,
         reason,
         started: known.or(seen.job.started).filter(|_| runs),
         stopped: state.is_terminal().then(|| asked.stopped.unwrap_or(now)),
-        version: stored.map_or(0, |stored| stored.version),
-        ..JobRecord::submitted(asked.id, seen.job.created)
-    })
+        version: before.version,
+        ..new.clone()
+    };
+    in_order(JobRecord { reason_since: lifecycle::reason_since(before, &record, now), ..record })
 }
 
 /// What is stored of a Job that went while nobody looked.
@@ -104,6 +108,7 @@ mod tests {
     use api::convert::Problems;
     use k8s_openapi::api::batch::v1::Job;
     use model::keys;
+    use model::status::{Code, Reason};
     use serde_json::{Value, json};
 
     use super::*;
@@ -157,6 +162,34 @@ mod tests {
             let cut_short = matches!(condition, None | Some("FailureTarget"));
             assert_eq!(record.reason.as_deref() == Some(DELETED), gone && cut_short, "{condition:?} {gone}");
         }
+    }
+
+    #[test]
+    fn a_job_waits_for_the_same_until_it_waits_for_something_else() {
+        let job = job(None);
+        let waits = |code, message: &str| Status {
+            state: JobState::Runnable,
+            reason: Some(Reason { code, message: message.to_owned() }),
+        };
+        let runs = Status { state: JobState::Running, reason: None };
+        let mut stored = None;
+        for (second, status, since) in [
+            (20, &waits(Code::ResourceRequirement, "too large"), Some(20)),
+            (80, &waits(Code::ResourceRequirement, "too large by far"), Some(20)),
+            (90, &waits(Code::NoRoom, "full"), Some(90)),
+            (95, &runs, None),
+            (99, &waits(Code::NoRoom, "full"), Some(99)),
+        ] {
+            let look = Look { status: Some(status), ..look(&job, false) };
+            let record = seen(&look, stored.as_ref(), at(second));
+            assert_eq!(record.reason_since, since.map(at), "{second} s");
+            assert_eq!(seen(&look, Some(&record), at(second + 1)), record, "nothing is stored twice");
+            stored = Some(record);
+        }
+        // As releases before stored it.
+        let without = JobRecord { reason_since: None, ..stored.unwrap() };
+        let look = Look { status: Some(&waits(Code::NoRoom, "full")), ..look(&job, false) };
+        assert_eq!(seen(&look, Some(&without), at(200)).reason_since, Some(at(200)));
     }
 
     #[test]
