@@ -314,9 +314,9 @@ pub struct JobRef {
     pub uid: String,
     /// When it was created.
     pub created: Timestamp,
-    /// The Job hook missed it, so it is not among the jobs and has no status.
+    /// It is not among the jobs: the Job hook missed it, so that it has no status, or it has ended or is being deleted, and its status changes no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub missed: bool,
+    pub silent: bool,
 }
 
 /// Where a unit is.

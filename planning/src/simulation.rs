@@ -159,7 +159,7 @@ impl Simulation {
             uid: format!("{}-simulated-{}", job.uid, self.made),
             record: None,
             queue: job.queue.clone(),
-            job: Some(JobRef { uid: job.uid.clone(), created: job.created, missed: false }),
+            job: Some(JobRef { uid: job.uid.clone(), created: job.created, silent: false }),
             created: self.now,
             index,
             attempt: 1,

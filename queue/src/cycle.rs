@@ -221,7 +221,7 @@ async fn cycle(
         door.after(context, decided, now),
     );
     report::dispatches(context, &bound);
-    jobs::show_all(context, &unwritten);
+    jobs::show_only(context, &unwritten, &changes);
     jobs::write_all(context, &changes).await;
     jobs::finish_all(context).await;
     shown.labels.look(context);

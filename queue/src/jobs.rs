@@ -3,6 +3,8 @@
 //! Invariant: a release and the status that belongs to it are one write; a Job that was replaced by another of the same name is
 //! not touched, because every patch names the UID. What is refused is remembered, so that the plan passes it.
 
+use std::collections::HashSet;
+
 use cluster::clock;
 use futures::FutureExt as _;
 use k8s_openapi::api::batch::v1::Job;
@@ -48,8 +50,15 @@ pub(crate) async fn finish_all(context: &Context) {
     write_all(context, &finished.collect::<Vec<_>>()).await;
 }
 
-/// Shows what cannot be written on Jobs: in Events, and to whoever asks the index.
-pub(crate) fn show_all(context: &Context, changes: &[StatusChange]) {
+/// Shows all that is to be written on Jobs and, for now, is not tried: in Events, and to whoever asks the index. Of Jobs that are not among those nor
+/// among what is written next, what is written is so.
+pub(crate) fn show_only(context: &Context, changes: &[StatusChange], next: &[StatusChange]) {
+    let all: HashSet<&str> = changes.iter().chain(next).map(|change| change.uid.as_str()).collect();
+    context.index.shows_instead_only(|uid| all.contains(uid));
+    show_all(context, changes);
+}
+
+fn show_all(context: &Context, changes: &[StatusChange]) {
     for change in changes {
         if context.index.show_instead(&change.uid, &change.status) {
             report::waits(context, change);

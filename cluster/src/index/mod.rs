@@ -185,6 +185,11 @@ impl Index {
         self.state().refused.instead(uid, status)
     }
 
+    /// Only these Jobs have another status than is written on them.
+    pub fn shows_instead_only(&self, is_to_be_written: impl Fn(&str) -> bool) {
+        self.state().refused.keep_instead(is_to_be_written);
+    }
+
     /// What the status of Jobs would be on which it cannot be written, by UID.
     pub fn shown_instead(&self) -> HashMap<String, Status> {
         self.state().refused.all_instead()

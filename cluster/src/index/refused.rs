@@ -52,6 +52,11 @@ impl Refusals {
             && self.instead.insert(uid.to_owned(), status.clone()).as_ref() != Some(status)
     }
 
+    /// Only of these it is still true that something else is to be written.
+    pub(super) fn keep_instead(&mut self, is_to_be_written: impl Fn(&str) -> bool) {
+        self.instead.retain(|uid, _| is_to_be_written(uid));
+    }
+
     /// What is to be seen of Jobs on which it cannot be written, by UID.
     pub(super) fn all_instead(&self) -> HashMap<String, Status> {
         self.instead.clone()
@@ -111,7 +116,11 @@ mod tests {
         refusals.add("u", Write::Status, &no, at(100));
         assert!(refusals.instead("u", &status) && !refusals.instead("u", &status));
         refusals.add("u", Write::Status, &no, at(100));
+        refusals.keep_instead(|uid| uid == "u");
         assert_eq!(refusals.all_instead().len(), 1, "it is still to be seen");
+        refusals.keep_instead(|_| false);
+        assert_eq!(refusals.all_instead().len(), 0, "what is written is so again");
+        assert!(refusals.instead("u", &status), "and that it is not is news");
         refusals.clear("u", Write::Status);
         assert_eq!((refusals.all_instead().len(), refusals.all(at(100)).len()), (0, 1));
         refusals.settle(|uid| uid != "u");

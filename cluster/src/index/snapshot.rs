@@ -98,7 +98,7 @@ impl State {
     }
 
     fn open_jobs(&self) -> Vec<Job> {
-        let open = || self.jobs.values().filter(|record| record.ended.is_none() && !record.terminating);
+        let open = || self.jobs.values().filter(|record| is_open(record));
         let waits = |record: &&WatchedJob| !record.job.released && !self.assumed.is_released(&record.job.uid);
         let beyond = self.limits.beyond(open().filter(waits));
         open()
@@ -179,7 +179,7 @@ impl State {
             job: job.map(|uid| {
                 let of = self.jobs.get(uid);
                 let created = of.map_or(record.created, |of| of.job.created);
-                JobRef { uid: uid.to_owned(), created, missed: of.is_none() }
+                JobRef { uid: uid.to_owned(), created, silent: !of.is_some_and(is_open) }
             }),
             created: record.created,
             index: index.unwrap_or(0),
@@ -187,7 +187,7 @@ impl State {
             shape: queued.shape.clone(),
             place: self.place(record, queued)?,
             barred: queued.barred.then(|| barred.clone()),
-            said: queued.said.clone().filter(|_| job.is_none_or(|uid| self.jobs.get(uid).is_none())),
+            said: queued.said.clone().filter(|_| !job.and_then(|uid| self.jobs.get(uid)).is_some_and(is_open)),
         })
     }
 
@@ -318,6 +318,11 @@ fn with_start(node: Node, created: Timestamp, ages: &mut Ages, now: Now) -> Node
 }
 
 /// A Job without what it needs of nodes.
+/// Whether a Job is planned for.
+fn is_open(record: &WatchedJob) -> bool {
+    record.ended.is_none() && !record.terminating
+}
+
 fn bare(job: &Job) -> Job {
     Job {
         key: job.key.clone(),

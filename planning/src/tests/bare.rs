@@ -1,4 +1,4 @@
-//! Cases: pods of no Job, and of one that the Job hook missed, which say themselves why they wait.
+//! Cases: pods of no Job, and of one that is not among the jobs, which say themselves why they wait.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ const FULL: &str = "compute environment CE: none of its 1 nodes has room for 500
 
 /// Checks what is planned for pods at these places, in an environment with one node, of which `said` is written.
 fn check_pods(places: &[Place], said: impl Fn(&mut Snapshot), expect: &str) {
-    for missed in [false, true] {
+    for silent in [false, true] {
         let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 500);
         let pods = base.job("q", "p", 1, 500, 10).pods(places).with(|snapshot| {
             snapshot.jobs.clear();
             for unit in &mut snapshot.units {
-                unit.job = unit.job.take().filter(|_| missed).map(|job| JobRef { missed, ..job });
+                unit.job = unit.job.take().filter(|_| silent).map(|job| JobRef { silent, ..job });
             }
         });
         check(&pods.with(&said), expect);

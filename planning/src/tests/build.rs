@@ -186,7 +186,7 @@ impl World {
                 uid: format!("{}-{index}", job.uid),
                 record: None,
                 queue: job.queue.clone(),
-                job: Some(JobRef { uid: job.uid.clone(), created: job.created, missed: false }),
+                job: Some(JobRef { uid: job.uid.clone(), created: job.created, silent: false }),
                 created: before(50),
                 index,
                 attempt: 1,

@@ -246,7 +246,7 @@ impl Cluster {
                     uid: format!("p{}", self.made),
                     record: None,
                     queue: job.queue.clone(),
-                    job: Some(JobRef { uid: job.uid.clone(), created: job.created, missed: false }),
+                    job: Some(JobRef { uid: job.uid.clone(), created: job.created, silent: false }),
                     created: self.now,
                     index: 0,
                     attempt: 1,

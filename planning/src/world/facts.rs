@@ -108,7 +108,7 @@ pub(crate) fn said_of_unit(unit: &Unit) -> Option<&Reason> {
 
 /// Whether no Job says why a pod waits.
 pub(crate) fn speaks_for_itself(unit: &Unit) -> bool {
-    unit.job.as_ref().is_none_or(|job| job.missed)
+    unit.job.as_ref().is_none_or(|job| job.silent)
 }
 
 impl JobFact<'_> {

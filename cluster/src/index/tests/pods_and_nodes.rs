@@ -47,7 +47,7 @@ fn a_pod_becomes_a_unit_and_takes_room_once_it_is_on_a_node() {
     apply::<Pod>(&index, &pod("p", "j"));
     let unit = units(&index).remove(0);
     assert_eq!(unit.place, Place::Waiting);
-    assert_eq!(unit.job, Some(JobRef { uid: "uid-j".to_owned(), created: at(-100), missed: false }));
+    assert_eq!(unit.job, Some(JobRef { uid: "uid-j".to_owned(), created: at(-100), silent: false }));
     assert_eq!((unit.queue.as_str(), unit.attempt, unit.index), ("q", 1, 0));
     assert_eq!(only_node(&index, at(0)).used, Resources::default());
 
@@ -129,13 +129,17 @@ fn rank_and_attempt_are_believed_of_pods_whose_job_is_there_and_has_their_id() {
     {
         apply::<Pod>(&index, &pod);
     }
+    let mut going = job("k");
+    going["metadata"]["deletionTimestamp"] = json!(at(0).to_string());
+    apply::<Job>(&index, &going);
+    apply::<Pod>(&index, &said("f", "k", "id.7"));
     let mut bare = said("e", "j", "id");
     bare["metadata"]["ownerReferences"] = json!([]);
     apply::<Pod>(&index, &bare);
     let seen: Vec<_> =
-        units(&index).into_iter().map(|unit| (unit.index, unit.attempt, unit.job.map(|job| job.missed))).collect();
+        units(&index).into_iter().map(|unit| (unit.index, unit.attempt, unit.job.map(|job| job.silent))).collect();
     let nothing = (0, 1, None);
-    assert_eq!(seen, [(7, 4, Some(false)), nothing, nothing, (7, 4, Some(true)), nothing]);
+    assert_eq!(seen, [(7, 4, Some(false)), nothing, nothing, (7, 4, Some(true)), nothing, (7, 4, Some(true))]);
 }
 
 #[test]
