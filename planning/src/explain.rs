@@ -3,6 +3,7 @@
 //! Invariant: a text depends only on what it names, so it does not change (and is not written) while nothing changes.
 
 use jiff::Timestamp;
+use model::keys;
 use model::placement::{Effect, Shape, Taint};
 use model::quantity::format_milli;
 use model::resources::{Resources, describe};
@@ -128,7 +129,10 @@ impl Note {
     /// `requests`: in words.
     pub(crate) fn no_room(environment: &str, requests: &str, nodes: usize) -> Self {
         let text = if nodes == 0 {
-            format!("compute environment {environment} has no node that is Ready; label one with its UUID")
+            let label = keys::CE_UUID;
+            format!(
+                "compute environment {environment} has no node that is Ready; label one with {label}, the value is its status.uuid"
+            )
         } else {
             format!("compute environment {environment}: none of its {nodes} nodes has room for {requests} now")
         };

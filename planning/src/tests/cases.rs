@@ -245,7 +245,8 @@ fn a_machine_on_its_way_in_or_out_does_not_stand_in_for_one_that_is_kept() {
 #[test]
 fn a_retiring_or_unready_node_gets_nothing() {
     let base = world().unmanaged("ce").queue("q", 1, &["ce"]).node("ce", "a", 2000).job("q", "j", 1, 500, 10);
-    let none = "j Runnable CAPACITY:NO_ROOM: compute environment CE has no node that is Ready; label one with its UUID";
+    let none = "j Runnable CAPACITY:NO_ROOM: compute environment CE has no node that is Ready; label one with \
+         batch.amazonaws.com/compute-environment-uuid, the value is its status.uuid";
     check(&base.clone().with(|world| world.nodes[0].ready = false), none);
     check(&base.with(|world| world.nodes[0].retiring = true), none);
 }

@@ -45,7 +45,8 @@ fn it_starts_with_as_many_as_the_nodes_will_ever_hold() {
     check(&with_deadline(foreign, 6, 250), "release j");
     check(
         &with_deadline(base.with(|world| world.nodes[0].ready = false), 6, 250),
-        "j Runnable CAPACITY:NO_ROOM: compute environment CE has no node that is Ready; label one with its UUID",
+        "j Runnable CAPACITY:NO_ROOM: compute environment CE has no node that is Ready; label one with \
+         batch.amazonaws.com/compute-environment-uuid, the value is its status.uuid",
     );
 }
 
