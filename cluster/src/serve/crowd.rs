@@ -51,7 +51,8 @@ impl Crowd {
     /// A place for one more connection; `None` if all others are being answered.
     pub(super) fn enter(&self, peer: IpAddr, now: Instant) -> Option<Place> {
         let mut inner = self.lock();
-        if inner.members.len() >= self.most {
+        // Several go if some stayed that had been chosen.
+        while inner.members.len() >= self.most {
             let gone =
                 choose(inner.members.iter().map(|(id, member)| (*id, member.peer, lock(&member.pace).waits(now))))?;
             if let Some(member) = inner.members.remove(&gone) {
@@ -76,6 +77,11 @@ impl Place {
     /// The connection's pace.
     pub(super) fn pace(&self) -> &Arc<Mutex<Pace>> {
         &self.shared.pace
+    }
+
+    /// It was chosen to make room, and a request has come since: it counts until it has ended, and others go instead.
+    pub(super) fn stay(&self) {
+        self.crowd.lock().members.insert(self.id, self.shared.clone());
     }
 
     /// Resolves when the connection has to make room.
@@ -149,6 +155,10 @@ mod tests {
         let third = crowd.enter(peer, now).unwrap();
         // It waits, so it makes room; its own end changes nothing any more.
         let fourth = crowd.enter(peer, now).unwrap();
+        lock(third.pace()).begun(false, now);
+        third.stay();
+        assert!(crowd.enter(peer, now).is_none() && crowd.lock().members.len() == 2, "the fourth has made room");
+        fourth.stay();
         drop(third);
         assert_eq!(crowd.lock().members.len(), 2);
         drop((second, fourth));

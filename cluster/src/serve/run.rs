@@ -223,7 +223,10 @@ async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                 Event::Look => {}
                 Event::SentAway if lock(pace).waits(Instant::now()).is_some() => return,
                 // A request has come since this one was chosen: its answer is the last.
-                Event::SentAway | Event::Stops => {
+                event @ (Event::SentAway | Event::Stops) => {
+                    if matches!(event, Event::SentAway) {
+                        member.stay();
+                    }
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
