@@ -349,6 +349,20 @@ async fn whoever_asks_in_the_moment_in_which_he_has_to_go_is_answered_first() {
 }
 
 #[tokio::test]
+async fn who_has_asked_is_answered_however_many_come_before_the_server_looks() {
+    let (addr, _shutdown) = hasty(2).await;
+    // All are there before the server is asked: this thread is its own.
+    let mut asking = std::net::TcpStream::connect(addr).unwrap();
+    std::io::Write::write_all(&mut asking, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+    let silent: Vec<_> = (0..40).map(|_| std::net::TcpStream::connect(addr).unwrap()).collect();
+    asking.set_nonblocking(true).unwrap();
+    let mut answer = String::new();
+    TcpStream::from_std(asking).unwrap().read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("hello"), "{answer:?}");
+    drop(silent);
+}
+
+#[tokio::test]
 async fn silent_handshakes_hold_up_nobody_however_many_there_are() {
     let cert = ServingCert::empty();
     let served = pair("a.test");

@@ -66,7 +66,7 @@ struct Second {
 
 async fn side_by_side(fixture: &Fixture) -> Result<()> {
     in_second_cluster(fixture, "2nd", |second| async move {
-        let other = Fixture::new(&second.world, "two");
+        let other = Fixture::new(&second.world, "two", true);
         let (here, there) = tokio::join!(form_1(fixture, "a"), form_1(&other, "b"));
         here.and(there)?;
         kill_everything(&second).await?;
@@ -134,7 +134,7 @@ async fn xtask(args: &[&str]) -> Result<String> {
 
 async fn uninstalled(fixture: &Fixture) -> Result<()> {
     in_second_cluster(fixture, "un", |second| async move {
-        let other = Fixture::new(&second.world, "un");
+        let other = Fixture::new(&second.world, "un", true);
         let environment = other.managed("ce", 1, "instanceTypes: [local.medium]").await?;
         let unmanaged = other.unmanaged("own").await?;
         let node = other.label_node(&unmanaged, "mine", "500m", "1Gi").await?;

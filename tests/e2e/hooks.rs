@@ -1,6 +1,6 @@
 //! Bulkhead's webhook configurations in the hands of tests: saved, taken away, turned elsewhere, put back.
 //!
-//! Invariant: whoever changes them saves them first and has them put back on cleaning up.
+//! Invariant: whoever changes them runs alone, saves them first and has them put back on cleaning up.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ const BULKHEAD: [&str; 2] = model::keys::WEBHOOK_CONFIGURATIONS;
 
 /// The configurations in a List, as they can be created or replaced again; cleaning up puts them back.
 pub(crate) async fn save(fixture: &Fixture) -> Result<Value> {
+    fixture.disturbs("changes the webhook configurations")?;
     let [first, last] = BULKHEAD;
     let text = fixture.world.kubectl(&["get", CONFIGURATION, first, last, "-o", "json"]).await?;
     let mut hooks: Value = serde_json::from_str(&text)?;

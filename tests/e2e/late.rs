@@ -1,4 +1,5 @@
-//! Webhooks of others that come after Bulkhead's: what they make of a Job or pod counts, and costs nobody anything.
+//! Webhooks of others that come after Bulkhead's, and Bulkhead's own taken away: what is made of a Job or pod then counts, and costs nobody
+//! anything.
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Container;
@@ -13,13 +14,22 @@ use crate::rogue::{Manner, Rogue};
 use crate::{Company, Scenario, hooks};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "webhooks that come after Bulkhead's: what names a queue goes through it or is refused, and what is added costs no pod",
-        short: "late",
-        company: Company::Others,
-        local_only: true,
-        run: |fixture| Box::pin(late(fixture)),
-    }]
+    vec![
+        Scenario {
+            name: "webhooks that come after Bulkhead's: what names a queue goes through it or is refused, and what is added costs no pod",
+            short: "late",
+            company: Company::Others,
+            local_only: true,
+            run: |fixture| Box::pin(late(fixture)),
+        },
+        Scenario {
+            name: "without any hook nobody makes half a queue's Job, nor one of a job of the API",
+            short: "nohook",
+            company: Company::Nobody,
+            local_only: true,
+            run: |fixture| Box::pin(unhooked(fixture)),
+        },
+    ]
 }
 
 /// Label by which a Job or pod asks for a queue label from the webhook.
@@ -184,7 +194,15 @@ async fn late(fixture: &Fixture) -> Result<()> {
     led_astray(fixture, &rogue, &labelled, &queue).await?;
     taken_off(fixture, &rogue, &both, &queue).await?;
 
-    exists_already(fixture, &plain, &queue).await?;
+    exists_already(fixture, &plain, &queue).await
+}
+
+async fn unhooked(fixture: &Fixture) -> Result<()> {
+    let environment = fixture.unmanaged("ce").await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    let plain = fixture.namespace("plain", None).await?;
+    hooks::save(fixture).await?;
+    hooks::delete(fixture).await?;
     half_a_stamp(fixture, &plain, &queue).await?;
     anothers_id(fixture, &plain, &queue).await
 }
@@ -274,10 +292,8 @@ fn job_id(container: &Container) -> Option<&str> {
     container.env.iter().flatten().find(|it| it.name == "AWS_BATCH_JOB_ID")?.value.as_deref()
 }
 
-/// Without any hook a Job may not say of its pods alone that they are a queue's, whoever makes it: the policies see to that.
+/// A Job may not say of its pods alone that they are a queue's, whoever makes it: the policies see to that.
 async fn half_a_stamp(fixture: &Fixture, namespace: &str, queue: &str) -> Result<()> {
-    hooks::save(fixture).await?;
-    hooks::delete(fixture).await?;
     let id = json!({keys::JOB_ID: "another"});
     let half = job("half", &id, &json!({keys::JOB_ID: "another", keys::QUEUE: queue})).to_string();
     tests::eventually("a Job with half a stamp is refused by a policy", || async {
@@ -288,7 +304,7 @@ async fn half_a_stamp(fixture: &Fixture, namespace: &str, queue: &str) -> Result
     .await
 }
 
-/// Still without any hook, a Job may look as if it had been through it and have a waiting API job's id: it is not released, says why, and
+/// A Job may look as if it had been through it and have a waiting API job's id: it is not released, says why, and
 /// the record stays the other's.
 async fn anothers_id(fixture: &Fixture, namespace: &str, queue: &str) -> Result<()> {
     let aws = Aws::of(&fixture.world).await?;

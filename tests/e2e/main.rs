@@ -207,7 +207,7 @@ fn trial(scenario: Scenario, cluster: Arc<RwLock<()>>, world: World, stop: stop:
                 Company::Others => Turn::Shared(cluster.read().await),
                 Company::Nobody => Turn::Whole(cluster.write().await),
             };
-            let fixture = Fixture::new(&world, scenario.short);
+            let fixture = Fixture::new(&world, scenario.short, scenario.company == Company::Nobody);
             let begun = std::time::Instant::now();
             let result = std::panic::AssertUnwindSafe(stop.unless_told((scenario.run)(&fixture))).catch_unwind().await;
             // Said at once: the summary comes only after all other tests, and whoever reads a cut log never sees it.

@@ -31,6 +31,7 @@ pub struct Fixture {
     /// The cluster.
     pub world: World,
     name: String,
+    alone: bool,
     made: Mutex<Vec<Made>>,
 }
 
@@ -52,10 +53,16 @@ enum Made {
 }
 
 impl Fixture {
-    /// For a test of this name (DNS label characters, short).
-    pub fn new(world: &World, name: &str) -> Self {
+    /// For a test of this name (DNS label characters, short); `alone`: no other runs on this cluster meanwhile.
+    pub fn new(world: &World, name: &str, alone: bool) -> Self {
         let suffix = uuid::Uuid::new_v4().simple().to_string();
-        Self { world: world.clone(), name: format!("{name}-{}", &suffix[..4]), made: Mutex::default() }
+        Self { world: world.clone(), name: format!("{name}-{}", &suffix[..4]), alone, made: Mutex::default() }
+    }
+
+    /// Fails if the test does not run alone: it is about to take from others what they need.
+    pub fn disturbs(&self, what: &str) -> Result<()> {
+        ensure!(self.alone, "{what}: every test of this cluster needs that, and this one does not run alone");
+        Ok(())
     }
 
     /// A name that belongs to this test.
@@ -185,6 +192,7 @@ impl Fixture {
 
     /// Stops the controller in the cluster and waits until it is gone; cleaning up starts it again.
     pub async fn without_controller(&self) -> Result<()> {
+        self.disturbs("stops the controller")?;
         self.on_clean(&["scale", "-n", keys::NAMESPACE, CONTROLLER, "--replicas=1"], "");
         self.on_clean(&["rollout", "status", "-n", keys::NAMESPACE, CONTROLLER, "--timeout=120s"], "");
         self.world.kubectl(&["scale", "-n", keys::NAMESPACE, CONTROLLER, "--replicas=0"]).await?;

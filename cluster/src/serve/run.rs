@@ -163,6 +163,7 @@ async fn take<S: Source>(
         let (opening, router, shutdown) = (source.open(tcp), router.clone(), shutdown.clone());
         connections.spawn(async move {
             let opened = tokio::select! {
+                biased;
                 opened = timeout(limits.head, opening) => opened,
                 () = place.sent_away() => return,
             };
@@ -172,6 +173,8 @@ async fn take<S: Source>(
                 Err(_) => tracing::debug!(%peer, "handshake took too long"),
             }
         });
+        // Whoever has asked is read before so many come that he has to go.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -246,8 +249,13 @@ enum Event {
 }
 
 async fn next(member: &Place, shutdown: &Shutdown, stopping: bool, look: Instant) -> Event {
+    let sent_away = async {
+        member.sent_away().await;
+        // What has come by now is looked at first.
+        tokio::task::yield_now().await;
+    };
     tokio::select! {
-        () = member.sent_away() => Event::SentAway,
+        () = sent_away => Event::SentAway,
         () = shutdown.stopped(), if !stopping => Event::Stops,
         () = tokio::time::sleep_until(look) => Event::Look,
     }
