@@ -30,7 +30,32 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             local_only: true,
             run: |fixture| Box::pin(dependencies(fixture)),
         },
+        Scenario {
+            name: "a job behind thousands that no node can run is not kept by them",
+            short: "deep",
+            company: Company::Others,
+            local_only: true,
+            run: |fixture| Box::pin(behind_thousands(fixture)),
+        },
     ]
+}
+
+/// More than a plan is shown of one queue.
+const THOUSANDS: u64 = 5_000;
+
+async fn behind_thousands(fixture: &Fixture) -> Result<()> {
+    let site = Site::with_node(fixture, "1", "1Gi").await?;
+    let aws = &site.aws;
+    let (huge, small) = (site.definition("huge"), site.definition("small"));
+    aws.define(&huge, "400", "true", &json!({})).await?;
+    aws.define(&small, "0.25", "true", &json!({})).await?;
+    let id = aws.submit(&site.queue, &huge, &json!({"arrayProperties": {"size": THOUSANDS}})).await?;
+    aws.reaches(&format!("{id}:{}", THOUSANDS - 1), "RUNNABLE").await?;
+    let behind = aws.submit(&site.queue, &small, &json!({})).await?;
+    aws.reaches(&behind, "SUCCEEDED").await?;
+    let array = aws.job(&id).await?;
+    ensure!(count(&array, "RUNNABLE") == THOUSANDS, "the array is {}", brief(&array));
+    aws.call("TerminateJob", &json!({"jobId": id, "reason": "enough"})).await.map(drop)
 }
 
 async fn hundred(fixture: &Fixture) -> Result<()> {

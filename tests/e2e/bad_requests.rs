@@ -15,7 +15,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "bad requests are refused in AWS's words and form, and nothing of them is stored",
         short: "bad",
-        company: Company::Nobody,
+        company: Company::Afterwards,
         local_only: true,
         run: |fixture| Box::pin(refused(fixture)),
     }]

@@ -1,8 +1,8 @@
 //! End-to-end tests on a real cluster: real API server, real kubelets, Bulkhead installed as users install it.
 //!
 //! `cargo xtask test` brings two clusters up and runs this on each; arguments filter by name. Tests that mind their own objects run two
-//! at a time, because they mostly wait; those that change or kill what others need, or look at everything there is, run alone, on
-//! the other cluster, which is what the whole takes. On a single cluster the second kind waits for the first.
+//! at a time, because they mostly wait; those that change or kill what others need, or look at everything there is, run alone, most of
+//! them on the other cluster. On a single cluster the second kind waits for the first.
 
 mod additions;
 mod arrays;
@@ -58,7 +58,7 @@ use tests::{Fixture, World};
 use tokio::runtime::Runtime;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Which tests this program has: `others`, those that run beside others; `nobody`, those that run alone; unset, all.
+/// Which tests this program has: `others`, those that run beside others, and afterwards some that run alone; `nobody`, the rest; unset, all.
 const COMPANY: &str = "BULKHEAD_E2E_COMPANY";
 /// A file to which each test adds its name, a tab and the milliseconds that it took.
 const TIMES: &str = "BULKHEAD_E2E_TIMES";
@@ -77,21 +77,23 @@ struct Scenario {
 }
 
 /// Beside whom a test runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Company {
     /// Others of the same kind: it minds what it has made itself, and changes nothing else.
     Others,
+    /// Nobody, as below; on the cluster of those that run beside others, when they are done, because the other one takes longer.
+    Afterwards,
     /// It stops or changes what others need, or makes the provider fail, or looks at everything there is.
     Nobody,
 }
 
 impl Company {
-    /// The kind that is wanted; `None`: both.
-    fn wanted() -> Option<Self> {
+    /// Whether this program has tests of this kind.
+    fn is_wanted(self) -> bool {
         match std::env::var(COMPANY).as_deref() {
-            Ok("others") => Some(Self::Others),
-            Ok("nobody") => Some(Self::Nobody),
-            _ => None,
+            Ok("others") => self != Self::Nobody,
+            Ok("nobody") => self == Self::Nobody,
+            _ => true,
         }
     }
 }
@@ -185,10 +187,9 @@ fn scenarios() -> Vec<Scenario> {
         large_objects::scenarios(),
     ]
     .concat();
-    // On a single cluster the second kind waits for the first.
-    all.sort_by_key(|scenario| scenario.company == Company::Nobody);
-    let wanted = Company::wanted();
-    all.retain(|scenario| wanted.is_none_or(|wanted| wanted == scenario.company));
+    // On a single cluster those that run alone wait for the others.
+    all.sort_by_key(|scenario| scenario.company);
+    all.retain(|scenario| scenario.company.is_wanted());
     all
 }
 
@@ -205,9 +206,9 @@ fn trial(scenario: Scenario, cluster: Arc<RwLock<()>>, world: World, stop: stop:
         runtime.block_on(async {
             let _turn = match scenario.company {
                 Company::Others => Turn::Shared(cluster.read().await),
-                Company::Nobody => Turn::Whole(cluster.write().await),
+                Company::Afterwards | Company::Nobody => Turn::Whole(cluster.write().await),
             };
-            let fixture = Fixture::new(&world, scenario.short, scenario.company == Company::Nobody);
+            let fixture = Fixture::new(&world, scenario.short, scenario.company != Company::Others);
             let begun = std::time::Instant::now();
             let result = std::panic::AssertUnwindSafe(stop.unless_told((scenario.run)(&fixture))).catch_unwind().await;
             // Said at once: the summary comes only after all other tests, and whoever reads a cut log never sees it.

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::lifecycle::{self, Event};
 use limits::Limits;
-use queues::Queues;
+use queues::{Queues, Rank};
 use timers::Timers;
 
 /// A job that has not ended.
@@ -34,6 +34,37 @@ pub struct Live {
     pub shape: Arc<Shape>,
     /// How many jobs it still waits for.
     open: usize,
+}
+
+/// What a plan is shown of the jobs that wait.
+#[derive(Debug, Default)]
+pub struct Shown<'a> {
+    /// Those that it may place.
+    pub jobs: Vec<&'a Live>,
+    /// What there is beside them.
+    pub window: Window,
+}
+
+/// Where what is shown of the jobs that wait ends.
+#[derive(Debug, Default)]
+pub struct Window {
+    ends: Vec<End>,
+    hidden: BTreeMap<String, usize>,
+}
+
+/// Of like jobs not all are shown.
+#[derive(Debug)]
+struct End {
+    /// The last one that is.
+    last: JobId,
+    next: Rank,
+}
+
+impl Window {
+    /// About how many jobs of a queue (AWS name) are not shown although they may be placed.
+    pub fn hidden(&self, queue: &str) -> usize {
+        self.hidden.get(queue).copied().unwrap_or(0)
+    }
 }
 
 /// The jobs of the API that have not ended.
@@ -91,7 +122,7 @@ impl Ledger {
         if record.id.child.is_some() {
             *self.arrays.entry(record.id.job).or_default().entry(record.state).or_default() += 1;
         }
-        self.index(&record, spec, now);
+        self.index(&record, spec, shape, now);
         if record.state <= JobState::Pending {
             self.fresh.insert(record.id);
         }
@@ -102,8 +133,14 @@ impl Ledger {
 
     /// What a job's pod needs of a node is something else by now.
     pub fn reshape(&mut self, id: JobId, spec: &Arc<Spec>, shape: &Arc<Shape>) {
-        if let Some(live) = self.jobs.get_mut(&id) {
-            (live.spec, live.shape) = (spec.clone(), shape.clone());
+        let Some(live) = self.jobs.get_mut(&id) else { return };
+        let waits = live.record.state == JobState::Runnable;
+        if waits {
+            self.waiting.remove(&live.record, &live.spec, &live.shape);
+        }
+        (live.spec, live.shape) = (spec.clone(), shape.clone());
+        if waits {
+            self.waiting.insert(&live.record, &live.spec, &live.shape);
         }
     }
 
@@ -276,12 +313,38 @@ impl Ledger {
         self.placed.iter().filter_map(|id| self.jobs.get(id))
     }
 
-    /// The first jobs of each queue that wait for room and may be placed now, in their order.
-    pub fn waiting(&self, per_queue: usize, now: Timestamp) -> impl Iterator<Item = &Live> {
-        let may_be_placed = move |live: &&Live| live.record.not_before.is_none_or(|due| due <= now);
-        self.waiting
-            .all()
-            .flat_map(move |ids| ids.filter_map(|id| self.jobs.get(&id)).filter(may_be_placed).take(per_queue))
+    /// What a plan is shown of the jobs that wait for room and may be placed now: of each queue the first `most` in their order, and of what
+    /// needs something else than those the first ones, at most as many.
+    pub fn waiting(&self, most: usize, now: Timestamp) -> Shown<'_> {
+        let may_be_placed =
+            |id: JobId| self.jobs.get(&id).is_some_and(|live| live.record.not_before.is_none_or(|due| due <= now));
+        let mut shown = Shown::default();
+        for (queue, of_queue) in self.waiting.show(most, may_be_placed) {
+            shown.jobs.extend(of_queue.jobs.iter().filter_map(|id| self.jobs.get(id)));
+            shown.window.ends.extend(of_queue.ends.into_iter().map(|(last, next)| End { last, next }));
+            if of_queue.hidden > 0 {
+                shown.window.hidden.insert(queue.to_owned(), of_queue.hidden);
+            }
+        }
+        shown
+    }
+
+    /// Which of the jobs that a plan started have to wait for the next one: an older job of their queue was not shown, and the last one shown
+    /// that is like it has found room.
+    pub fn too_early(&self, window: &Window, started: &BTreeSet<JobId>) -> BTreeSet<JobId> {
+        let mut from = BTreeMap::<&str, Rank>::new();
+        for End { last, next } in window.ends.iter().filter(|end| started.contains(&end.last)) {
+            if let Some(live) = self.jobs.get(last) {
+                let first = from.entry(&live.spec.queue).or_insert(*next);
+                *first = *next.min(first);
+            }
+        }
+        let is_late = |id: &&JobId| {
+            self.jobs.get(id).is_some_and(|live| {
+                from.get(live.spec.queue.as_str()).is_some_and(|first| queues::rank(&live.record) > *first)
+            })
+        };
+        started.iter().filter(is_late).copied().collect()
     }
 
     /// How many jobs wait for room in a queue.
@@ -348,8 +411,9 @@ impl Ledger {
     /// Brings everything up to date after a change of a job. Returns what it means for others.
     fn follow<'a>(&mut self, before: &JobRecord, spec: &Arc<Spec>, now: Timestamp) -> Vec<(JobId, Happened<'a>)> {
         let id = before.id;
-        let Some(record) = self.jobs.get(&id).map(|live| live.record.clone()) else { return Vec::new() };
-        self.unindex(before, spec);
+        let live = self.jobs.get(&id).map(|live| (live.record.clone(), live.shape.clone()));
+        let Some((record, shape)) = live else { return Vec::new() };
+        self.unindex(before, spec, &shape);
         if record.id.child.is_some() && record.state != before.state {
             // An array job that failed with what it depended on is gone before its children.
             if let Some(states) = self.arrays.get_mut(&id.job) {
@@ -360,7 +424,7 @@ impl Ledger {
             }
         }
         if !record.state.is_terminal() {
-            self.index(&record, spec, now);
+            self.index(&record, spec, &shape, now);
             return Vec::new();
         }
         self.jobs.remove(&id);
@@ -381,9 +445,9 @@ impl Ledger {
         all.map(|dependent| (dependent, Happened::DependencyEnded(outcome))).collect()
     }
 
-    fn index(&mut self, record: &JobRecord, spec: &Spec, now: Timestamp) {
+    fn index(&mut self, record: &JobRecord, spec: &Spec, shape: &Arc<Shape>, now: Timestamp) {
         match record.state {
-            JobState::Runnable => self.waiting.insert(&spec.queue, record),
+            JobState::Runnable => self.waiting.insert(record, spec, shape),
             JobState::Starting | JobState::Running => drop(self.placed.insert(record.id)),
             _ => {}
         }
@@ -391,8 +455,8 @@ impl Ledger {
         self.limits.watch(&spec.queue, record, now);
     }
 
-    fn unindex(&mut self, record: &JobRecord, spec: &Spec) {
-        self.waiting.remove(&spec.queue, record);
+    fn unindex(&mut self, record: &JobRecord, spec: &Spec, shape: &Arc<Shape>) {
+        self.waiting.remove(record, spec, shape);
         self.placed.remove(&record.id);
     }
 }

@@ -10,7 +10,7 @@ use cluster::index::Index;
 use jiff::{SignedDuration, Timestamp};
 use model::clock::Jumps;
 use model::job::{Door, JobId, JobRecord, Spec};
-use planning::ledger::Ledger;
+use planning::ledger::{Ledger, Window};
 use planning::lifecycle::patience::Patience;
 use records::{Error, Leading, Store, Term};
 
@@ -35,33 +35,7 @@ pub(super) async fn open(
     let store = store.lead(&term).await?;
     let news = store.changed();
     let (mut ledger, mut terms, mut mirror) = (Ledger::default(), Terms::default(), Mirror::new(retention));
-    let mut arrays: Vec<JobId> = Vec::new();
-    let (mut count, mut last) = (0, None);
-    loop {
-        let page = store.live(last, PAGE).await?;
-        last = page.last().map(|(record, _)| record.id);
-        count += page.len();
-        let is_last = page.len() < PAGE as usize;
-        for (record, spec) in page {
-            if spec.door == Door::Job {
-                mirror.known(record, &spec);
-                continue;
-            }
-            if record.id.child.is_none() && spec.array_size.is_some() {
-                arrays.push(record.id);
-            }
-            let (spec, shape) = terms.of(&index, &spec);
-            ledger.take_in(record, &spec, &shape, now);
-        }
-        if is_last {
-            break;
-        }
-    }
-    for some in arrays.chunks(ARRAYS) {
-        for kept in store.jobs(some).await? {
-            ledger.ended_children(kept.record.id.job, &kept.children.unwrap_or_else(BTreeMap::new));
-        }
-    }
+    let count = take_in(&store, &index, (&mut ledger, &mut terms, &mut mirror), now).await?;
     let outcomes = match ledger.unknown() {
         unknown if unknown.is_empty() => HashMap::new(),
         unknown => store.outcomes(&unknown).await?,
@@ -73,6 +47,7 @@ pub(super) async fn open(
         store,
         news,
         ledger,
+        window: Window::default(),
         jumps: Jumps::default(),
         terms,
         stale: false,
@@ -90,6 +65,43 @@ pub(super) async fn open(
         refused: Refused::default(),
         mirror,
     })
+}
+
+/// Reads everything that has not ended: jobs of the API into the ledger, Jobs into the mirror. Returns how many there are.
+async fn take_in(
+    store: &Leading,
+    index: &Index,
+    (ledger, terms, mirror): (&mut Ledger, &mut Terms, &mut Mirror),
+    now: Timestamp,
+) -> Result<usize, Error> {
+    let mut arrays: Vec<JobId> = Vec::new();
+    let (mut count, mut last) = (0, None);
+    loop {
+        let page = store.live(last, PAGE).await?;
+        last = page.last().map(|(record, _)| record.id);
+        count += page.len();
+        let is_last = page.len() < PAGE as usize;
+        for (record, spec) in page {
+            if spec.door == Door::Job {
+                mirror.known(record, &spec);
+                continue;
+            }
+            if record.id.child.is_none() && spec.array_size.is_some() {
+                arrays.push(record.id);
+            }
+            let (spec, shape) = terms.of(index, &spec);
+            ledger.take_in(record, &spec, &shape, now);
+        }
+        if is_last {
+            break;
+        }
+    }
+    for some in arrays.chunks(ARRAYS) {
+        for kept in store.jobs(some).await? {
+            ledger.ended_children(kept.record.id.job, &kept.children.unwrap_or_else(BTreeMap::new));
+        }
+    }
+    Ok(count)
 }
 
 /// Everything that has not ended, with no more of what was asked for than its terms are made from.

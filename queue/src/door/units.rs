@@ -1,6 +1,6 @@
 //! What a snapshot shows of the API's jobs: those that wait as units without a pod, those that were placed as units on their node.
 //!
-//! Invariant: a pod that the watch shows already counts once. Does not decide.
+//! Invariant: a pod that the watch shows already counts once. Does not decide, nor who of a long queue is shown.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,27 +12,28 @@ use model::snapshot::{Node, ObjectKey, Place, Refused, Snapshot, Unit, Write};
 use model::status::{JobState, Reason};
 use model::{keys, names};
 use planning::admission::pod::QueueFacts;
-use planning::ledger::{Ledger, Live};
+use planning::ledger::{Ledger, Live, Shown, Window};
 
 use super::pods::Deeds;
 use crate::context::Context;
 
-/// Puts the API's jobs into a snapshot.
+/// Puts the API's jobs into a snapshot: all that were placed, and those that wait as far as `most` of a queue go. Returns what it left out.
 pub(super) fn add(
     ledger: &Ledger,
     pods: &[Arc<PodFacts>],
     deeds: &Deeds,
     snapshot: &mut Snapshot,
-    window: usize,
+    most: usize,
     now: Now,
-) {
+) -> Window {
     let queue_of = |aws_name: &str| {
         let known = snapshot.queues.iter().find(|queue| queue.aws_name == aws_name);
         known.map_or_else(|| names::object_name(aws_name), |queue| queue.name.clone())
     };
     let mut said = Said::default();
     let mut units: Vec<Unit> = Vec::new();
-    for live in ledger.waiting(window, now.wall) {
+    let Shown { jobs, window } = ledger.waiting(most, now.wall);
+    for live in jobs {
         let said = said.of(&live.record);
         units.push(Unit { said, ..unit(live, queue_of(&live.spec.queue), Place::Waiting) });
     }
@@ -66,6 +67,7 @@ pub(super) fn add(
         }
     }
     snapshot.units.append(&mut units);
+    window
 }
 
 /// What is stored of jobs that wait: each text is read once, because many wait for one reason.
