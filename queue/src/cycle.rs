@@ -181,7 +181,7 @@ async fn cycle(
     let began = Instant::now();
     world.show(snapshot);
     let mut plan = world.plan(steady.wall);
-    leave_out(&mut plan, door, shown, steady.wall);
+    leave_nodes(&mut plan, door.is_blind(), shown);
     metrics.planned(began.elapsed(), &plan);
     let thought = looked.elapsed();
     log(&plan);
@@ -249,13 +249,12 @@ async fn look(context: &Context, door: &mut ApiDoor, shown: &mut Shown, now: Now
     (snapshot, steady)
 }
 
-/// Takes out of a plan what would pass jobs that it was not shown, and what it may not ask of nodes yet: while jobs of the API are not known,
-/// or what was asked before is not done; and more than may be asked at a time.
-fn leave_out(plan: &mut Plan, door: &ApiDoor, shown: &Shown, at: Timestamp) {
-    door.keep_order(plan, at);
+/// Takes out of a plan what it may not ask of nodes yet: while jobs of the API are not known, or what was asked before is not done; and
+/// more than may be asked at a time.
+fn leave_nodes(plan: &mut Plan, blind: bool, shown: &Shown) {
     let busy = shown.orders.are_under_way();
     plan.launch.truncate(if busy { 0 } else { shown.launches_at_once });
-    if busy || door.is_blind() {
+    if busy || blind {
         plan.retire.clear();
     }
 }

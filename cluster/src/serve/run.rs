@@ -249,13 +249,12 @@ enum Event {
 }
 
 async fn next(member: &Place, shutdown: &Shutdown, stopping: bool, look: Instant) -> Event {
-    let sent_away = async {
-        member.sent_away().await;
-        // What has come by now is looked at first.
-        tokio::task::yield_now().await;
-    };
     tokio::select! {
-        () = sent_away => Event::SentAway,
+        () = member.sent_away() => {
+            // What has come by now is looked at first. Not before it is chosen here, or something else might be, and nobody is told twice.
+            tokio::task::yield_now().await;
+            Event::SentAway
+        }
         () = shutdown.stopped(), if !stopping => Event::Stops,
         () = tokio::time::sleep_until(look) => Event::Look,
     }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::lifecycle::{self, Event};
 use limits::Limits;
-use queues::{Queues, Rank};
+use queues::Queues;
 use timers::Timers;
 
 /// A job that has not ended.
@@ -41,30 +41,8 @@ pub struct Live {
 pub struct Shown<'a> {
     /// Those that it may place.
     pub jobs: Vec<&'a Live>,
-    /// What there is beside them.
-    pub window: Window,
-}
-
-/// Where what is shown of the jobs that wait ends.
-#[derive(Debug, Default)]
-pub struct Window {
-    ends: Vec<End>,
-    hidden: BTreeMap<String, usize>,
-}
-
-/// Of like jobs not all are shown.
-#[derive(Debug)]
-struct End {
-    /// The last one that is.
-    last: JobId,
-    next: Rank,
-}
-
-impl Window {
-    /// About how many jobs of a queue (AWS name) are not shown although they may be placed.
-    pub fn hidden(&self, queue: &str) -> usize {
-        self.hidden.get(queue).copied().unwrap_or(0)
-    }
+    /// About how many are left out although they may be placed, by queue (AWS name).
+    pub hidden: BTreeMap<String, usize>,
 }
 
 /// The jobs of the API that have not ended.
@@ -313,38 +291,21 @@ impl Ledger {
         self.placed.iter().filter_map(|id| self.jobs.get(id))
     }
 
-    /// What a plan is shown of the jobs that wait for room and may be placed now: of each queue the first `most` in their order, and of what
-    /// needs something else than those the first ones, at most as many.
-    pub fn waiting(&self, most: usize, now: Timestamp) -> Shown<'_> {
+    /// What a plan is shown of the jobs that wait for room and may be placed now: of each queue the first `most` in their order; and of a queue in
+    /// which anything passes what waits, unless it `is_strict`, as many more, so that there are some of each need.
+    pub fn waiting(&self, most: usize, is_strict: impl Fn(&str) -> bool, now: Timestamp) -> Shown<'_> {
         let may_be_placed =
             |id: JobId| self.jobs.get(&id).is_some_and(|live| live.record.not_before.is_none_or(|due| due <= now));
         let mut shown = Shown::default();
-        for (queue, of_queue) in self.waiting.show(most, may_be_placed) {
-            shown.jobs.extend(of_queue.jobs.iter().filter_map(|id| self.jobs.get(id)));
-            shown.window.ends.extend(of_queue.ends.into_iter().map(|(last, next)| End { last, next }));
-            if of_queue.hidden > 0 {
-                shown.window.hidden.insert(queue.to_owned(), of_queue.hidden);
+        for (name, queue) in self.waiting.all() {
+            let more = if is_strict(name) { 0 } else { most };
+            let (jobs, hidden) = queue.show(most, more, may_be_placed);
+            shown.jobs.extend(jobs.iter().filter_map(|id| self.jobs.get(id)));
+            if hidden > 0 {
+                shown.hidden.insert(name.to_owned(), hidden);
             }
         }
         shown
-    }
-
-    /// Which of the jobs that a plan started have to wait for the next one: an older job of their queue was not shown, and the last one shown
-    /// that is like it has found room.
-    pub fn too_early(&self, window: &Window, started: &BTreeSet<JobId>) -> BTreeSet<JobId> {
-        let mut from = BTreeMap::<&str, Rank>::new();
-        for End { last, next } in window.ends.iter().filter(|end| started.contains(&end.last)) {
-            if let Some(live) = self.jobs.get(last) {
-                let first = from.entry(&live.spec.queue).or_insert(*next);
-                *first = *next.min(first);
-            }
-        }
-        let is_late = |id: &&JobId| {
-            self.jobs.get(id).is_some_and(|live| {
-                from.get(live.spec.queue.as_str()).is_some_and(|first| queues::rank(&live.record) > *first)
-            })
-        };
-        started.iter().filter(is_late).copied().collect()
     }
 
     /// How many jobs wait for room in a queue.
@@ -456,7 +417,9 @@ impl Ledger {
     }
 
     fn unindex(&mut self, record: &JobRecord, spec: &Spec, shape: &Arc<Shape>) {
-        self.waiting.remove(record, spec, shape);
+        if record.state == JobState::Runnable {
+            self.waiting.remove(record, spec, shape);
+        }
         self.placed.remove(&record.id);
     }
 }

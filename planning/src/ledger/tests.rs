@@ -305,10 +305,10 @@ fn a_retry_goes_to_the_front_of_its_queue() {
     let retry = RetryStrategy { attempts: 2, evaluate_on_exit: Vec::new() };
     let again = Spec { retry: Some(retry), ..spec(None, vec![]) };
     let story = Story::default().submit(id(1), spec(None, vec![])).submit(id(2), again).run(id(2), 1);
-    let order: Vec<JobId> = story.ledger.waiting(10, now()).jobs.iter().map(|live| live.record.id).collect();
+    let order: Vec<JobId> = story.ledger.waiting(10, |_| false, now()).jobs.iter().map(|live| live.record.id).collect();
     assert_eq!(order, [id(2), id(1)]);
     assert_eq!(story.ledger.waiting_in("q"), 2);
-    let one: Vec<JobId> = story.ledger.waiting(1, now()).jobs.iter().map(|live| live.record.id).collect();
+    let one: Vec<JobId> = story.ledger.waiting(1, |_| true, now()).jobs.iter().map(|live| live.record.id).collect();
     assert_eq!(one, [id(2)]);
 }
 
@@ -458,7 +458,7 @@ fn jobs_that_back_off_do_not_block_those_behind_them() {
         story.ledger.not_made(id(1), "exceeded quota", true, now());
     }
     story.store();
-    let heads: Vec<JobId> = story.ledger.waiting(1, now()).jobs.iter().map(|live| live.record.id).collect();
+    let heads: Vec<JobId> = story.ledger.waiting(1, |_| true, now()).jobs.iter().map(|live| live.record.id).collect();
     assert_eq!(heads, [id(2)]);
 }
 
@@ -481,6 +481,6 @@ fn what_a_leader_stored_whose_clock_was_ahead_holds_up_nothing_for_long() {
         let stop = ledger.get(id(2)).unwrap().record.stop.as_ref().map(|stop| stop.kind);
         assert_eq!((stop, ledger.wake_at()), (Some(StopKind::Timeout), Some(after(320))), "{ahead}");
         ledger.tick(after(320));
-        assert_eq!(ledger.waiting(1, after(320)).jobs.len(), 1, "{ahead}");
+        assert_eq!(ledger.waiting(1, |_| true, after(320)).jobs.len(), 1, "{ahead}");
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn find<'s>(snapshot: &'s Snapshot, asked: &Asked<'_>) -> Result<Subj
     let name = asked.name;
     Err(format!(
         "{what} {name}{place} is planned for: it has ended, is in no queue, waits for other jobs (dependsOn), or for somebody else's \
-         scheduling gate; `bulkhead jobs show` and `kubectl describe` tell"
+         scheduling gate, or is one of very many in its queue and not looked at yet; `bulkhead jobs show` and `kubectl describe` tell"
     ))
 }
 

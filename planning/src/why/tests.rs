@@ -125,7 +125,7 @@ fn whatever_cannot_be_found_or_does_not_wait_is_said() {
     check(
         &some,
         "gone",
-        "no job, pod or queue gone is planned for: it has ended, is in no queue, waits for other jobs (dependsOn), or for somebody else's scheduling gate; `bulkhead jobs show` and `kubectl describe` tell",
+        "no job, pod or queue gone is planned for: it has ended, is in no queue, waits for other jobs (dependsOn), or for somebody else's scheduling gate, or is one of very many in its queue and not looked at yet; `bulkhead jobs show` and `kubectl describe` tell",
     );
     check(&some, "twice", "there are ns/twice and other/twice: say which namespace is meant");
 }

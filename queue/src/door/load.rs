@@ -10,7 +10,7 @@ use cluster::index::Index;
 use jiff::{SignedDuration, Timestamp};
 use model::clock::Jumps;
 use model::job::{Door, JobId, JobRecord, Spec};
-use planning::ledger::{Ledger, Window};
+use planning::ledger::Ledger;
 use planning::lifecycle::patience::Patience;
 use records::{Error, Leading, Store, Term};
 
@@ -47,7 +47,7 @@ pub(super) async fn open(
         store,
         news,
         ledger,
-        window: Window::default(),
+        hidden: BTreeMap::new(),
         jumps: Jumps::default(),
         terms,
         stale: false,

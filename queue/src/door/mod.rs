@@ -18,7 +18,7 @@ mod retention;
 mod terms;
 mod units;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,10 +26,10 @@ use cluster::fault::{self, Point};
 use jiff::{SignedDuration, Timestamp};
 use model::clock::{Jumps, Moment, Now};
 use model::job::{JobId, JobRecord, PodFacts, Spec};
-use model::plan::{Dispatch, Hold, Plan, QueueCounts};
+use model::plan::{Dispatch, Hold, QueueCounts};
 use model::snapshot::Snapshot;
 use model::status::{JobState, Reason};
-use planning::ledger::{Ledger, Window};
+use planning::ledger::Ledger;
 use planning::lifecycle::patience::Patience;
 use planning::world::World;
 use records::{Leading, Request, Store, Term};
@@ -45,7 +45,7 @@ use terms::Terms;
 /// How the API's jobs are served.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many waiting jobs of a queue one cycle looks at; beyond, as many again that need something else. The others are counted.
+    /// How many waiting jobs of a queue one cycle looks at, and as many more so that there are some of each need. The others are counted.
     pub window: usize,
     /// How long a pod stays after its end, so that its log can be read.
     pub finished_pod_ttl: SignedDuration,
@@ -115,8 +115,8 @@ struct Open {
     store: Leading,
     news: watch::Receiver<u64>,
     ledger: Ledger,
-    /// What of it the last look did not show.
-    window: Window,
+    /// How many jobs the last plan was not shown, by AWS name of their queue.
+    hidden: BTreeMap<String, usize>,
     /// How the wall's clock, which the ledger's times are of, was set.
     jumps: Jumps,
     terms: Terms,
@@ -214,22 +214,7 @@ impl ApiDoor {
         for job in &mut snapshot.jobs {
             job.barred = open.mirror.stranger(&job.uid).or_else(|| job.barred.take());
         }
-        open.window = units::add(&open.ledger, &open.pods, &open.deeds, snapshot, self.limits.window, now);
-    }
-
-    /// Takes out of a plan what would pass older jobs that it was not shown, and has it made anew at once if that is something.
-    pub(crate) fn keep_order(&self, plan: &mut Plan, at: Timestamp) {
-        let Some(open) = &self.open else { return };
-        let dispatched = plan.dispatch.iter().filter_map(|one| one.record);
-        let started = dispatched.chain(plan.hold.iter().filter_map(|one| one.record)).collect();
-        let early = open.ledger.too_early(&open.window, &started);
-        if early.is_empty() {
-            return;
-        }
-        let stays = |record: Option<JobId>| record.is_none_or(|id| !early.contains(&id));
-        plan.dispatch.retain(|one| stays(one.record));
-        plan.hold.retain(|one| stays(one.record));
-        plan.wake_at = Some(at);
+        open.hidden = units::add(&open.ledger, &open.pods, &open.deeds, snapshot, self.limits.window, now);
     }
 
     /// Has the store read, once there is one. False: it could not be.
@@ -283,7 +268,7 @@ impl ApiDoor {
         let Some(open) = &self.open else { return };
         for counts in queues {
             let Some(queue) = world.queue(&counts.queue) else { continue };
-            let hidden = open.window.hidden(&queue.aws_name);
+            let hidden = open.hidden.get(&queue.aws_name).copied().unwrap_or_default();
             counts.waiting = counts.waiting.saturating_add(u32::try_from(hidden).unwrap_or(u32::MAX));
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a pod that the watch shows already counts once. Does not decide, nor who of a long queue is shown.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cluster::index::Index;
@@ -12,12 +12,13 @@ use model::snapshot::{Node, ObjectKey, Place, Refused, Snapshot, Unit, Write};
 use model::status::{JobState, Reason};
 use model::{keys, names};
 use planning::admission::pod::QueueFacts;
-use planning::ledger::{Ledger, Live, Shown, Window};
+use planning::ledger::{Ledger, Live, Shown};
 
 use super::pods::Deeds;
 use crate::context::Context;
 
-/// Puts the API's jobs into a snapshot: all that were placed, and those that wait as far as `most` of a queue go. Returns what it left out.
+/// Puts the API's jobs into a snapshot: all that were placed, and those that wait as far as `most` of a queue go. Returns how many it
+/// left out, by AWS name of the queue.
 pub(super) fn add(
     ledger: &Ledger,
     pods: &[Arc<PodFacts>],
@@ -25,14 +26,16 @@ pub(super) fn add(
     snapshot: &mut Snapshot,
     most: usize,
     now: Now,
-) -> Window {
+) -> BTreeMap<String, usize> {
     let queue_of = |aws_name: &str| {
         let known = snapshot.queues.iter().find(|queue| queue.aws_name == aws_name);
         known.map_or_else(|| names::object_name(aws_name), |queue| queue.name.clone())
     };
     let mut said = Said::default();
     let mut units: Vec<Unit> = Vec::new();
-    let Shown { jobs, window } = ledger.waiting(most, now.wall);
+    let is_strict =
+        |aws_name: &str| snapshot.queues.iter().any(|queue| queue.aws_name == aws_name && queue.strict_fifo);
+    let Shown { jobs, hidden } = ledger.waiting(most, is_strict, now.wall);
     for live in jobs {
         let said = said.of(&live.record);
         units.push(Unit { said, ..unit(live, queue_of(&live.spec.queue), Place::Waiting) });
@@ -67,7 +70,7 @@ pub(super) fn add(
         }
     }
     snapshot.units.append(&mut units);
-    window
+    hidden
 }
 
 /// What is stored of jobs that wait: each text is read once, because many wait for one reason.

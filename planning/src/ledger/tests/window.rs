@@ -1,4 +1,4 @@
-//! Who of a long queue is shown to a plan, and what of its answer has to wait.
+//! Who of a long queue is shown to a plan.
 
 use proptest::prelude::*;
 
@@ -25,75 +25,72 @@ fn ledger(needs: &str) -> Ledger {
     ledger
 }
 
-fn numbers<'a>(jobs: impl IntoIterator<Item = &'a Live>) -> Vec<u128> {
-    jobs.into_iter().map(|live| live.record.id.job.as_u128()).collect()
+fn numbers(jobs: &[&Live]) -> BTreeSet<u128> {
+    jobs.iter().map(|live| live.record.id.job.as_u128()).collect()
 }
 
 #[test]
 fn whatever_blocks_the_first_some_of_every_other_need_are_shown() {
-    let check = |needs: &str, most: usize, expect: &[u128], hidden: usize| {
+    let check = |needs: &str, most: usize, expect: &[u128], hidden: Option<usize>| {
         let ledger = ledger(needs);
-        let shown = ledger.waiting(most, now());
-        assert_eq!((numbers(shown.jobs), shown.window.hidden("q")), (expect.to_vec(), hidden), "{needs} {most}");
+        let shown = ledger.waiting(most, |_| false, now());
+        let found: BTreeSet<u128> = numbers(&shown.jobs);
+        assert_eq!(
+            (found, shown.hidden.get("q").copied()),
+            (expect.iter().copied().collect(), hidden),
+            "{needs} {most}"
+        );
+        assert!(shown.jobs.len() <= 2 * most);
+        let strictly = numbers(&ledger.waiting(most, |queue| queue == "q", now()).jobs);
+        assert_eq!(strictly, (0..needs.len().min(most) as u128).collect(), "where nothing passes, the first alone");
     };
-    check("", 3, &[], 0);
-    check("aba", 3, &[0, 1, 2], 0);
-    check("aaaaa", 3, &[0, 1, 2], 2);
-    check("aaaaabb", 3, &[0, 1, 2, 5, 6], 2);
-    check("aaaaabbbbb", 3, &[0, 1, 2, 5, 6, 7], 4);
-    // As many of each.
-    check("aaaaabbcccb", 4, &[0, 1, 2, 3, 5, 6, 7, 8], 3);
+    check("", 3, &[], None);
+    check("aba", 3, &[0, 1, 2], None);
+    check("aaaaaaaa", 3, &[0, 1, 2, 3, 4, 5], Some(2));
+    check("aaaaabb", 2, &[0, 1, 5, 2], Some(3));
+    check("aaaaabbbbb", 4, &[0, 1, 2, 3, 5, 6, 4, 7], Some(2));
+    // One that is among the first has its part, too.
+    check("aaabbbbbbccc", 4, &[0, 1, 2, 3, 9, 4, 5, 6], Some(4));
+    check("aaaaaabbbccb", 6, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], None);
     // Of more needs than that the oldest.
-    check("aabcdef", 2, &[0, 1, 2, 3], 3);
-    // A need that is among the first is not shown further.
-    check("aabbabab", 3, &[0, 1, 2], 5);
+    check("aabcdef", 2, &[0, 1, 2, 3], Some(3));
 }
 
 #[test]
-fn what_would_pass_an_older_job_that_was_not_shown_waits() {
-    let check = |needs: &str, most: usize, started: &[u128], early: &[u128]| {
-        let mut ledger = ledger(needs);
-        let elsewhere = Spec { queue: "other".into(), ..spec(None, vec![]) };
-        ledger.take_in(record(50), &Arc::new(elsewhere), &shape('a'), now());
-        let window = ledger.waiting(most, now()).window;
-        let started = started.iter().map(|number| id(*number)).collect();
-        let found: Vec<u128> = ledger.too_early(&window, &started).into_iter().map(|job| job.job.as_u128()).collect();
-        assert_eq!(found, early, "{needs} {most} {started:?}");
-    };
-    // Job 3 might have found room, too.
-    check("aaaabb", 3, &[0, 1, 2, 4, 50], &[4]);
-    // No: job 2 has found none.
-    check("aaaabb", 3, &[0, 1, 4, 5, 50], &[]);
-    check("aaaabb", 3, &[4, 5], &[]);
-    // What is older goes first.
-    check("abaaa", 3, &[0, 1, 2], &[]);
-    check("aabab", 3, &[0, 1, 2], &[]);
-    // Of two, the older hidden one counts.
-    check("aabbab", 4, &[0, 1, 2, 3], &[]);
-    check("aaabbbc", 2, &[0, 1, 3, 6], &[3, 6]);
-    check("aaabbbc", 2, &[3, 6], &[6]);
-    check("ab", 2, &[0, 1], &[]);
+fn a_retry_is_shown_before_others_of_its_need_and_of_others() {
+    let mut ledger = ledger("aaabbb");
+    for (number, need) in [(10, 'b'), (11, 'c')] {
+        let retry = JobRecord { attempt: 2, ..record(number) };
+        ledger.take_in(retry, &Arc::new(spec(None, vec![])), &shape(need), now());
+    }
+    let ids = |most| numbers(&ledger.waiting(most, |_| true, now()).jobs);
+    assert_eq!((ids(1), ids(3)), ([10].into(), [10, 11, 0].into()));
+    assert_eq!(numbers(&ledger.waiting(1, |_| false, now()).jobs), [10, 11].into());
 }
 
-/// What should be shown, looked for in the simplest way: the first of all, and whoever of another need has fewer than his part before him.
-fn simply(needs: &[(char, bool)], most: usize) -> BTreeSet<u128> {
-    // Needs are as old as their oldest job, be it one that rests.
-    let ages: Vec<char> = needs.iter().map(|(need, _)| *need).collect();
-    let age = |need: char| ages.iter().position(|one| *one == need);
-    let all =
-        || needs.iter().enumerate().filter(|(_, (_, rests))| !rests).map(|(number, (need, _))| (number as u128, *need));
-    let first: Vec<(u128, char)> = all().take(most).collect();
-    let mut others: Vec<char> = Vec::new();
-    for (_, need) in all().filter(|(_, need)| first.iter().all(|(_, one)| one != need)) {
-        if !others.contains(&need) {
-            others.push(need);
+#[test]
+fn jobs_flow_past_others_that_are_blocked_even_if_one_of_them_is_among_the_first() {
+    let (most, jobs) = (20, 500);
+    let needs: String = std::iter::repeat_n('a', most - 1).chain(std::iter::repeat_n('b', jobs)).chain(['c']).collect();
+    let (mut ledger, mut cycles) = (ledger(&needs), 0);
+    let last = id((needs.len() - 1) as u128);
+    while ledger.waiting_in("q") > most {
+        // Nothing of need `a` fits anywhere.
+        let of_others = |live: &&Live| live.shape != shape('a');
+        let started: Vec<JobId> = ledger
+            .waiting(most, |_| false, now())
+            .jobs
+            .into_iter()
+            .filter(of_others)
+            .map(|live| live.record.id)
+            .collect();
+        assert!(cycles > 0 || started.contains(&last), "the one behind all others is shown at once");
+        for job in started {
+            ledger.dispatched(job, &placed(job, 1, 0), now());
         }
+        cycles += 1;
+        assert!(cycles <= 2 * jobs / most + 2, "{} are left", ledger.waiting_in("q"));
     }
-    others.sort_by_key(|need| age(*need));
-    others.truncate(most);
-    let each = (most / others.len().max(1)).max(1);
-    let of_others = others.iter().flat_map(|need| all().filter(move |(_, one)| one == need).take(each));
-    first.iter().copied().chain(of_others).map(|(number, _)| number).collect()
 }
 
 proptest! {
@@ -102,40 +99,46 @@ proptest! {
         jobs in prop::collection::vec((prop::char::range('a', 'g'), any::<bool>(), any::<bool>(), 0..4_u8), 0..40),
         most in 1..9_usize,
     ) {
-        let mut ledger = Ledger::default();
-        for (number, (need, rests, ..)) in jobs.iter().enumerate() {
+        let (mut ledger, mut same) = (Ledger::default(), Ledger::default());
+        let terms = Arc::new(spec(None, vec![]));
+        for (number, (need, rests, other, fate)) in jobs.iter().enumerate() {
             let not_before = rests.then(|| now() + SignedDuration::from_secs(1));
             let record = JobRecord { not_before, ..record(number as u128) };
-            ledger.take_in(record, &Arc::new(spec(None, vec![])), &shape(*need), now());
+            ledger.take_in(record.clone(), &terms, &shape(*need), now());
+            if *fate > 0 || *rests {
+                same.take_in(record, &terms, &shape(if *other { 'z' } else { *need }), now());
+            }
         }
-        // Some need something else by now, some go, and come back to the front.
-        let mut left = Vec::new();
-        for (number, (need, rests, other, fate)) in jobs.iter().enumerate() {
+        // Some need something else by now, and some go.
+        for (number, (_, rests, other, fate)) in jobs.iter().enumerate() {
             let job = id(number as u128);
-            let need = if *other { 'z' } else { *need };
             if *other {
-                ledger.reshape(job, &Arc::new(spec(None, vec![])), &shape('z'));
+                ledger.reshape(job, &terms, &shape('z'));
             }
             if *fate == 0 && !rests {
                 ledger.dispatched(job, &placed(job, 1, 0), now());
-            } else {
-                left.push((number as u128, need, *rests));
             }
         }
-        let shown = ledger.waiting(most, now());
-        let needs: Vec<(char, bool)> = left.iter().map(|(_, need, rests)| (*need, *rests)).collect();
-        let places = simply(&needs, most);
-        let expect: BTreeSet<u128> = places.iter().map(|place| left[usize::try_from(*place).unwrap()].0).collect();
-        let found = numbers(shown.jobs.iter().copied());
-        prop_assert_eq!(found.iter().copied().collect::<BTreeSet<_>>(), expect);
-        prop_assert!(found.len() <= 2 * most);
-        // Nobody is left out without a mark on the last of his like.
-        let placeable = || left.iter().filter(|(_, _, rests)| !rests);
-        for (last, need, _) in placeable().filter(|(number, ..)| found.contains(number)) {
-            let next = placeable().find(|(number, one, _)| one == need && number > last && !found.contains(number));
-            let is_last = !placeable().any(|(number, one, _)| one == need && number > last && found.contains(number));
-            let end = shown.window.ends.iter().find(|end| end.last == id(*last));
-            prop_assert_eq!(end.map(|end| end.next.2.job.as_u128()), next.filter(|_| is_last).map(|(number, ..)| *number));
+        let shown = ledger.waiting(most, |_| false, now());
+        let found = numbers(&shown.jobs);
+        prop_assert_eq!(&found, &numbers(&same.waiting(most, |_| false, now()).jobs));
+        prop_assert!(shown.jobs.len() == found.len() && found.len() <= 2 * most, "each once");
+
+        let waits = |need: Option<&Shape>| -> Vec<u128> {
+            let all = (0..jobs.len() as u128).filter_map(|number| ledger.get(id(number)));
+            let may = all.filter(|live| live.record.state == JobState::Runnable && live.record.not_before.is_none());
+            may.filter(|live| need.is_none_or(|need| *live.shape == *need)).map(|live| live.record.id.job.as_u128()).collect()
+        };
+        let all = waits(None);
+        prop_assert!(all.iter().take(most).all(|number| found.contains(number)), "the first are there");
+        prop_assert!(found.len() == all.len().min(2 * most), "and as many more as there are");
+        let needs: BTreeSet<&Shape> = all.iter().filter_map(|number| Some(&*ledger.get(id(*number))?.shape)).collect();
+        let part = (most / needs.len().max(1)).max(1);
+        for need in &needs {
+            let of_need = waits(Some(need));
+            let there = of_need.iter().take_while(|number| found.contains(number)).count();
+            prop_assert!(of_need[there..].iter().all(|number| !found.contains(number)), "of each the oldest");
+            prop_assert!(needs.len() > most || there >= part.min(of_need.len()), "{} of a need, and not {}", there, part);
         }
     }
 }
