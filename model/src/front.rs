@@ -28,6 +28,8 @@ pub struct Front {
     pub jobs: Vec<InLine>,
     /// Thousandths of a CPU that those of its units ask for that are on a node.
     pub milli_cpu: u32,
+    /// About how many of its jobs are RUNNABLE and no plan has looked at.
+    pub hidden: usize,
 }
 
 /// A job in line.

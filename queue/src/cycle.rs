@@ -186,7 +186,7 @@ async fn cycle(
     let thought = looked.elapsed();
     log(&plan);
     if !door.is_blind() {
-        shown.positions.tell(world, &plan, |uid| context.index.job_id(uid), steady);
+        shown.positions.tell(world, &plan, (|uid: &str| context.index.job_id(uid), &door.hidden()), steady);
     }
     // 3. do: what starts work first, then what explains it
     let Plan {

@@ -31,7 +31,14 @@ impl Positions {
     }
 
     /// Tells what a plan leaves waiting that was made now. `id_of` knows the job id of a Job.
-    pub(crate) fn tell(&mut self, world: &World<'_>, plan: &Plan, id_of: impl Fn(&str) -> Option<JobId>, now: Now) {
+    /// `hidden`: how many jobs it was not shown, by AWS name of their queue.
+    pub(crate) fn tell(
+        &mut self,
+        world: &World<'_>,
+        plan: &Plan,
+        (id_of, hidden): (impl Fn(&str) -> Option<JobId>, &BTreeMap<String, usize>),
+        now: Now,
+    ) {
         let (begun, mut last, mut queues) = (begun(plan), std::mem::take(&mut self.last), BTreeMap::new());
         for counts in plan.queues.iter().filter(|counts| counts.waiting > 0 || counts.dispatched > 0) {
             let Some(queue) = world.queue(&counts.queue) else { continue };
@@ -42,7 +49,8 @@ impl Positions {
             });
             let places = places(&last.remove(&queue.aws_name).unwrap_or_default(), ids, now.moment);
             let jobs = places.iter().map(|(job, since)| InLine { job: *job, since: now.at(*since) }).collect();
-            queues.insert(queue.aws_name.clone(), Front { jobs, milli_cpu: counts.milli_cpu });
+            let hidden = hidden.get(&queue.aws_name).copied().unwrap_or_default();
+            queues.insert(queue.aws_name.clone(), Front { jobs, milli_cpu: counts.milli_cpu, hidden });
             self.last.insert(queue.aws_name.clone(), places);
         }
         self.told.send_replace(Some(Arc::new(Fronts { at: now.wall, queues })));
@@ -157,7 +165,7 @@ mod tests {
             let mut world = World::of(&snapshot);
             let now = Now { wall: wall() + SignedDuration::from_secs(100), moment: since(seconds) };
             let plan = world.plan(now.wall);
-            positions.tell(&world, &plan, |_| None, now);
+            positions.tell(&world, &plan, (|_: &str| None, &BTreeMap::new()), now);
             let fronts = listener.borrow().clone().unwrap();
             assert_eq!(fronts.at, now.wall);
             let jobs = fronts.queues.get("Q").map(|front| front.jobs.clone()).unwrap_or_default();
@@ -192,9 +200,11 @@ mod tests {
             let plan = Plan { dispatch, ..plan.clone() };
             let told = Told::default();
             let listener = told.subscribe();
-            Positions::new(told).tell(&world, &plan, |uid| (uid == "job").then(|| id(OF_JOB)), now);
+            let (id_of, hidden) =
+                (|uid: &str| (uid == "job").then(|| id(OF_JOB)), BTreeMap::from([("Q".to_owned(), 7)]));
+            Positions::new(told).tell(&world, &plan, (id_of, &hidden), now);
             let front = listener.borrow().clone().unwrap().queues["Q"].clone();
-            assert_eq!(front.milli_cpu, 1500);
+            assert_eq!((front.milli_cpu, front.hidden), (1500, 7));
             let jobs: Vec<JobId> = front.jobs.iter().map(|one| one.job).collect();
             assert_eq!(jobs, expected.iter().copied().map(id).collect::<Vec<_>>());
         };

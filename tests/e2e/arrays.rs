@@ -55,6 +55,13 @@ async fn behind_thousands(fixture: &Fixture) -> Result<()> {
     aws.reaches(&behind, "SUCCEEDED").await?;
     let array = aws.job(&id).await?;
     ensure!(count(&array, "RUNNABLE") == THOUSANDS, "the array is {}", brief(&array));
+    for (child, expected) in [(0, "can never run it"), (THOUSANDS - 1, "ORDER:BEHIND - ")] {
+        tests::eventually(&format!("child {child} says why it waits"), || async {
+            let said = aws.job(&format!("{id}:{child}")).await?["statusReason"].to_string();
+            Ok(if said.contains(expected) { Ok(()) } else { Err(said) })
+        })
+        .await?;
+    }
     aws.call("TerminateJob", &json!({"jobId": id, "reason": "enough"})).await.map(drop)
 }
 

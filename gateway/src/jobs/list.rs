@@ -9,6 +9,7 @@ use records::{By, Filter, Kept, Pattern, Scope};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::reason::Known;
 use super::request::{List, Named};
 use super::show::{Members, array, state};
 use crate::failure::Invalid;
@@ -81,15 +82,15 @@ fn pattern(value: &str) -> Pattern {
     prefix.unwrap_or_else(|| Pattern::Exact(value.to_owned()))
 }
 
-/// `JobSummary` at this time.
-pub(crate) fn summary(job: &Kept, arn: &ArnBase, now: Timestamp) -> Value {
+/// `JobSummary`.
+pub(crate) fn summary(job: &Kept, arn: &ArnBase, known: &Known<'_>) -> Value {
     let (id, spec) = (job.record.id, &job.spec);
     let mut summary = Members::default();
     summary.put("jobArn", arn.job(id));
     summary.put("jobId", id);
     summary.put("jobName", &spec.name);
     summary.put("jobDefinition", &spec.definition);
-    state(&mut summary, job, now);
+    state(&mut summary, job, known);
     summary.maybe("shareIdentifier", spec.share.as_ref());
     summary.maybe("arrayProperties", array(job, false));
     let end = job.attempts.last().filter(|_| job.record.stopped.is_some()).and_then(|last| last.containers.first());

@@ -81,7 +81,9 @@ fn a_job_that_has_ended_says_how_its_last_attempt_did() {
         children: None,
         requested: None,
     };
-    let shown = |job: &Kept| summary(job, &ArnBase::default(), Timestamp::UNIX_EPOCH).get("container").cloned();
+    let shown = |job: &Kept| {
+        summary(job, &ArnBase::default(), &Known { now: Timestamp::UNIX_EPOCH, fronts: None }).get("container").cloned()
+    };
     assert_eq!(shown(&job), None, "it is tried again");
     job.record.stopped = Some(Timestamp::UNIX_EPOCH);
     assert_eq!(shown(&job), Some(json!({"exitCode": 3, "reason": "Error"})));

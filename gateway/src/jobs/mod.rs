@@ -31,6 +31,7 @@ use crate::objects::Objects;
 use crate::page;
 use crate::privileges;
 use crate::queues::{Recent, recent};
+use reason::Known;
 
 pub(crate) async fn submit<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Submit = decode::members(body)?;
@@ -75,8 +76,9 @@ pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String
     ids.sort_unstable();
     ids.dedup();
     let kept = gateway.records()?.jobs(&ids).await?;
-    let now = Timestamp::now();
-    let shown = kept.iter().map(|job| show::detail(job, &gateway.config.arn, now)).collect();
+    let fronts = gateway.fronts();
+    let known = Known { now: Timestamp::now(), fronts: fronts.as_deref() };
+    let shown = kept.iter().map(|job| show::detail(job, &gateway.config.arn, &known)).collect();
     Ok(page::answer("jobs", shown, None))
 }
 
@@ -84,8 +86,9 @@ pub(crate) async fn list<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Va
     let request: request::List = decode::members(body)?;
     let (filter, size) = list::filter(&request)?;
     let page = gateway.records()?.list(&filter, request.next_token.as_deref(), size).await?;
-    let now = Timestamp::now();
-    let shown = page.items.iter().map(|job| list::summary(job, &gateway.config.arn, now)).collect();
+    let fronts = gateway.fronts();
+    let known = Known { now: Timestamp::now(), fronts: fronts.as_deref() };
+    let shown = page.items.iter().map(|job| list::summary(job, &gateway.config.arn, &known)).collect();
     Ok(page::answer("jobSummaryList", shown, page.next))
 }
 

@@ -11,7 +11,7 @@ use records::Kept;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::reason;
+use super::reason::{self, Known};
 use crate::definitions::{UNNAMED, UNNAMED_INIT};
 
 /// All states, as `statusSummary` counts them.
@@ -25,8 +25,8 @@ const STATES: [JobState; 7] = [
     JobState::Failed,
 ];
 
-/// As `DescribeJobs` shows it at this time.
-pub(crate) fn detail(job: &Kept, arn: &ArnBase, now: Timestamp) -> Value {
+/// As `DescribeJobs` shows it.
+pub(crate) fn detail(job: &Kept, arn: &ArnBase, known: &Known<'_>) -> Value {
     let (record, spec) = (&job.record, &*job.spec);
     let mut detail = Members::default();
     detail.put("jobArn", arn.job(record.id));
@@ -34,7 +34,7 @@ pub(crate) fn detail(job: &Kept, arn: &ArnBase, now: Timestamp) -> Value {
     detail.put("jobId", record.id);
     detail.put("jobQueue", arn.job_queue(&spec.queue));
     detail.put("jobDefinition", &spec.definition);
-    state(&mut detail, job, now);
+    state(&mut detail, job, known);
     detail.maybe("shareIdentifier", spec.share.as_ref());
     detail.maybe("schedulingPriority", spec.priority);
     detail.set("attempts", json!([]));
@@ -74,10 +74,10 @@ impl Members {
 }
 
 /// What details and summaries both say of where a job is.
-pub(crate) fn state(members: &mut Members, job: &Kept, now: Timestamp) {
+pub(crate) fn state(members: &mut Members, job: &Kept, known: &Known<'_>) {
     let record = &job.record;
     members.put("status", record.state);
-    members.maybe("statusReason", reason::told(record, now));
+    members.maybe("statusReason", reason::told(record, &job.spec.queue, known));
     members.put("createdAt", record.created.as_millisecond());
     members.maybe("startedAt", record.started.map(Timestamp::as_millisecond));
     members.maybe("stoppedAt", record.stopped.map(Timestamp::as_millisecond));

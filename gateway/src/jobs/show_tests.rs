@@ -26,7 +26,7 @@ fn job(spec: Value) -> Kept {
 }
 
 fn shown(job: &Kept) -> Value {
-    detail(job, &ArnBase::default(), Timestamp::UNIX_EPOCH)
+    detail(job, &ArnBase::default(), &Known { now: Timestamp::UNIX_EPOCH, fronts: None })
 }
 
 #[test]

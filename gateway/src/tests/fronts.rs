@@ -37,7 +37,7 @@ async fn where_this_process_plans_a_queue_is_as_the_last_plan_left_it() {
         InLine { job: JobId::new(Uuid::from_u128(2)), since: at(7) },
     ];
     let expected: Vec<Value> = jobs.iter().map(|one| shown(one.job, one.since)).collect();
-    let queues = BTreeMap::from([("Q".to_owned(), Front { jobs, milli_cpu: 2500 })]);
+    let queues = BTreeMap::from([("Q".to_owned(), Front { jobs, milli_cpu: 2500, hidden: 0 })]);
     world.fronts.send_replace(Some(Arc::new(Fronts { at: at(9), queues })));
     let answer = |jobs: &[Value], quantity: f64| {
         let (updated, usage) = (at(9).as_millisecond(), json!([{"capacityUnit": "cpu", "quantity": quantity}]));

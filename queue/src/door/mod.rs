@@ -263,6 +263,11 @@ impl ApiDoor {
         mirrored && done && open.store().await
     }
 
+    /// How many jobs the last plan was not shown, by AWS name of their queue.
+    pub(crate) fn hidden(&self) -> BTreeMap<String, usize> {
+        self.open.as_ref().map(|open| open.hidden.clone()).unwrap_or_default()
+    }
+
     /// Adds to what queues show the jobs that the plan was not shown.
     pub(crate) fn count(&self, world: &World<'_>, queues: &mut [QueueCounts]) {
         let Some(open) = &self.open else { return };
