@@ -48,7 +48,8 @@ pub struct Shown<'a> {
 /// The jobs of the API that have not ended.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    jobs: HashMap<JobId, Live>,
+    /// Each by itself: a table of them would be half empty when it has grown, and grow by copying all of it.
+    jobs: HashMap<JobId, Box<Live>>,
     /// Those that wait for room.
     waiting: Queues,
     /// Those that are on a node.
@@ -106,7 +107,7 @@ impl Ledger {
         }
         self.outside.remove(&record.id);
         let live = Live { record, spec: spec.clone(), shape: shape.clone(), open: 0 };
-        self.jobs.insert(live.record.id, live);
+        self.jobs.insert(live.record.id, Box::new(live));
     }
 
     /// What a job's pod needs of a node is something else by now.
@@ -283,12 +284,12 @@ impl Ledger {
 
     /// One job.
     pub fn get(&self, id: JobId) -> Option<&Live> {
-        self.jobs.get(&id)
+        self.jobs.get(&id).map(Box::as_ref)
     }
 
     /// Jobs on a node, or on their way to one.
     pub fn placed(&self) -> impl Iterator<Item = &Live> {
-        self.placed.iter().filter_map(|id| self.jobs.get(id))
+        self.placed.iter().filter_map(|id| self.get(*id))
     }
 
     /// What a plan is shown of the jobs that wait for room and may be placed now: of each queue the first `most` in their order; and of a queue in
@@ -300,7 +301,7 @@ impl Ledger {
         for (name, queue) in self.waiting.all() {
             let more = if is_strict(name) { 0 } else { most };
             let (jobs, hidden) = queue.show(most, more, may_be_placed);
-            shown.jobs.extend(jobs.iter().filter_map(|id| self.jobs.get(id)));
+            shown.jobs.extend(jobs.iter().filter_map(|id| self.get(*id)));
             if hidden > 0 {
                 shown.hidden.insert(name.to_owned(), hidden);
             }
