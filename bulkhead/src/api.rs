@@ -27,6 +27,16 @@ use tokio::sync::watch;
 /// A store that cannot be opened is tried again after this time.
 const OPEN_AGAIN: Duration = Duration::from_secs(2);
 
+/// An address that only this machine, or this pod, reaches.
+fn on_loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|error| format!("{error}; give IP:PORT"))?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("whoever reaches this address could do what Bulkhead can; use one on loopback, or --insecure-listen for a local cluster".to_owned())
+    }
+}
+
 /// Arguments about the AWS Batch API.
 #[derive(Args, Clone)]
 pub(crate) struct ApiArgs {
@@ -34,8 +44,8 @@ pub(crate) struct ApiArgs {
     /// replicas may run. Without it there is no API. From a Secret: set the variable.
     #[arg(long, env = "BULKHEAD_DATABASE", hide_env_values = true)]
     database: Option<String>,
-    /// Where the AWS Batch API is served. There is no authentication yet: keep it on loopback and use `kubectl port-forward`.
-    #[arg(long, default_value = "127.0.0.1:8070")]
+    /// Where on loopback the AWS Batch API is served. There is no authentication yet: whoever may use `kubectl port-forward` reaches it.
+    #[arg(long, default_value = "127.0.0.1:8070", value_parser = on_loopback)]
     api_listen: SocketAddr,
     /// Serve the API here instead, to whoever reaches this address. For local clusters.
     #[arg(long)]

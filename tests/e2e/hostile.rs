@@ -198,11 +198,16 @@ async fn tenant(fixture: &Fixture) -> Result<Tenant> {
 
 /// `Err`: it went otherwise than it must.
 async fn carry_out(tenant: &Tenant, attempt: &Attempt) -> Result<(), String> {
-    let args: Vec<&str> = attempt.args.iter().map(String::as_str).collect();
+    let mut args: Vec<&str> = attempt.args.iter().map(String::as_str).collect();
+    if let Expect::Within(patience) = attempt.expect {
+        args.extend(["--request-timeout", patience]);
+    }
     let input = attempt.object.as_ref().map(Value::to_string).unwrap_or_default();
     let answer = tenant.world.kubectl_with(&args, &input).await.map_err(|error| format!("{error:#}"));
     match (answer, attempt.expect) {
         (_, Expect::Harmless) => Ok(()),
+        (Err(said), Expect::Within(_)) if said.contains("denied the request") || said.contains("Forbidden") => Ok(()),
+        (answer, Expect::Within(patience)) => answer.map(drop).map_err(|said| format!("not within {patience}: {said}")),
         (Err(said), Expect::Refused(words)) if said.contains(words) => Ok(()),
         (Err(said), Expect::Refused(words)) => {
             Err(format!("refused, but not with {words:?}: {}", said.chars().take(400).collect::<String>()))
@@ -222,6 +227,8 @@ async fn harmless_by_what_it_became(fixture: &Fixture, theirs: &Theirs, tenant: 
             let id = job.labels().get(keys::JOB_ID);
             ensure!(id.is_none_or(|id| *id != theirs.job_id), "Job {} has others' job id", job.name_any());
             ensure!(!job.annotations().contains_key(keys::RELEASED), "Job {} was released", job.name_any());
+            let queue = job.labels().get(keys::QUEUE);
+            ensure!(queue.is_none_or(|queue| *queue != theirs.queue), "Job {} is in others' queue", job.name_any());
         }
     }
     Ok(())
@@ -284,6 +291,7 @@ impl Probe {
     }
 
     fn answered_throughout(self) -> Result<()> {
+        ensure!(!self.task.is_finished(), "nobody has asked the API server to the end");
         self.task.abort();
         let (failed, slowest) = (self.failed.load(Ordering::Relaxed), self.slowest.load(Ordering::Relaxed));
         eprintln!("slowest answer of the API server meanwhile: {slowest} ms");

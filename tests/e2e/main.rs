@@ -20,6 +20,7 @@ mod extender;
 mod faults;
 mod forgeries;
 mod fronts;
+mod granted;
 mod hook_faults;
 mod hooks;
 mod host_network;
@@ -156,6 +157,7 @@ fn scenarios() -> Vec<Scenario> {
         owners::scenarios(),
         policies::scenarios(),
         forgeries::scenarios(),
+        granted::scenarios(),
         walkthrough::scenarios(),
         rights::scenarios(),
         boto::scenarios(),

@@ -180,10 +180,31 @@ async fn own_account(fixture: &Fixture) -> Result<()> {
         ensure!(as_expected, "{what} of a {kind}: {seen:?}");
     }
     status_of_pods(fixture, &namespace).await?;
+    specs_of_jobs(fixture, &namespace).await?;
     for name in ["many", "aws-batch.others"] {
         let args = ["delete", "pod", name, "-n", &namespace, "--dry-run=server", &as_controller];
         let seen = fixture.world.kubectl(&args).await.map_err(|error| format!("{error:#}"));
         ensure!(seen.as_ref().is_err_and(|said| said.contains("no pods but those")), "{name} is deleted: {seen:?}");
+    }
+    Ok(())
+}
+
+/// Of what can be changed of a Job it changes whether it is suspended.
+async fn specs_of_jobs(fixture: &Fixture, namespace: &str) -> Result<()> {
+    let as_controller = format!("--as={}", keys::CONTROLLER_USER);
+    for (member, value) in [
+        ("parallelism", json!(9)),
+        ("backoffLimit", json!(9)),
+        ("activeDeadlineSeconds", json!(9)),
+        ("ttlSecondsAfterFinished", json!(9)),
+        ("podReplacementPolicy", json!("Failed")),
+    ] {
+        let patch = json!({"spec": {member: value}}).to_string();
+        let args = ["patch", "job", "many", "-n", namespace, "--dry-run=server", "--type=merge", "-p", &patch];
+        fixture.world.kubectl(&args).await.with_context(|| format!("{member}, by an administrator"))?;
+        let seen = fixture.world.kubectl(&[&args[..], &[&as_controller]].concat()).await;
+        let seen = seen.map_err(|error| format!("{error:#}"));
+        ensure!(seen.as_ref().is_err_and(|said| said.contains("the controller may")), "{member}: {seen:?}");
     }
     Ok(())
 }
