@@ -48,6 +48,8 @@ impl Manager {
     async fn retire(&self, retire: Retire) -> bool {
         let Some(machine) = self.0.index.batch_node(&retire.machine) else { return true };
         let shared = Arc::clone(&self.0);
+        // Before the write, which may take longer than the next plan waits.
+        shared.index.retires(&retire.machine);
         self.write(retire.machine.clone(), async move {
             enter(&shared, &machine, Phase::Retiring, Some(&retire.reason), None).await?;
             fault::reach(Point::RetireStored);
@@ -112,6 +114,7 @@ impl Drop for UnderWay {
         // What becomes of a failed launch is the environment's setback.
         let is_over = self.is_written || self.what.starts_with(MACHINES_OF);
         self.shared.writes().end(&self.what, is_over, cluster::clock::moment());
+        self.shared.index.retires_no_more(&self.what);
     }
 }
 

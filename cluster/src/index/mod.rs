@@ -208,6 +208,20 @@ impl Index {
         }
     }
 
+    /// It is being written that a machine retires. However long that takes, it does not count among those that stay, or another one would
+    /// retire, too, and fewer were left than there should be.
+    pub fn retires(&self, name: &str) {
+        self.state().retiring.insert(name.to_owned());
+    }
+
+    /// That write has ended; if it went through, the object says so by now.
+    pub fn retires_no_more(&self, name: &str) {
+        let was = self.state().retiring.remove(name);
+        if was {
+            self.changed();
+        }
+    }
+
     /// A `BatchNode` is gone for good; what a watch still shows of it is ignored until it shows the end.
     pub fn remove_batch_node(&self, name: &str) {
         let changed = self.state().remove_batch_node(name);

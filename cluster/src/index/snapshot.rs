@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use model::clock::Now;
 use model::snapshot::{
-    Environment, Job, JobRef, Machine, Node, ObjectKey, Place, Queue, Refused, Snapshot, Unit, Write,
+    Environment, Job, JobRef, Machine, Node, ObjectKey, Place, Queue, Refused, Snapshot, Stage, Unit, Write,
 };
 use model::status::{Reason, Status};
 use planning::admission::identity::derived_job_id;
@@ -92,7 +92,10 @@ impl State {
     fn machines(&mut self) -> Vec<Machine> {
         let mut problems = Problems::new();
         let readable = self.batch_nodes.values().flatten();
-        let all = readable.map(|object| custom::machine(object, &mut problems)).collect();
+        let mut all: Vec<Machine> = readable.map(|object| custom::machine(object, &mut problems)).collect();
+        for machine in all.iter_mut().filter(|machine| self.retiring.contains(&machine.name)) {
+            machine.stage = Stage::Going;
+        }
         self.tell("a batch node", problems);
         all
     }

@@ -87,6 +87,8 @@ pub(super) struct State {
     hooks: Table<bool>,
     /// Our last one. A table of its own, because a watch's new list replaces all that is in its table.
     late_hooks: Table<bool>,
+    /// Names of batch nodes of which it is being written that they retire.
+    pub(super) retiring: BTreeSet<String>,
     /// UIDs by name of batch nodes that are gone before the watch says so.
     removed: BTreeMap<String, String>,
     pub(super) failures: Failures,

@@ -1,6 +1,7 @@
 //! Our own writes, seen before the watches show them.
 
 use super::*;
+use model::snapshot::Stage;
 use model::status::{JobState, Status};
 
 fn waiting() -> Index {
@@ -166,6 +167,32 @@ fn an_older_version_of_a_batch_node_does_not_come_back() {
     apply::<BatchNode>(&index, &another);
     delete::<BatchNode>(&index, &machine("m", "14", "Terminating"));
     assert_eq!(stage(), [api::crd::Phase::Pending], "another one of that name");
+}
+
+#[test]
+fn a_machine_does_not_stay_while_it_is_written_that_it_retires() {
+    let index = index();
+    let stages = || {
+        let machines = index.snapshot(even(at(0))).machines;
+        machines.into_iter().map(|machine| (machine.name, machine.stage)).collect::<Vec<_>>()
+    };
+    let (m, n) = ("m".to_owned(), "n".to_owned());
+    for name in [&m, &n] {
+        apply::<BatchNode>(&index, &machine(name, "12", "Ready"));
+    }
+    index.retires("m");
+    assert_eq!(stages(), [(m.clone(), Stage::Going), (n.clone(), Stage::Serving)]);
+    let before = version(&index);
+    index.retires_no_more("n");
+    assert_eq!(version(&index), before);
+    // It did not go through.
+    index.retires_no_more("m");
+    assert!(version(&index) > before, "another may be chosen");
+    assert_eq!(stages(), [(m.clone(), Stage::Serving), (n.clone(), Stage::Serving)]);
+    index.retires("m");
+    apply::<BatchNode>(&index, &machine("m", "13", "Retiring"));
+    index.retires_no_more("m");
+    assert_eq!(stages(), [(m, Stage::Going), (n, Stage::Serving)]);
 }
 
 #[test]
