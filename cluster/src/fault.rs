@@ -49,6 +49,14 @@ pub enum Point {
     PodRuns,
     /// A job's outcome is stored, its pod is still kept.
     OutcomeStored,
+    /// A Job's release is decided, not written.
+    ReleaseDecided,
+    /// A Job is released, which is not seen.
+    Released,
+    /// The node of a Job's pod is decided, not written.
+    BindingDecided,
+    /// A Job's pod is bound, which is not seen.
+    Bound,
 }
 
 impl Point {
@@ -69,6 +77,9 @@ impl Point {
     pub const JOB: [Self; 5] =
         [Self::JobStored, Self::DispatchStored, Self::PodMade, Self::PodRuns, Self::OutcomeStored];
 
+    /// The points that a Job made with kubectl passes, in order.
+    pub const KUBECTL_JOB: [Self; 4] = [Self::ReleaseDecided, Self::Released, Self::BindingDecided, Self::Bound];
+
     /// Its name, as the variable names it.
     pub fn name(self) -> &'static str {
         match self {
@@ -86,6 +97,10 @@ impl Point {
             Self::PodMade => "pod-made",
             Self::PodRuns => "pod-runs",
             Self::OutcomeStored => "outcome-stored",
+            Self::ReleaseDecided => "release-decided",
+            Self::Released => "released",
+            Self::BindingDecided => "binding-decided",
+            Self::Bound => "bound",
         }
     }
 }
@@ -116,9 +131,7 @@ mod tests {
 
     #[test]
     fn names_are_distinct() {
-        let mut names: Vec<&str> = Point::MACHINE.iter().chain(&Point::JOB).map(|point| point.name()).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), Point::MACHINE.len() + Point::JOB.len());
+        let all = || Point::MACHINE.iter().chain(&Point::JOB).chain(&Point::KUBECTL_JOB).map(|point| point.name());
+        assert_eq!(all().collect::<std::collections::BTreeSet<_>>().len(), all().count());
     }
 }

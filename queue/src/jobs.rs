@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use cluster::clock;
+use cluster::fault::{self, Point};
 use futures::FutureExt as _;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams};
@@ -144,10 +145,14 @@ fn give_up(context: &Context, change: &StatusChange, what: What, answer: &Answer
 async fn patch(context: &Context, change: &StatusChange, what: What) -> Outcome {
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &change.job.namespace);
     let params = PatchParams { dry_run: what == What::Probe, ..PatchParams::default() };
+    if what == What::Release {
+        fault::reach(Point::ReleaseDecided);
+    }
     let answer = jobs.patch(&change.job.name, &params, &Patch::Merge(body(change, what))).await;
     if let Ok(job) = &answer
         && what == What::Release
     {
+        fault::reach(Point::Released);
         disown(&jobs, job).await;
     }
     write::outcome(&jobs, &change.job.name, Some(&change.uid), answer).await

@@ -4,6 +4,7 @@
 //! together with the node's name (`pods/binding` merges annotations, and from Kubernetes 1.35 labels, KEP-4742).
 
 use cluster::clock;
+use cluster::fault::{self, Point};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
@@ -58,8 +59,12 @@ async fn bind(context: &Context, dispatch: &Dispatch, clogged: &Clogged) -> bool
 async fn send_binding(context: Context, dispatch: Dispatch) -> Option<Answer> {
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &dispatch.unit.namespace);
     let body = binding(&dispatch);
+    fault::reach(Point::BindingDecided);
     let answer =
         pods.create_subresource::<Value, Value>("binding", &dispatch.unit.name, &PostParams::default(), &body).await;
+    if answer.is_ok() {
+        fault::reach(Point::Bound);
+    }
     match write::outcome(&pods, &dispatch.unit.name, Some(&dispatch.uid), answer).await {
         Outcome::Written => context.index.accepted(&dispatch.uid, Write::Bind),
         Outcome::Gone => {

@@ -1,7 +1,11 @@
-//! The leader is killed or stopped at every named point of a machine's life, one after another, and whoever takes over goes on.
+//! The leader is killed or stopped at every named point of a machine's life, and of a Job made with kubectl, one after another, and whoever
+//! takes over goes on.
 
 use anyhow::{Result, ensure};
 use cluster::fault::Point;
+use kube::ResourceExt;
+use model::status::JobState;
+use testbed::Postgresql;
 use tests::{Fixture, MachineLog, job};
 
 use crate::beside::{ANYWHERE, Fate, Host};
@@ -22,6 +26,20 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             company: Company::Nobody,
             local_only: true,
             run: |fixture| Box::pin(every_point(fixture, Fate::Stops)),
+        },
+        Scenario {
+            name: "a leader killed at any point of a Job made with kubectl is succeeded by one that goes on, and the Job runs once",
+            short: "kcrash",
+            company: Company::Nobody,
+            local_only: true,
+            run: |fixture| Box::pin(of_kubectl(fixture, Fate::Dies)),
+        },
+        Scenario {
+            name: "a leader that stands still at any point of a Job made with kubectl and goes on too late changes nothing",
+            short: "kstill",
+            company: Company::Nobody,
+            local_only: true,
+            run: |fixture| Box::pin(of_kubectl(fixture, Fate::Stops)),
         },
     ]
 }
@@ -60,4 +78,50 @@ async fn every_point(fixture: &Fixture, fate: Fate) -> Result<()> {
     let launched = machines.offers();
     ensure!(launched.len() == 1, "one machine was needed, launched were {launched:?}");
     Ok(())
+}
+
+/// One Job, and a crash at each point of it. Records are kept, in PostgreSQL, which all controllers share.
+async fn of_kubectl(fixture: &Fixture, fate: Fate) -> Result<()> {
+    let server = tokio::task::spawn_blocking(Postgresql::start).await??;
+    let (host, database) = (Host::new(fixture).await?, server.url("postgres"));
+    let environment = fixture.unmanaged("ce").await?;
+    let queue = fixture.queue("jq", 1, &[&environment]).await?;
+    fixture.label_node(&environment, "n", "1", "1Gi").await?;
+    let namespace = fixture.namespace("ns", Some(&queue)).await?;
+    fixture.without_controller().await?;
+    let mut faults = Point::KUBECTL_JOB.into_iter().map(|point| (point, fate));
+    let mut leader = host.start(faults.next(), ANYWHERE, Some(&database))?;
+    host.leads(&mut leader).await?;
+    fixture.apply(&namespace, &job("one", 1, "500m", "64Mi", "true")).await?;
+    let mut late = Vec::new();
+    while leader.fault.is_some() {
+        let mut successor = host.start(faults.next(), ANYWHERE, Some(&database))?;
+        leader.meets_its_fate().await?;
+        host.leads(&mut successor).await?;
+        late.push(std::mem::replace(&mut leader, successor));
+    }
+    fixture.completed(&namespace, "one").await?;
+    tests::eventually("the Job says that it is done", || async {
+        let status = fixture.status(&namespace, "one").await?;
+        let done = status.as_ref().is_some_and(|status| status.state == JobState::Succeeded);
+        Ok(if done { Ok(()) } else { Err(format!("{status:?}")) })
+    })
+    .await?;
+    let before = versions(fixture, &namespace).await?;
+    ensure!(before.len() == 2, "one pod was needed: {before:?}");
+    if fate == Fate::Stops {
+        for controller in &mut late {
+            controller.goes_on_too_late().await?;
+        }
+        let after = versions(fixture, &namespace).await?;
+        ensure!(after == before, "it was {before:?}, and is {after:?}");
+    }
+    leader.lives()
+}
+
+/// Versions of the Job and of its pods: each write makes another.
+async fn versions(fixture: &Fixture, namespace: &str) -> Result<Vec<Option<String>>> {
+    let job = fixture.jobs(namespace).get("one").await?;
+    let pods = fixture.pods_of(namespace, "one").await?;
+    Ok([job.resource_version()].into_iter().chain(pods.iter().map(ResourceExt::resource_version)).collect())
 }
