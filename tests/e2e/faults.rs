@@ -3,6 +3,7 @@
 
 use anyhow::{Result, ensure};
 use cluster::fault::Point;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use model::status::JobState;
 use testbed::Postgresql;
@@ -107,21 +108,25 @@ async fn of_kubectl(fixture: &Fixture, fate: Fate) -> Result<()> {
         Ok(if done { Ok(()) } else { Err(format!("{status:?}")) })
     })
     .await?;
-    let before = versions(fixture, &namespace).await?;
+    let before = written(fixture, &namespace).await?;
     ensure!(before.len() == 2, "one pod was needed: {before:?}");
     if fate == Fate::Stops {
         for controller in &mut late {
             controller.goes_on_too_late().await?;
         }
-        let after = versions(fixture, &namespace).await?;
+        let after = written(fixture, &namespace).await?;
         ensure!(after == before, "it was {before:?}, and is {after:?}");
     }
     leader.lives()
 }
 
-/// Versions of the Job and of its pods: each write makes another.
-async fn versions(fixture: &Fixture, namespace: &str) -> Result<Vec<Option<String>>> {
+/// What there is of the Job, of which each write makes another version, and of its pod, of which the kubelet writes the status.
+async fn written(fixture: &Fixture, namespace: &str) -> Result<Vec<String>> {
     let job = fixture.jobs(namespace).get("one").await?;
+    let pod = |pod: &Pod| {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        format!("{:?} {node:?} {:?} {:?}", pod.uid(), pod.labels(), pod.annotations())
+    };
     let pods = fixture.pods_of(namespace, "one").await?;
-    Ok([job.resource_version()].into_iter().chain(pods.iter().map(ResourceExt::resource_version)).collect())
+    Ok([format!("{:?}", job.resource_version())].into_iter().chain(pods.iter().map(pod)).collect())
 }

@@ -33,7 +33,7 @@ async fn granted(fixture: &Fixture) -> Result<()> {
         let pod = pod(json!({"generateName": "", "name": name}), gated.clone());
         fixture.world.kubectl_with(&["create", "-n", namespace, "-f", "-"], &pod.to_string()).await?;
     }
-    grant(fixture, "role", &json!([
+    grant(fixture, "role", BOB, &json!([
         {"apiGroups": [""], "resources": ["namespaces", "namespaces/status", "pods", "pods/status"], "verbs": ["get", "patch"]},
         {"apiGroups": [""], "resources": ["pods/binding", "bindings"], "verbs": ["create"]}]))
     .await?;
@@ -49,8 +49,8 @@ async fn granted(fixture: &Fixture) -> Result<()> {
     nodes(fixture, &node).await
 }
 
-/// Gives Bob rights in all of the cluster.
-async fn grant(fixture: &Fixture, what: &str, rules: &Value) -> Result<()> {
+/// Gives somebody rights in all of the cluster.
+async fn grant(fixture: &Fixture, what: &str, who: &str, rules: &Value) -> Result<()> {
     let role = fixture.named(what);
     for kind in ["clusterrole", "clusterrolebinding"] {
         fixture.on_clean(&["delete", kind, &role, "--ignore-not-found"], "");
@@ -62,7 +62,7 @@ async fn grant(fixture: &Fixture, what: &str, rules: &Value) -> Result<()> {
             &json!({"apiVersion": api, "kind": "ClusterRole", "metadata": {"name": role}, "rules": rules}).to_string(),
         )
         .await?;
-    let user = format!("--user={BOB}");
+    let user = format!("--user={who}");
     fixture
         .world
         .kubectl(&["create", "clusterrolebinding", &role, &format!("--clusterrole={role}"), &user])
@@ -92,7 +92,7 @@ async fn namespaces(fixture: &Fixture, plain: &str, queue: &str) -> Result<()> {
         expect(what, patched(fixture, &["namespace", plain], &named(queue), who).await, expected)?;
     }
     let own = json!([{"apiGroups": ["bulkhead.dev"], "resources": ["jobqueues"], "resourceNames": [queue], "verbs": ["use"]}]);
-    grant(fixture, "use", &own).await?;
+    grant(fixture, "use", BOB, &own).await?;
     eventually("Bob may name the queue that he may use", || async {
         Ok(patched(fixture, &["namespace", plain], &named(queue), &bob).await)
     })
@@ -148,6 +148,16 @@ async fn bindings(fixture: &Fixture, (plain, queued): (&str, &str), node: &str) 
 /// A kubelet may not move its node into an environment, nor out of one; an administrator may.
 async fn nodes(fixture: &Fixture, node: &str) -> Result<()> {
     let refused = Err("are not the node's own");
+    let user = format!("system:node:{node}");
+    let kubelet = ["--as", &user, "--as-group", "system:nodes", "--as-group", "system:authenticated"];
+    // kubectl reads the status before it patches it, which a kubelet neither does nor may.
+    grant(fixture, "node", &user, &json!([{"apiGroups": [""], "resources": ["nodes/status"], "verbs": ["get"]}]))
+        .await?;
+    eventually("the kubelet may read its status", || async {
+        let args = [&["get", "node", node, "--subresource=status"], &kubelet[..]].concat();
+        Ok(fixture.world.kubectl(&args).await.map(drop).map_err(|error| format!("{error:#}")))
+    })
+    .await?;
     let labels = |labels: Value| json!({"metadata": {"labels": labels}});
     for (what, patch, expected) in [
         ("another environment", labels(json!({keys::CE_UUID: "other"})), refused),
@@ -155,8 +165,6 @@ async fn nodes(fixture: &Fixture, node: &str) -> Result<()> {
         ("a machine's mark", json!({"metadata": {"annotations": {keys::TAINTED: "x"}}}), refused),
         ("a label of its own", labels(json!({"mine": "x"})), Ok(())),
     ] {
-        let user = format!("system:node:{node}");
-        let kubelet = ["--as", &user, "--as-group", "system:nodes", "--as-group", "system:authenticated"];
         expect(what, patched(fixture, &["node", node], &patch, &kubelet).await, expected)?;
         let by_status = [&kubelet[..], &["--subresource=status"]].concat();
         expect(

@@ -38,7 +38,7 @@ fn of_very_many(record: &JobRecord, queue: &str, known: &Known<'_>) -> Option<St
     let behind = Code::Behind.as_str();
     (hidden > 0).then(|| {
         format!(
-            "{behind} - it comes after more jobs of its queue than a plan looks at; so do others, about {hidden} in all"
+            "{behind} - a plan looks at the oldest jobs of its queue and at some of each need; about {hidden} come after those"
         )
     })
 }
@@ -95,8 +95,7 @@ mod tests {
         let submitted = JobRecord::submitted(JobId::new(Uuid::nil()), Timestamp::UNIX_EPOCH);
         let runnable = JobRecord { state: JobState::Runnable, ..submitted.clone() };
         let full = JobRecord { reason: Some("CAPACITY:NO_ROOM - full".to_owned()), ..runnable.clone() };
-        let said =
-            "ORDER:BEHIND - it comes after more jobs of its queue than a plan looks at; so do others, about 7 in all";
+        let said = "ORDER:BEHIND - a plan looks at the oldest jobs of its queue and at some of each need; about 7 come after those";
         let check = |record: &JobRecord, queue: &str, hidden: Option<usize>, expect: Option<&str>| {
             let fronts = hidden.map(fronts);
             let known = Known { now: Timestamp::UNIX_EPOCH, fronts: fronts.as_ref() };

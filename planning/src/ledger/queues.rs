@@ -154,7 +154,8 @@ impl Queue {
                 }
             }
         }
-        let is_all = firsts.next().is_none() && lines.iter().all(|line| line.next.is_none());
+        let is_all =
+            firsts.all(|(_, number)| line(*number).next.is_none()) && lines.iter().all(|line| line.next.is_none());
         let hidden = if is_all { 0 } else { self.jobs.len() - shown.len() };
         (shown, hidden)
     }
