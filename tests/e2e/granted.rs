@@ -29,8 +29,8 @@ async fn granted(fixture: &Fixture) -> Result<()> {
     let node = fixture.label_node(&environment, "n", "1", "1Gi").await?;
     let (plain, queued) = (fixture.namespace("plain", None).await?, fixture.namespace("queued", Some(&queue)).await?);
     let gated = json!({"schedulingGates": [{"name": "example.com/mine"}]});
-    for (namespace, name) in [(&plain, "mine"), (&queued, "waits")] {
-        let pod = pod(json!({"generateName": "", "name": name}), gated.clone());
+    for (namespace, name, labels) in [(&plain, "mine", json!({})), (&queued, "waits", json!({keys::QUEUE: queue}))] {
+        let pod = pod(json!({"generateName": "", "name": name, "labels": labels}), gated.clone());
         fixture.world.kubectl_with(&["create", "-n", namespace, "-f", "-"], &pod.to_string()).await?;
     }
     grant(fixture, "role", BOB, &json!([

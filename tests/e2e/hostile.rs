@@ -6,13 +6,14 @@
 
 mod attempts;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::FutureExt as _;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use model::keys;
@@ -75,7 +76,7 @@ async fn hostile(fixture: &Fixture) -> Result<()> {
         Ok(if answer.is_err() { Ok(()) } else { Err("let in".to_owned()) })
     })
     .await?;
-    let probe = Probe::start(&fixture.world);
+    let (probe, before) = (Probe::start(&fixture.world), restarts(fixture).await?);
     let logs = [PodLog::of(&fixture.world, &tenant.plain), PodLog::of(&fixture.world, &tenant.queued)];
     let mut wrong = Vec::new();
     for attempt in attempts(&theirs, &tenant) {
@@ -102,7 +103,20 @@ async fn hostile(fixture: &Fixture) -> Result<()> {
         ensure!(!(pod.ran && on_batch), "pod {} ran on batch node {:?}", pod.name, pod.node);
     }
     untouched(fixture, &theirs).await?;
+    let after = restarts(fixture).await?;
+    ensure!(after == before, "restarts of Bulkhead's containers before: {before:?}, after: {after:?}");
     probe.answered_throughout()
+}
+
+/// How often each container of Bulkhead was started again. What the stock kube-scheduler keeps of others' pods is its own affair.
+async fn restarts(fixture: &Fixture) -> Result<BTreeMap<String, i32>> {
+    let pods = fixture.pods(keys::NAMESPACE).list(&ListParams::default()).await?;
+    let of_pod = |pod: Pod| {
+        let name = pod.name_any();
+        let all = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+        all.into_iter().map(move |one| (format!("{name}/{}", one.name), one.restart_count))
+    };
+    Ok(pods.into_iter().flat_map(of_pod).filter(|(name, _)| !name.ends_with("/kube-scheduler")).collect())
 }
 
 /// A Job on a machine of a MANAGED environment, and one on a node that its user labelled.

@@ -363,6 +363,25 @@ fn forged(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
     ]
 }
 
+/// Several at the API server's limits, or at Bulkhead's.
+fn numerous(tenant: &Tenant) -> Vec<Attempt> {
+    let gated = |args: Value| {
+        let mut spec = bare("")["spec"].clone();
+        spec["containers"][0]["args"] = args;
+        spec["schedulingGates"] = json!([{"name": "example.com/never"}]);
+        spec
+    };
+    let pods = (0..8).map(|number| {
+        let pod = pod(&format!("args-{number}"), json!({}), gated(json!(vec!["a"; 250_000])));
+        create(&format!("pod {number} with 250,000 arguments"), &tenant.plain, pod, Harmless)
+    });
+    let jobs = (0..8).map(|number| {
+        let job = templated("batch/v1", "Job", &json!({}), &gated(json!(["a".repeat(60_000)])));
+        create(&format!("Job {number} as large as may be"), &tenant.queued, job, Harmless)
+    });
+    pods.chain(jobs).collect()
+}
+
 /// What acts in others' name, or makes somebody act in one's own.
 fn others(tenant: &Tenant) -> Vec<Attempt> {
     let namespace = ["-n", tenant.plain.as_str()];
@@ -378,7 +397,24 @@ fn others(tenant: &Tenant) -> Vec<Attempt> {
         command("secrets of Bulkhead", &["get", "secrets", "-n", keys::NAMESPACE], RIGHTS),
         command("pods of Bulkhead", &["get", "pods", "-n", keys::NAMESPACE], RIGHTS),
         command("the webhook configurations", &["delete", "mutatingwebhookconfiguration", "bulkhead"], RIGHTS),
+        Attempt {
+            object: Some(json!({})),
+            ..command(
+                "the API's port",
+                &["create", "--raw", &of_bulkhead("pods/bulkhead-controller-0/portforward"), "-f", "-"],
+                RIGHTS,
+            )
+        },
+        command(
+            "the webhook's port",
+            &["get", "--raw", &of_bulkhead("services/https:bulkhead-webhook:443/proxy/jobs")],
+            RIGHTS,
+        ),
     ]
+}
+
+fn of_bulkhead(path: &str) -> String {
+    format!("/api/v1/namespaces/{}/{path}", keys::NAMESPACE)
 }
 
 fn many_labels() -> serde_json::Map<String, Value> {
@@ -464,6 +500,9 @@ fn large(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
             templated("batch/v1", "Job", &json!({"labels": labels}), &many(0, ours())),
             TOLERATION,
         ),
-        create("a Job with a long environment", &tenant.queued, job, Refused("--max-template-bytes")),
+        create("a Job with a long environment", &tenant.queued, job, HEAVY),
     ]
+    .into_iter()
+    .chain(numerous(tenant))
+    .collect()
 }
