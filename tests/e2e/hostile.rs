@@ -5,6 +5,7 @@
 //! come of it; that nothing came of all of them together is looked at in the end.
 
 mod attempts;
+mod names;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

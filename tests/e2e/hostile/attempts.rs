@@ -5,7 +5,7 @@
 use model::keys;
 use serde_json::{Value, json};
 
-use super::{Tenant, Theirs};
+use super::{Tenant, Theirs, names};
 
 /// What must come of an attempt.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ const HEAVY: Expect = Refused("more than 114688");
 const EVERYTHING: Expect = Refused("the pod tolerates every taint");
 const QUEUE: Expect = Refused("you may not use job queue");
 /// What Kubernetes itself says to whoever lacks a right.
-const RIGHTS: Expect = Refused("cannot ");
+pub(super) const RIGHTS: Expect = Refused("cannot ");
 
 /// One attempt: kubectl's arguments, and an object if it takes one.
 pub(super) struct Attempt {
@@ -100,7 +100,7 @@ pub(super) fn attempts(theirs: &Theirs, tenant: &Tenant) -> Vec<Attempt> {
         forged(theirs, tenant),
         heavy(theirs, tenant),
         large(theirs, tenant),
-        others(tenant),
+        names::others(tenant),
     ]
     .into_iter()
     .flatten()
@@ -112,7 +112,7 @@ fn create(what: &str, namespace: &str, object: Value, expect: Expect) -> Attempt
     Attempt { what: what.to_owned(), args, object: Some(object), expect }
 }
 
-fn command(what: &str, args: &[&str], expect: Expect) -> Attempt {
+pub(super) fn command(what: &str, args: &[&str], expect: Expect) -> Attempt {
     Attempt { what: what.to_owned(), args: args.iter().map(|arg| (*arg).to_owned()).collect(), object: None, expect }
 }
 
@@ -380,41 +380,6 @@ fn numerous(tenant: &Tenant) -> Vec<Attempt> {
         create(&format!("Job {number} as large as may be"), &tenant.queued, job, Harmless)
     });
     pods.chain(jobs).collect()
-}
-
-/// What acts in others' name, or makes somebody act in one's own.
-fn others(tenant: &Tenant) -> Vec<Attempt> {
-    let namespace = ["-n", tenant.plain.as_str()];
-    let own = |what: &str, args: &[&str]| command(what, &[args, &namespace].concat(), RIGHTS);
-    vec![
-        own("acting as user aws-batch", &["get", "pods", "--as", "aws-batch"]),
-        own(
-            "acting as the controller",
-            &["get", "pods", "--as", "system:serviceaccount:bulkhead-system:bulkhead-controller"],
-        ),
-        own("a Role", &["create", "role", "mine", "--verb=create", "--resource=pods"]),
-        own("rights for user aws-batch", &["create", "rolebinding", "mine", "--clusterrole=edit", "--user=aws-batch"]),
-        command("secrets of Bulkhead", &["get", "secrets", "-n", keys::NAMESPACE], RIGHTS),
-        command("pods of Bulkhead", &["get", "pods", "-n", keys::NAMESPACE], RIGHTS),
-        command("the webhook configurations", &["delete", "mutatingwebhookconfiguration", "bulkhead"], RIGHTS),
-        Attempt {
-            object: Some(json!({})),
-            ..command(
-                "the API's port",
-                &["create", "--raw", &of_bulkhead("pods/bulkhead-controller-0/portforward"), "-f", "-"],
-                RIGHTS,
-            )
-        },
-        command(
-            "the webhook's port",
-            &["get", "--raw", &of_bulkhead("services/https:bulkhead-webhook:443/proxy/jobs")],
-            RIGHTS,
-        ),
-    ]
-}
-
-fn of_bulkhead(path: &str) -> String {
-    format!("/api/v1/namespaces/{}/{path}", keys::NAMESPACE)
 }
 
 fn many_labels() -> serde_json::Map<String, Value> {
