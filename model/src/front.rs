@@ -1,4 +1,4 @@
-//! What the leader tells of its queues after each plan: who comes next, and how much has room.
+//! What the leader tells of its queues after each plan: who comes next, how much has room, and how many were not looked at.
 //!
 //! Invariant: as it was when that plan was made; nobody changes it afterwards. Does not know who asks.
 

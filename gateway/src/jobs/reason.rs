@@ -1,6 +1,7 @@
 //! `statusReason` of a job that waits, as clients may see it.
 //!
-//! Invariant: pure. What is stored is not changed; only a code of AWS's is not said before it is stable. Why a job waits is not decided here.
+//! Invariant: pure. What is stored is not changed; only a code of AWS's is not said before it is stable, and where nothing is stored it may be said that
+//! no plan has looked at the job. Why a job waits is not decided here.
 
 use std::borrow::Cow;
 
