@@ -18,7 +18,7 @@ use cluster::tasks::Tasks;
 use gateway::KubeObjects;
 use jiff::SignedDuration;
 use model::front::Fronts;
-use model::names::ArnBase;
+use model::names::{ArnBase, is_reserved_namespace};
 use prometheus_client::registry::Registry;
 use records::{Amount, Quotas, Store, Term};
 use tokio::net::TcpListener;
@@ -60,6 +60,10 @@ pub(crate) struct ApiArgs {
     /// Where MANAGED compute environments made through the API get their machines: `external=http://…`.
     #[arg(long, value_parser = provider)]
     default_provider: Option<Provider>,
+    /// Namespace for pods of compute environments that are made through the API without `eksConfiguration`, as clients of AWS Batch on Amazon
+    /// ECS do; user aws-batch needs the right to make pods there. Without it: default.
+    #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
+    default_namespace: Option<String>,
     /// How long a finished pod of a job of the API stays, and its node if that is otherwise idle, so that its log can be read; 0s: it goes at
     /// once.
     #[arg(long, value_parser = crate::duration, default_value = "10m")]
@@ -83,6 +87,17 @@ pub(crate) struct ApiArgs {
     /// The same for all namespaces together.
     #[arg(long, default_value_t = Quotas::default().all.bytes)]
     api_bytes: u64,
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_name =
+        (1..=63).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-');
+    match (is_name, is_reserved_namespace(text)) {
+        (false, _) => Err("that is no name of a namespace".to_owned()),
+        (true, true) => Err("pods of jobs never go there".to_owned()),
+        (true, false) => Ok(text.to_owned()),
+    }
 }
 
 fn provider(text: &str) -> Result<Provider, String> {
@@ -202,7 +217,9 @@ pub(crate) async fn serve(
     let served_hosts = arguments.served_hosts.iter().map(String::as_str);
     let served = gateway::Served::new(&arguments.cluster_domain, served_hosts)
         .map_err(|message| anyhow::anyhow!("--served-host: {message}"))?;
-    let config = gateway::Config { arn, default_provider: arguments.default_provider.clone(), served, metrics };
+    let (default_provider, default_namespace) =
+        (arguments.default_provider.clone(), arguments.default_namespace.clone());
+    let config = gateway::Config { arn, default_provider, default_namespace, served, metrics };
     let router = gateway::router(sources.stores.subscribe(), sources.fronts, objects, config);
     let address = arguments.insecure_listen.unwrap_or(arguments.api_listen);
     let listener = TcpListener::bind(address).await.with_context(|| format!("the API cannot listen on {address}"))?;
@@ -212,4 +229,45 @@ pub(crate) async fn serve(
         serve::run(Addressed(listener), router, &shutdown, DRAIN_CAP).await;
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use model::keys;
+
+    use super::*;
+
+    #[test]
+    fn the_api_listens_on_loopback_alone() {
+        for (text, expect) in [
+            ("127.0.0.1:8070", true),
+            ("127.9.9.9:1", true),
+            ("[::1]:8070", true),
+            ("0.0.0.0:8070", false),
+            ("[::]:8070", false),
+            ("10.0.0.1:8070", false),
+            ("[::ffff:10.0.0.1]:8070", false),
+            ("localhost:8070", false),
+            ("8070", false),
+        ] {
+            assert_eq!(on_loopback(text).is_ok(), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn pods_go_into_namespaces_that_are_nobodys_of_the_system() {
+        let long = "a".repeat(64);
+        for (text, expect) in [
+            ("default", true),
+            ("team-1", true),
+            ("kube-system", false),
+            (keys::NAMESPACE, false),
+            ("", false),
+            ("-a", false),
+            ("A", false),
+            (&long, false),
+        ] {
+            assert_eq!(namespace(text).is_ok(), expect, "{text}");
+        }
+    }
 }

@@ -22,6 +22,8 @@ pub struct Config {
     /// Where machines of MANAGED environments come from that are made through the API. `None`: such an environment is stored and
     /// INVALID, with a reason that says what to set.
     pub default_provider: Option<api::crd::Provider>,
+    /// Where pods of environments go that are made through the API without `eksConfiguration`. `None`: namespace `default`.
+    pub default_namespace: Option<String>,
     /// Under which names it is called.
     pub served: Served,
     /// What is counted.

@@ -115,11 +115,12 @@ fn hold_clock() -> std::sync::mpsc::Sender<()> {
     hold
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     let provider = json!({"external": {"url": "http://provider"}});
     Config {
         arn: ArnBase::default(),
         default_provider: Some(serde_json::from_value(provider).unwrap()),
+        default_namespace: None,
         served: Served::default(),
         metrics: Metrics::new(&mut Registry::default()),
     }

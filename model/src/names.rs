@@ -42,6 +42,12 @@ impl ArnBase {
         format!("arn:aws:batch:{}:{}:job/{id}", self.region, self.account)
     }
 
+    /// ARN of what stands for the Amazon ECS cluster of a compute environment, in AWS's form; there is none.
+    pub fn ecs_cluster(&self, aws_name: &str) -> String {
+        let uuid = self.compute_environment_uuid(aws_name);
+        format!("arn:aws:ecs:{}:{}:cluster/AWSBatch-{aws_name}-{uuid}", self.region, self.account)
+    }
+
     /// UUID (version 3) of a compute environment: that of its ARN in the URL name space.
     pub fn compute_environment_uuid(&self, aws_name: &str) -> String {
         Uuid::new_v3(&Uuid::NAMESPACE_URL, self.compute_environment(aws_name).as_bytes()).to_string()

@@ -3,14 +3,16 @@
 //! Invariant: pure. Members that mean something here go to the fields of the object, the others to `spec.aws` as they were sent.
 
 use api::ComputeEnvironment;
-use api::crd::{ComputeEnvironmentSpec, EnvironmentType, Provider, State};
+use api::crd::{ComputeEnvironmentSpec, EnvironmentType, State};
 use model::names::object_name;
 use serde_json::{Map, Value};
 
+use super::orchestration::{Orchestration, mark};
 use super::request::{AccessEntry, Create, EksConfiguration};
 use super::resources::{self, Checked};
 use crate::decode::drop_empty;
 use crate::failure::Invalid;
+use crate::gateway::Config;
 use crate::limits::{namespace, one_of};
 use crate::names::is_name;
 use crate::tags::tags;
@@ -44,11 +46,14 @@ const NO_LIMIT: u32 = 256;
 pub(crate) fn environment(
     request: &Create,
     body: &Map<String, Value>,
-    provider: Option<&Provider>,
+    Config { default_provider, default_namespace, .. }: &Config,
 ) -> Result<ComputeEnvironment, Invalid> {
     let (kind, checked) = validate(request)?;
     let name = &request.compute_environment_name;
-    let namespace = request.eks_configuration.as_ref().map(|eks| eks.kubernetes_namespace.clone());
+    let namespace = match &request.eks_configuration {
+        Some(eks) => Some(eks.kubernetes_namespace.clone()),
+        None => default_namespace.clone(),
+    };
     let managed = checked.unwrap_or(Checked {
         strategy: api::crd::AllocationStrategy::default(),
         min_vcpus: 0,
@@ -66,11 +71,11 @@ pub(crate) fn environment(
         instance_types: managed.instance_types,
         allocation_strategy: managed.strategy,
         scale_down_delay: delay(managed.scale_down_minutes),
-        provider: provider.filter(|_| kind == EnvironmentType::Managed).cloned(),
+        provider: default_provider.clone().filter(|_| kind == EnvironmentType::Managed),
         // Only admins allow that, with kubectl.
         allow_privileged: false,
         self_registration: None,
-        aws: Some(echoed(body)),
+        aws: Some(mark(echoed(body), Orchestration::of(request))),
     };
     Ok(ComputeEnvironment::new(&object_name(name), spec))
 }
@@ -90,10 +95,8 @@ fn validate(request: &Create) -> Result<(EnvironmentType, Option<Checked>), Inva
         return Invalid::err("Compute Environment must be created in ENABLED state.");
     }
     tags(&request.tags)?;
-    let Some(eks) = &request.eks_configuration else {
-        return Invalid::err("eksConfiguration is required: Bulkhead's compute environments run on Kubernetes.");
-    };
-    eks_configuration(eks)?;
+    request.eks_configuration.as_ref().map_or(Ok(()), eks_configuration)?;
+    let orchestration = Orchestration::of(request);
     let checked = match (kind, &request.compute_resources) {
         (EnvironmentType::Managed, None) => {
             return Invalid::err("computeResources must be provided for a MANAGED compute environment");
@@ -101,11 +104,14 @@ fn validate(request: &Create) -> Result<(EnvironmentType, Option<Checked>), Inva
         (EnvironmentType::Managed, Some(_)) if request.unmanaged_vcpus.is_some() => {
             return Invalid::err("unmanagedvCpus is not applicable for managed Compute Environment.");
         }
-        (EnvironmentType::Managed, Some(given)) => Some(resources::validate(given)?),
+        (EnvironmentType::Managed, Some(given)) => Some(resources::validate(given, orchestration)?),
         (EnvironmentType::Unmanaged, Some(_)) => {
             return Invalid::err("computeResources must not be provided for an UNMANAGED compute environment");
         }
         (EnvironmentType::Unmanaged, None) => {
+            if orchestration == Orchestration::Ecs && request.service_role.is_none() {
+                return Invalid::err("ServiceRole is required.");
+            }
             if request.service_role.as_deref().is_some_and(|role| role.contains("/aws-service-role/")) {
                 return Invalid::err("Service Linked Role cannot be used with UNMANAGED Compute Environment.");
             }

@@ -25,7 +25,8 @@ fn changed(changes: &[(&str, Value)]) -> Result<ComputeEnvironment, String> {
         body.pointer_mut(parent).unwrap()[name] = value.clone();
     }
     let body = decode::body(body.to_string().as_bytes()).unwrap();
-    environment(&decode::members(&body).unwrap(), &body, None).map_err(|it| it.0)
+    let config = Config { default_provider: None, ..crate::tests::config() };
+    environment(&decode::members(&body).unwrap(), &body, &config).map_err(|it| it.0)
 }
 
 #[test]
@@ -113,11 +114,6 @@ fn every_rule_has_awss_words() {
             json!({"minScaleDownDelayMinutes": 19}),
             "minScaleDownDelayMinutes must be 0 or between 20 and 10080, got 19.",
         ),
-        (
-            "/eksConfiguration",
-            json!(null),
-            "eksConfiguration is required: Bulkhead's compute environments run on Kubernetes.",
-        ),
     ] {
         let got = changed(&[(pointer, value)]).map(|_| ());
         if got != Err(message.to_owned()) {
@@ -187,6 +183,61 @@ fn an_unmanaged_environment_has_no_resources_and_no_provider() {
     let message = "Service Linked Role cannot be used with UNMANAGED Compute Environment.";
     assert_eq!(unmanaged(&[("/serviceRole", linked)]).map(|_| ()), Err(message.to_owned()));
     assert!(changed(&[("/type", json!("UNMANAGED"))]).is_err());
+}
+
+/// As clients of Amazon ECS ask for one: nothing is said of a cluster.
+fn for_ecs(changes: &[(&str, Value)]) -> Result<ComputeEnvironment, String> {
+    changed(&[&[("/eksConfiguration", json!(null))], changes].concat())
+}
+
+#[test]
+fn an_environment_for_amazon_ecs_runs_on_this_cluster() {
+    let plain = for_ecs(&[("/computeResources/allocationStrategy", json!(null))]).unwrap();
+    assert_eq!((plain.spec.namespace, plain.spec.allocation_strategy), (None, BestFitProgressive));
+    assert_eq!(plain.spec.aws.unwrap()["containerOrchestrationType"], "ECS");
+    assert_eq!(changed(&[]).unwrap().spec.aws.unwrap().get("containerOrchestrationType"), None);
+    let config = Config { default_namespace: Some("batch".to_owned()), ..crate::tests::config() };
+    let mut body = valid();
+    for expect in ["jobs", "batch"] {
+        let body = body.as_object_mut().unwrap();
+        let made = environment(&decode::members(body).unwrap(), body, &config).unwrap();
+        assert_eq!(made.spec.namespace.as_deref(), Some(expect));
+        body.remove("eksConfiguration");
+    }
+    let image = |kind: &str| for_ecs(&[("/computeResources/ec2Configuration", json!([{"imageType": kind}]))]).is_ok();
+    assert_eq!((image("ECS_AL2023"), image("EKS_AL2023")), (true, false));
+    let fargate = |kind: &str, more: &[(&str, Value)]| {
+        let resources = json!({"type": kind, "maxvCpus": 4, "subnets": ["s"], "securityGroupIds": ["g"]});
+        for_ecs(&[&[("/computeResources", resources)], more].concat())
+    };
+    for kind in ["FARGATE", "FARGATE_SPOT"] {
+        let made = fargate(kind, &[]).unwrap().spec;
+        assert_eq!((made.minv_cpus, made.maxv_cpus, made.instance_types.len()), (0, 4, 0), "{kind}");
+        assert_eq!(made.allocation_strategy, BestFitProgressive, "{kind}");
+    }
+    for (made, message) in [
+        (for_ecs(&[("/computeResources/instanceTypes", json!([]))]), "Resource instanceTypes are required."),
+        (for_ecs(&[("/computeResources/instanceRole", json!(""))]), "Instance role is required."),
+        (
+            for_ecs(&[("/computeResources/type", json!("LAMBDA"))]),
+            "computeResources.type must be one of [EC2, SPOT, FARGATE, FARGATE_SPOT].",
+        ),
+        (
+            for_ecs(&[
+                ("/computeResources/type", json!("SPOT")),
+                ("/computeResources/allocationStrategy", json!(null)),
+            ]),
+            "compute resource spotIamFleetRole is required.",
+        ),
+        (
+            fargate("FARGATE", &[("/computeResources/instanceTypes", json!(["m5"]))]),
+            "computeResources instanceTypes is not applicable for Fargate.",
+        ),
+        (fargate("FARGATE", &[("/computeResources/subnets", json!([]))]), "Subnets are required."),
+        (for_ecs(&[("/type", json!("UNMANAGED")), ("/computeResources", json!(null))]), "ServiceRole is required."),
+    ] {
+        assert_eq!(made.map(|_| ()), Err(message.to_owned()));
+    }
 }
 
 #[test]

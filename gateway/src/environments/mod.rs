@@ -3,11 +3,13 @@
 //! Invariant: what is written was decided on what was read, and is not written if that has changed meanwhile.
 
 mod create;
+mod orchestration;
 mod request;
 mod resources;
 mod show;
 mod update;
 
+pub(crate) use orchestration::{Orchestration, is_on_fargate};
 pub(crate) use show::is_valid;
 
 use api::{ComputeEnvironment, JobQueue};
@@ -23,7 +25,7 @@ use crate::stored;
 
 pub(crate) async fn create<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request = decode::members(body)?;
-    let wanted = create::environment(&request, body, gateway.config.default_provider.as_ref())?;
+    let wanted = create::environment(&request, body, &gateway.config)?;
     let name = wanted.aws_name().to_owned();
     let taken = Invalid(format!("Object already exists: compute environment {name}"));
     stored::create(&gateway.objects, wanted, taken).await?;

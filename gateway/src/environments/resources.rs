@@ -6,6 +6,7 @@
 
 use api::crd::AllocationStrategy;
 
+use super::orchestration::{Orchestration, is_fargate};
 use super::request::ComputeResources;
 use crate::failure::Invalid;
 use crate::limits::one_of;
@@ -22,6 +23,8 @@ const STRATEGIES: [(&str, AllocationStrategy); 5] = [
     ("SPOT_CAPACITY_OPTIMIZED_PRIORITIZED", AllocationStrategy::SpotCapacityOptimizedPrioritized),
 ];
 
+/// The strategy that environments for Amazon ECS have if they name none.
+pub(crate) const BEST_FIT: &str = "BEST_FIT";
 /// Names that stand for many instance types.
 const BUNDLES: [&str; 3] = ["optimal", "default_x86_64", ARM];
 const ARM: &str = "default_arm64";
@@ -42,22 +45,49 @@ pub(crate) fn strategy_name(strategy: AllocationStrategy) -> &'static str {
 }
 
 /// Checks `computeResources` of a new MANAGED environment.
-pub(crate) fn validate(resources: &ComputeResources) -> Result<Checked, Invalid> {
+pub(crate) fn validate(resources: &ComputeResources, orchestration: Orchestration) -> Result<Checked, Invalid> {
+    if orchestration == Orchestration::Ecs && is_fargate(resources) {
+        not_for_fargate(resources)?;
+    }
     let (min_vcpus, max_vcpus) = vcpus(resources)?;
-    let (instance_types, strategy) = machines(resources)?;
-    surroundings(resources)?;
+    let (instance_types, strategy) = machines(resources, orchestration)?;
+    surroundings(resources, orchestration)?;
     Ok(Checked { strategy, min_vcpus, max_vcpus, instance_types, scale_down_minutes: scale_down_minutes(resources)? })
 }
 
+/// What nobody can ask for where the provider chooses.
+pub(crate) fn not_for_fargate(resources: &ComputeResources) -> Result<(), Invalid> {
+    let given = [
+        ("minvCpus", resources.min_vcpus.is_some_and(|least| least > 0)),
+        ("desiredvCpus", resources.desired_vcpus.is_some()),
+        ("instanceTypes", resources.instance_types.as_ref().is_some_and(|types| !types.is_empty())),
+        ("instanceRole", resources.instance_role.is_some()),
+        ("allocationStrategy", resources.allocation_strategy.is_some()),
+        ("ec2Configuration", !resources.ec2_configuration.is_empty()),
+        ("launchTemplate", resources.launch_template.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((member, _)) => Invalid::err(format!("computeResources {member} is not applicable for Fargate.")),
+        None => Ok(()),
+    }
+}
+
 /// Which machines are chosen, and how.
-pub(crate) fn machines(resources: &ComputeResources) -> Result<(Vec<String>, AllocationStrategy), Invalid> {
+pub(crate) fn machines(
+    resources: &ComputeResources,
+    orchestration: Orchestration,
+) -> Result<(Vec<String>, AllocationStrategy), Invalid> {
+    if orchestration == Orchestration::Ecs && is_fargate(resources) {
+        // Any that the provider has.
+        return Ok((Vec::new(), AllocationStrategy::default()));
+    }
     let types = instance_types(resources)?;
-    let strategy = strategy(resources, &types)?;
+    let strategy = strategy(resources, &types, orchestration)?;
     Ok((types, strategy))
 }
 
 /// What machines have around them on AWS: it has no meaning here.
-pub(crate) fn surroundings(resources: &ComputeResources) -> Result<(), Invalid> {
+pub(crate) fn surroundings(resources: &ComputeResources, orchestration: Orchestration) -> Result<(), Invalid> {
     let given = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     if !given(&resources.security_group_ids) {
         return Invalid::err("Security group ids are required.");
@@ -65,10 +95,10 @@ pub(crate) fn surroundings(resources: &ComputeResources) -> Result<(), Invalid> 
     if !given(&resources.subnets) {
         return Invalid::err("Subnets are required.");
     }
-    if resources.instance_role.is_none() {
+    if resources.instance_role.is_none() && !is_fargate(resources) {
         return Invalid::err("Instance role is required.");
     }
-    images(resources)?;
+    images(resources, orchestration)?;
     tags(&resources.tags)?;
     tags(&resources.capacity_tags)
 }
@@ -86,7 +116,8 @@ pub(crate) fn scale_down_minutes(resources: &ComputeResources) -> Result<Option<
 
 /// The least and the most.
 pub(crate) fn vcpus(resources: &ComputeResources) -> Result<(u32, u32), Invalid> {
-    let Some(min) = resources.min_vcpus else { return Invalid::err("Resource minvCpus is required.") };
+    let least = if is_fargate(resources) { Some(0) } else { None };
+    let Some(min) = resources.min_vcpus.or(least) else { return Invalid::err("Resource minvCpus is required.") };
     let Some(max) = resources.max_vcpus else { return Invalid::err("Resource maxvCpus is required.") };
     if min < 0 {
         return Invalid::err("minvCpus should be greater than or equal to 0.");
@@ -129,18 +160,28 @@ fn is_arm(name: &str) -> bool {
     name == ARM || family == "a1" || (options != generation && options.starts_with('g'))
 }
 
-fn strategy(resources: &ComputeResources, types: &[String]) -> Result<AllocationStrategy, Invalid> {
+fn strategy(
+    resources: &ComputeResources,
+    types: &[String],
+    orchestration: Orchestration,
+) -> Result<AllocationStrategy, Invalid> {
     let kind = resources.kind.as_deref().unwrap_or_default();
+    let is_ecs = orchestration == Orchestration::Ecs;
     let Some((_, spot)) = KINDS.iter().find(|(name, _)| *name == kind) else {
-        return Invalid::err("Supported compute types for EKS compute environments are [EC2, SPOT].");
+        return Invalid::err(match orchestration {
+            Orchestration::Eks => "Supported compute types for EKS compute environments are [EC2, SPOT].",
+            Orchestration::Ecs => "computeResources.type must be one of [EC2, SPOT, FARGATE, FARGATE_SPOT].",
+        });
     };
-    let Some(name) = resources.allocation_strategy.as_deref() else {
+    let Some(name) = resources.allocation_strategy.as_deref().or(is_ecs.then_some(BEST_FIT)) else {
         return Invalid::err("allocationStrategy is required for EKS Compute Environments.");
     };
-    if name == "BEST_FIT" && *spot && resources.spot_iam_fleet_role.is_none() {
+    if name == BEST_FIT && *spot && resources.spot_iam_fleet_role.is_none() {
         return Invalid::err("compute resource spotIamFleetRole is required.");
     }
-    let strategy = one_of("allocationStrategy", name, &STRATEGIES)?;
+    // What comes nearest: of the types that fit the cheapest, and others when there are no more of them.
+    let best_fit = (is_ecs && name == BEST_FIT).then_some(AllocationStrategy::BestFitProgressive);
+    let strategy = best_fit.map_or_else(|| one_of("allocationStrategy", name, &STRATEGIES), Ok)?;
     if *spot && strategy == AllocationStrategy::BestFitProgressiveOrdered {
         return Invalid::err("Allocation strategy BEST_FIT_PROGRESSIVE_ORDERED requires compute resource type EC2.");
     }
@@ -159,12 +200,12 @@ fn strategy(resources: &ComputeResources, types: &[String]) -> Result<Allocation
     Ok(if lowest_price { AllocationStrategy::SpotPriceCapacityOptimized } else { strategy })
 }
 
-fn images(resources: &ComputeResources) -> Result<(), Invalid> {
+fn images(resources: &ComputeResources, orchestration: Orchestration) -> Result<(), Invalid> {
     if resources.ec2_configuration.len() > 2 {
         return Invalid::err("ec2Configuration can have at most 2 entries.");
     }
     for image in &resources.ec2_configuration {
-        if !image.image_type.as_deref().unwrap_or_default().starts_with("EKS_") {
+        if !image.image_type.as_deref().unwrap_or_default().starts_with(&format!("{}_", orchestration.name())) {
             return Invalid::err("Invalid imageType in ComputeResources.ec2Configuration");
         }
         let minor = |version: &str| version.strip_prefix("1.")?.parse::<u32>().ok();

@@ -8,6 +8,7 @@ use api::crd::{ComputeEnvironmentSpec, EnvironmentType, Validity};
 use model::names::ArnBase;
 use serde_json::{Map, Value, json};
 
+use super::orchestration::{Orchestration, is_fargate_type, is_on_fargate, kept_type};
 use super::resources::strategy_name;
 use super::update::said;
 
@@ -27,10 +28,14 @@ pub(crate) fn detail(environment: &ComputeEnvironment, arn: &ArnBase) -> Value {
         "state": spec.state,
         "status": status_name(environment),
         "uuid": custom::environment_uuid(environment, arn),
-        "containerOrchestrationType": "EKS",
-        "eksConfiguration": eks_configuration(spec, eks),
     });
     extend(&mut detail, shown);
+    let orchestration = Orchestration::of_stored(spec);
+    detail.insert("containerOrchestrationType".to_owned(), json!(orchestration.name()));
+    match orchestration {
+        Orchestration::Eks => detail.insert("eksConfiguration".to_owned(), eks_configuration(spec, eks)),
+        Orchestration::Ecs => detail.insert("ecsClusterArn".to_owned(), json!(arn.ecs_cluster(name))),
+    };
     if managed {
         let desired = status.and_then(|status| status.desiredv_cpus);
         detail.insert("computeResources".to_owned(), compute_resources(spec, resources, desired));
@@ -75,6 +80,12 @@ fn compute_resources(spec: &ComputeEnvironmentSpec, kept: Option<Value>, desired
         shown.entry(list).or_insert_with(|| json!([]));
     }
     shown.entry("tags").or_insert_with(|| json!({}));
+    if is_on_fargate(spec) {
+        extend(&mut shown, json!({"type": resource_type(spec), "maxvCpus": spec.maxv_cpus}));
+        return Value::Object(shown);
+    }
+    // AWS shows none where none was sent, and Terraform would take one for a change.
+    let is_silent = Orchestration::of_stored(spec) == Orchestration::Ecs && !shown.contains_key("allocationStrategy");
     let fields = json!({
         "type": resource_type(spec),
         "allocationStrategy": strategy(spec),
@@ -84,6 +95,9 @@ fn compute_resources(spec: &ComputeEnvironmentSpec, kept: Option<Value>, desired
         "instanceTypes": spec.instance_types,
     });
     extend(&mut shown, fields);
+    if is_silent {
+        shown.remove("allocationStrategy");
+    }
     // Less than AWS allows is shown as not set.
     let minutes = duration(&spec.scale_down_delay).map(|delay| delay.as_mins()).filter(|minutes| *minutes >= 20);
     let policy = minutes.map(|minutes| json!({"minScaleDownDelayMinutes": minutes}));
@@ -93,7 +107,8 @@ fn compute_resources(spec: &ComputeEnvironmentSpec, kept: Option<Value>, desired
 
 /// `computeResources.type`.
 pub(crate) fn resource_type(spec: &ComputeEnvironmentSpec) -> String {
-    if spec.allocation_strategy.is_spot() { "SPOT" } else { "EC2" }.to_owned()
+    let kept = kept_type(spec).filter(|kept| is_fargate_type(kept));
+    kept.unwrap_or(if spec.allocation_strategy.is_spot() { "SPOT" } else { "EC2" }).to_owned()
 }
 
 /// `computeResources.allocationStrategy`.

@@ -7,8 +7,9 @@ use api::{ComputeEnvironment, JobQueue};
 use serde_json::{Map, Value, json};
 
 use super::create::{access_entry, delay, echoed};
+use super::orchestration::{Orchestration, is_fargate, is_on_fargate, kept_type};
 use super::request::{ComputeResources, UpdateEnvironment};
-use super::resources::{machines, scale_down_minutes, strategy_name, surroundings, vcpus};
+use super::resources::{BEST_FIT, machines, not_for_fargate, scale_down_minutes, strategy_name, surroundings, vcpus};
 use super::show;
 use crate::failure::Invalid;
 use crate::limits::{STATES, one_of};
@@ -61,6 +62,8 @@ fn scale(
     wanted: &mut ComputeEnvironment,
 ) -> Result<(), Invalid> {
     let now = stored.status.as_ref().and_then(|status| status.desiredv_cpus).map_or(0, i64::from);
+    let orchestration = Orchestration::of_stored(&stored.spec);
+    // Where machines follow the work it says nothing new; AWS takes it of environments for Amazon ECS.
     if let Some(desired) = given.desired_vcpus {
         if desired < now {
             return Invalid::err(
@@ -68,21 +71,29 @@ fn scale(
                  environment will cause it to scale-down to minvCpus",
             );
         }
-        if desired > now {
+        if desired > now && orchestration == Orchestration::Eks {
             return Invalid::err("desiredvCpus cannot be set for EKS compute environments; raise minvCpus instead.");
         }
     }
     let resources = merged(stored, given);
+    if orchestration == Orchestration::Ecs {
+        if is_fargate(&resources) != is_on_fargate(&stored.spec) {
+            return Invalid::err("computeResources.type cannot change between instances and Fargate.");
+        }
+        if is_fargate(&resources) {
+            not_for_fargate(given)?;
+        }
+    }
     (wanted.spec.minv_cpus, wanted.spec.maxv_cpus) = vcpus(&resources)?;
     // kubectl may choose machines as AWS does not allow it; who changes something else is not kept from that.
     if given.instance_types.is_some() || given.allocation_strategy.is_some() || given.kind.is_some() {
-        let (types, strategy) = machines(&resources)?;
+        let (types, strategy) = machines(&resources, orchestration)?;
         wanted.spec.allocation_strategy = strategy;
         if given.instance_types.is_some() {
             wanted.spec.instance_types = types;
         }
     }
-    surroundings(&resources)?;
+    surroundings(&resources, orchestration)?;
     if given.scaling_policy.is_some() {
         wanted.spec.scale_down_delay = delay(scale_down_minutes(given)?);
     }
@@ -94,6 +105,8 @@ fn merged(stored: &ComputeEnvironment, given: &ComputeResources) -> ComputeResou
     let given = given.clone();
     // An environment that kubectl made has none of what AWS requires and nothing here needs; that is no reason to refuse.
     let not_needed = || Some(vec!["-".to_owned()]);
+    let kept = spec.aws.as_ref().and_then(|aws| aws.get("computeResources"));
+    let role = || kept?.get("spotIamFleetRole")?.as_str().map(ToOwned::to_owned);
     let any = || if spec.instance_types.is_empty() { vec!["optimal".to_owned()] } else { spec.instance_types.clone() };
     ComputeResources {
         kind: given.kind.or_else(|| Some(show::resource_type(spec))),
@@ -104,6 +117,7 @@ fn merged(stored: &ComputeEnvironment, given: &ComputeResources) -> ComputeResou
         instance_types: given.instance_types.or_else(|| Some(any())),
         subnets: given.subnets.or_else(not_needed),
         security_group_ids: given.security_group_ids.or_else(not_needed),
+        spot_iam_fleet_role: given.spot_iam_fleet_role.or_else(role),
         instance_role: given.instance_role.or_else(|| Some("-".to_owned())),
         ..given
     }
@@ -159,10 +173,13 @@ pub(crate) fn may_delete(stored: &ComputeEnvironment, queues: &[JobQueue]) -> Re
 /// The strategy that a request named, if the object cannot say it.
 pub(crate) fn said(spec: &api::crd::ComputeEnvironmentSpec) -> Option<&str> {
     let resources = spec.aws.as_ref()?.get("computeResources")?;
-    let said = resources.get("allocationStrategy")?.as_str()?;
-    let spot = resources.get("type")?.as_str()? == "SPOT";
-    let stands_in = strategy_name(spec.allocation_strategy) == "SPOT_PRICE_CAPACITY_OPTIMIZED";
-    (spot && stands_in && said == "BEST_FIT_PROGRESSIVE").then_some(said)
+    let is_ecs = Orchestration::of_stored(spec) == Orchestration::Ecs;
+    let said = resources.get("allocationStrategy").and_then(Value::as_str).or(is_ecs.then_some(BEST_FIT))?;
+    let spot = kept_type(spec)? == "SPOT";
+    let stands_in = strategy_name(spec.allocation_strategy);
+    let instead = if spot { "SPOT_PRICE_CAPACITY_OPTIMIZED" } else { "BEST_FIT_PROGRESSIVE" };
+    let is_other = (spot && said == "BEST_FIT_PROGRESSIVE") || (is_ecs && said == BEST_FIT);
+    (is_other && stands_in == instead).then_some(said)
 }
 
 #[cfg(test)]

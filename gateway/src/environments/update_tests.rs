@@ -83,6 +83,40 @@ fn only_what_is_sent_changes() {
 }
 
 #[test]
+fn an_environment_for_amazon_ecs_can_be_updated_and_stays_one() {
+    let kept = |resources: Value| json!({"containerOrchestrationType": "ECS", "computeResources": resources});
+    let ec2 = kept(json!({"type": "EC2", "subnets": ["s"], "launchTemplate": null}));
+    let fargate = kept(json!({"type": "FARGATE", "subnets": ["s"], "launchTemplate": null}));
+    for (aws, change, strategy) in [
+        (&ec2, json!({"instanceTypes": ["c5"]}), "BEST_FIT"),
+        (&ec2, json!({"allocationStrategy": "BEST_FIT_PROGRESSIVE"}), "BEST_FIT_PROGRESSIVE"),
+        (&fargate, json!({"maxvCpus": 16}), "BEST_FIT"),
+        (&fargate, json!({"type": "FARGATE_SPOT"}), "BEST_FIT"),
+    ] {
+        let before = stored(json!({"spec": {"aws": aws}}));
+        let after = updated(&before, json!({"computeResources": change})).unwrap();
+        assert_eq!(Orchestration::of_stored(&after.spec), Orchestration::Ecs, "{change}");
+        assert_eq!(show::strategy(&after.spec), strategy, "{change}");
+    }
+    for (aws, change, message) in [
+        (&fargate, json!({"minvCpus": 4}), "computeResources minvCpus is not applicable for Fargate."),
+        (&fargate, json!({"instanceTypes": ["m5"]}), "computeResources instanceTypes is not applicable for Fargate."),
+        (&fargate, json!({"type": "EC2"}), "computeResources.type cannot change between instances and Fargate."),
+        (&ec2, json!({"type": "FARGATE"}), "computeResources.type cannot change between instances and Fargate."),
+    ] {
+        let before = stored(json!({"spec": {"aws": aws}}));
+        let got = updated(&before, json!({"computeResources": change})).map(|_| ());
+        assert_eq!(got, Err(message.to_owned()), "{change}");
+    }
+    let hint = updated(&stored(json!({"spec": {"aws": ec2}})), json!({"computeResources": {"desiredvCpus": 6}}));
+    assert_eq!(hint.map(|after| after.spec.minv_cpus), Ok(0));
+    let spot = kept(json!({"type": "SPOT", "spotIamFleetRole": "r", "subnets": ["s"], "launchTemplate": null}));
+    let before = stored(json!({"spec": {"aws": spot, "allocationStrategy": "SPOT_PRICE_CAPACITY_OPTIMIZED"}}));
+    let after = updated(&before, json!({"computeResources": {"instanceTypes": ["c5"]}})).unwrap();
+    assert_eq!(after.spec.instance_types, ["c5"]);
+}
+
+#[test]
 fn an_environment_that_aws_would_not_have_made_can_be_updated() {
     for spec in [
         json!({"aws": null, "instanceTypes": []}),

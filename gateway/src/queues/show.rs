@@ -9,6 +9,7 @@ use model::names::ArnBase;
 use serde_json::{Map, Value, json};
 
 use super::request::Ordered;
+use crate::environments::{Orchestration, is_on_fargate};
 use crate::names::{Resource, name_of};
 
 /// As the API shows it.
@@ -29,7 +30,7 @@ pub(crate) fn detail(queue: &JobQueue, environments: &[ComputeEnvironment], arn:
         "state": spec.state,
         "status": shown,
         "priority": spec.priority,
-        "jobQueueType": "EKS",
+        "jobQueueType": kind(queue, environments),
         "computeEnvironmentOrder": order(queue, &kept, environments, arn),
         "tags": member("tags", json!({})),
         "jobStateTimeLimitActions": spec.job_state_time_limit_actions,
@@ -38,6 +39,18 @@ pub(crate) fn detail(queue: &JobQueue, environments: &[ComputeEnvironment], arn:
         detail["statusReason"] = json!(reason);
     }
     detail
+}
+
+/// AWS's word for what its environments were asked for as.
+fn kind(queue: &JobQueue, environments: &[ComputeEnvironment]) -> &'static str {
+    let called = |name: &String| environments.iter().find(|it| it.name_any() == *name || it.aws_name() == name);
+    let specs = || queue.spec.compute_environments.iter().filter_map(called).map(|it| &it.spec);
+    let is_ecs = |spec| Orchestration::of_stored(spec) == Orchestration::Ecs;
+    match specs().all(is_ecs) && specs().next().is_some() {
+        true if specs().all(is_on_fargate) => "ECS_FARGATE",
+        true => "ECS",
+        false => "EKS",
+    }
 }
 
 /// With the numbers that were sent, as long as the environments are still those.

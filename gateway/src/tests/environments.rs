@@ -37,6 +37,44 @@ async fn an_environment_is_an_object_and_is_shown_with_all_that_was_sent() {
 }
 
 #[tokio::test]
+async fn an_environment_for_amazon_ecs_is_shown_as_one_and_so_is_its_queue() {
+    let world = World::new();
+    let surroundings = json!({"subnets": ["s"], "securityGroupIds": ["g"], "maxvCpus": 4});
+    let with = |more: Value| {
+        let mut all = surroundings.clone();
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    };
+    let fargate = with(json!({"type": "FARGATE"}));
+    let ec2 = with(json!({"type": "EC2", "minvCpus": 0, "instanceTypes": ["optimal"], "instanceRole": "r"}));
+    for (name, resources) in [("F", &fargate), ("E", &ec2)] {
+        let body = json!({"computeEnvironmentName": name, "type": "MANAGED", "computeResources": resources});
+        world.ok("CreateComputeEnvironment", body).await;
+    }
+    world.objects.validate();
+    for (environments, kind) in [(&["F"][..], "ECS_FARGATE"), (&["E"], "ECS")] {
+        let order: Vec<Value> =
+            (1..).zip(environments).map(|(at, it)| json!({"order": at, "computeEnvironment": it})).collect();
+        let name = format!("Q-{kind}");
+        world
+            .ok("CreateJobQueue", json!({"jobQueueName": name, "priority": 1, "computeEnvironmentOrder": order}))
+            .await;
+        let shown = world.ok("DescribeJobQueues", json!({"jobQueues": [name]})).await;
+        assert_eq!(shown["jobQueues"][0]["jobQueueType"], kind);
+    }
+    let shown = world.ok("DescribeComputeEnvironments", json!({})).await["computeEnvironments"].take();
+    for (one, resources, more) in
+        [(&shown[0], &ec2, json!({"desiredvCpus": 0, "tags": {}})), (&shown[1], &fargate, json!({"tags": {}}))]
+    {
+        assert_eq!((&one["containerOrchestrationType"], one.get("eksConfiguration")), (&json!("ECS"), None));
+        assert!(one["ecsClusterArn"].as_str().unwrap().contains(":cluster/AWSBatch-"), "{one}");
+        let mut expect = resources.clone();
+        expect.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(one["computeResources"], expect);
+    }
+}
+
+#[tokio::test]
 async fn what_is_updated_changes_and_the_rest_stays() {
     let world = World::ready().await;
     let update = json!({"computeEnvironment": "CE", "state": "DISABLED",

@@ -32,7 +32,8 @@ pub(super) fn api(store: Store) -> Router {
     let (_, stores) = watch::channel(Some(store));
     let (_, fronts) = watch::channel(None);
     let metrics = Metrics::new(&mut cluster::telemetry::registry("controller"));
-    let config = Config { arn: ArnBase::default(), default_provider: None, served: Served::default(), metrics };
+    let (arn, served) = (ArnBase::default(), Served::default());
+    let config = Config { arn, default_provider: None, default_namespace: None, served, metrics };
     gateway::router(stores, fronts, Fixed::new(), config)
 }
 
