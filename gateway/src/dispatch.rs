@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::objects::Objects;
 use crate::operation::Operation;
-use crate::{definitions, environments, jobs, queues};
+use crate::{definitions, environments, jobs, queues, tagging};
 
 pub(crate) async fn perform<O: Objects>(
     gateway: &Arc<Gateway<O>>,
@@ -35,5 +35,8 @@ pub(crate) async fn perform<O: Objects>(
         Operation::ListJobs => jobs::list(gateway, body).await,
         Operation::CancelJob => jobs::cancel(gateway, body).await,
         Operation::TerminateJob => jobs::terminate(gateway, body).await,
+        Operation::ListTagsForResource => tagging::list(gateway, body).await,
+        Operation::TagResource => tagging::tag(gateway, body).await,
+        Operation::UntagResource => tagging::untag(gateway, body).await,
     }
 }

@@ -23,6 +23,7 @@ mod privileges;
 mod queues;
 mod routes;
 mod stored;
+mod tagging;
 mod tags;
 
 #[cfg(test)]

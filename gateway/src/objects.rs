@@ -9,6 +9,7 @@ use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 /// A kind of object that the API shows: [`api::ComputeEnvironment`], [`api::JobQueue`].
 pub trait Kind:
@@ -22,6 +23,9 @@ pub trait Kind:
 
     /// Its AWS name.
     fn aws_name(&self) -> &str;
+
+    /// What of it only AWS has a word for.
+    fn aws(&mut self) -> &mut Option<Map<String, Value>>;
 }
 
 impl Kind for api::ComputeEnvironment {
@@ -32,6 +36,10 @@ impl Kind for api::ComputeEnvironment {
     fn aws_name(&self) -> &str {
         self.aws_name()
     }
+
+    fn aws(&mut self) -> &mut Option<Map<String, Value>> {
+        &mut self.spec.aws
+    }
 }
 
 impl Kind for api::JobQueue {
@@ -41,6 +49,10 @@ impl Kind for api::JobQueue {
 
     fn aws_name(&self) -> &str {
         self.aws_name()
+    }
+
+    fn aws(&mut self) -> &mut Option<Map<String, Value>> {
+        &mut self.spec.aws
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) enum Operation {
     ListJobs,
     CancelJob,
     TerminateJob,
+    ListTagsForResource,
+    TagResource,
+    UntagResource,
 }
 
 const BUILT: [(Operation, &str); 17] = [
@@ -44,7 +47,7 @@ const BUILT: [(Operation, &str); 17] = [
     (Operation::TerminateJob, "TerminateJob"),
 ];
 
-/// The others that are called with POST. Those of tags have a path of their own.
+/// The others. All are called with POST but those of tags, which have a path of their own.
 const NOT_BUILT: [&str; 28] = [
     "CancelJobs",
     "CreateConsumableResource",
@@ -104,9 +107,9 @@ pub(crate) fn route(method: &str, path: &str) -> Route {
     let Some(name) = path.strip_prefix("/v1/") else { return Route::Unknown };
     if name.strip_prefix("tags/").is_some_and(|arn| !arn.is_empty()) {
         return match method {
-            "GET" => Route::NotBuilt("ListTagsForResource"),
-            "POST" => Route::NotBuilt("TagResource"),
-            "DELETE" => Route::NotBuilt("UntagResource"),
+            "GET" => Route::Built(Operation::ListTagsForResource, "ListTagsForResource"),
+            "POST" => Route::Built(Operation::TagResource, "TagResource"),
+            "DELETE" => Route::Built(Operation::UntagResource, "UntagResource"),
             _ => Route::Method,
         };
     }
@@ -125,15 +128,15 @@ mod tests {
 
     #[test]
     fn every_operation_has_its_path() {
-        // Three for tags.
+        // Three for tags, which are built.
         assert_eq!(BUILT.len() + NOT_BUILT.len() + 3, 48);
         let tag = "/v1/tags/arn%3Aaws%3Abatch%3Aus-east-1%3A123456789012%3Ajob-queue%2Fq";
         for (method, path, expected) in [
             ("POST", "/v1/submitjob", Route::Built(Operation::SubmitJob, "SubmitJob")),
             ("POST", "/v1/listschedulingpolicies", Route::NotBuilt("ListSchedulingPolicies")),
-            ("GET", tag, Route::NotBuilt("ListTagsForResource")),
-            ("POST", tag, Route::NotBuilt("TagResource")),
-            ("DELETE", tag, Route::NotBuilt("UntagResource")),
+            ("GET", tag, Route::Built(Operation::ListTagsForResource, "ListTagsForResource")),
+            ("POST", tag, Route::Built(Operation::TagResource, "TagResource")),
+            ("DELETE", tag, Route::Built(Operation::UntagResource, "UntagResource")),
             ("PUT", tag, Route::Method),
             ("GET", "/v1/submitjob", Route::Method),
             ("POST", "/v1/SubmitJob", Route::Unknown),

@@ -11,6 +11,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use cluster::serve::{self, LocalAddress, Unread, weight};
@@ -29,6 +30,7 @@ use crate::gateway::{Config, Gateway};
 use crate::limits::TIME_LIMIT;
 use crate::objects::Objects;
 use crate::operation::{Operation, Route, route};
+use crate::tagging;
 
 /// The longest request that has a meaning: a definition has at most 24 KiB, a list at most 100 ARNs.
 const BODY_LIMIT: usize = 128 << 10;
@@ -73,7 +75,7 @@ async fn serve<O: Objects>(State(server): State<Arc<Server<O>>>, request: Reques
     let let_in = caller::check(&parts.uri, &parts.headers, &config.served, at);
     let (operation, result) = match route(parts.method.as_str(), path) {
         route if let_in.is_err() => (route.name(), let_in.map(|()| Value::Null)),
-        Route::Built(operation, name) => (name, limited(&server, operation, &parts.headers, body).await),
+        Route::Built(operation, name) => (name, limited(&server, operation, &parts, body).await),
         Route::NotBuilt(name) => {
             (name, Err(Failure::Refused(Invalid(format!("{name} is not supported by Bulkhead yet")))))
         }
@@ -98,9 +100,10 @@ async fn serve<O: Objects>(State(server): State<Arc<Server<O>>>, request: Reques
 async fn limited<O: Objects>(
     server: &Server<O>,
     operation: Operation,
-    headers: &HeaderMap,
+    parts: &Parts,
     body: Body,
 ) -> Result<Value, Failure> {
+    let headers = &parts.headers;
     caller::media(headers, !body.is_end_stream())?;
     // Who is slow to send it keeps nobody from being answered.
     let body = read(operation, headers, body).await?;
@@ -108,8 +111,9 @@ async fn limited<O: Objects>(
     let large = u32::try_from(weight::kib(&body)).ok().filter(|kib| *kib > SMALL_KIB);
     let _memory = server.memory.try_acquire_many(large.unwrap_or(0)).map_err(|_| Failure::Busy)?;
     let work = AssertUnwindSafe(async {
-        let members = decode::body(&body)?;
+        let mut members = decode::body(&body)?;
         drop(body);
+        members.extend(tagging::in_uri(&parts.uri)?);
         perform(&server.gateway, operation, &members).await
     });
     match tokio::time::timeout(TIME_LIMIT, work.catch_unwind()).await {

@@ -5,6 +5,7 @@ mod fronts;
 mod fuzz;
 mod jobs;
 mod memory;
+mod tags;
 mod wire;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Job definitions: registered, found, deregistered.
 //!
-//! Invariant: a revision never changes but for being deregistered, and its number is never given out again.
+//! Invariant: a revision never changes but for its tags and for being deregistered, and its number is never given out again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -94,6 +94,32 @@ impl Store {
             let rows = query.fetch_all(&self.database.reads).await?;
             let items = rows.iter().map(definition).collect::<Result<_, _>>()?;
             Ok(Page::new(items, limit, |it: &Definition| format!("{}.{}", it.revision, it.name)))
+        })
+        .await
+    }
+
+    /// Puts what `change` makes of a definition in its place; `None`: it stays as it is. Who changes it at the same time comes before or after.
+    /// False: there is none of this revision.
+    pub async fn change_definition(
+        &self,
+        name: &str,
+        revision: u32,
+        change: impl FnOnce(&Value) -> Option<Value>,
+    ) -> Result<bool, Error> {
+        self.call("change_definition", async {
+            let mut transaction = self.database.begin().await?;
+            // Who comes at the same time waits here for the row, or for the whole file.
+            let text = "UPDATE definitions SET name = name WHERE name = $1 AND revision = $2 RETURNING body";
+            let query = sqlx::query(text).bind(name.to_owned()).bind(i64::from(revision));
+            let Some(row) = query.fetch_optional(&mut *transaction).await? else { return Ok(false) };
+            let body: Value = read(&row.try_get::<String, _>(0)?, &format!("job definition {name}:{revision}"))?;
+            if let Some(body) = change(&body) {
+                let text = "UPDATE definitions SET body = $1 WHERE name = $2 AND revision = $3";
+                let query = sqlx::query(text).bind(body.to_string()).bind(name.to_owned()).bind(i64::from(revision));
+                query.execute(&mut *transaction).await?;
+                transaction.commit().await?;
+            }
+            Ok(true)
         })
         .await
     }

@@ -42,6 +42,26 @@ pub(super) async fn a_definition_is_found_until_it_is_purged(store: Leading) {
     assert_eq!(store.register("a", &json!({}), now).await.unwrap(), 4, "a number is not given out again");
 }
 
+pub(super) async fn changes_of_a_definition_come_one_after_the_other(store: Leading) {
+    store.register("a", &json!({"tags": {}}), at(1)).await.unwrap();
+    let add = |number: usize| {
+        store.change_definition("a", 1, move |body| {
+            let mut body = body.clone();
+            body["tags"][number.to_string()] = json!("x\u{0}");
+            Some(body)
+        })
+    };
+    let all = futures::future::join_all((0..20).map(add)).await;
+    assert!(all.into_iter().all(|found| found.unwrap()));
+    let tags = async || store.definition("a", Some(1)).await.unwrap().unwrap().body["tags"].as_object().unwrap().len();
+    assert_eq!(tags().await, 20, "none is lost");
+    assert!(store.change_definition("a", 1, |_| None).await.unwrap());
+    assert_eq!(tags().await, 20);
+    for (name, revision) in [("a", 2), ("b", 1)] {
+        assert!(!store.change_definition(name, revision, |_| panic!("there is none")).await.unwrap());
+    }
+}
+
 pub(super) async fn pages_of_definitions(store: Leading) {
     for name in ["b", "a.c", "a", "B"] {
         for _ in 0..3 {

@@ -51,7 +51,8 @@ const CASES: &[(&str, Case)] = cases! {
     front: the_first_of_a_queue_are_told_in_order;
     quota: one_namespace_is_refused_and_others_are_not, room_comes_back_when_jobs_have_ended, what_is_counted_is_what_is_there,
         who_is_refused_takes_nothing_from_those_beside;
-    definitions: revisions_are_given_out_once, a_definition_is_found_until_it_is_purged, pages_of_definitions;
+    definitions: revisions_are_given_out_once, a_definition_is_found_until_it_is_purged, pages_of_definitions,
+        changes_of_a_definition_come_one_after_the_other;
 };
 
 #[tokio::test(flavor = "multi_thread")]
