@@ -9,6 +9,7 @@ mod caller;
 mod decode;
 mod definitions;
 mod dispatch;
+mod ecs;
 mod environments;
 mod failure;
 mod gateway;

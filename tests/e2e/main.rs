@@ -14,6 +14,7 @@ mod clusters;
 mod contract;
 mod crashes;
 mod dumps;
+mod ecs;
 mod endings;
 mod explains;
 mod extender;
@@ -151,6 +152,7 @@ fn scenarios() -> Vec<Scenario> {
         clusters::scenarios(),
         contract::scenarios(),
         dumps::scenarios(),
+        ecs::scenarios(),
         explains::scenarios(),
         kinds::scenarios(),
         additions::scenarios(),

@@ -54,6 +54,9 @@ pub(super) fn job(job: &Value) -> String {
         let namespace = text(&pod["metadata"]["namespace"]);
         line("Pod", format!("{} on {}, namespace {namespace}", text(&pod["podName"]), text(&pod["nodeName"])));
     }
+    if let Some(stream) = job["container"]["logStreamName"].as_str() {
+        line("Pod", pod_of(stream));
+    }
     if let Some(counts) = job["arrayProperties"]["statusSummary"].as_object().filter(|counts| !counts.is_empty()) {
         let some = counts.iter().filter(|(_, count)| count.as_u64() != Some(0));
         line("Children", some.map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", "));
@@ -61,7 +64,27 @@ pub(super) fn job(job: &Value) -> String {
     for (number, attempt) in job["eksAttempts"].as_array().into_iter().flatten().enumerate() {
         line(&format!("Attempt {}", number + 1), attempt_line(attempt));
     }
+    for (number, attempt) in job["attempts"].as_array().into_iter().flatten().enumerate() {
+        line(&format!("Attempt {}", number + 1), container_line(attempt));
+    }
     out
+}
+
+/// The pod of a job of one container: the last part of what AWS calls its log stream.
+fn pod_of(stream: &str) -> String {
+    stream.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// An attempt of a job of one container, of which the API does not say where it was.
+fn container_line(attempt: &Value) -> String {
+    let container = &attempt["container"];
+    let pod = container["logStreamName"].as_str().map_or_else(|| "-".to_owned(), pod_of);
+    let reasons = [&attempt["statusReason"], &container["reason"]].into_iter().filter_map(Value::as_str);
+    format!("{pod}, {}: {}", exit(container), reasons.collect::<Vec<_>>().join(": "))
+}
+
+fn exit(container: &Value) -> String {
+    container["exitCode"].as_i64().map_or_else(|| "did not run".to_owned(), |code| format!("exit code {code}"))
 }
 
 fn attempt_line(attempt: &Value) -> String {
@@ -69,12 +92,7 @@ fn attempt_line(attempt: &Value) -> String {
         .as_array()
         .into_iter()
         .flatten()
-        .map(|container| {
-            let code = container["exitCode"]
-                .as_i64()
-                .map_or_else(|| "did not run".to_owned(), |code| format!("exit code {code}"));
-            format!("{} {code}", text(&container["name"]))
-        })
+        .map(|container| format!("{} {}", text(&container["name"]), exit(container)))
         .collect();
     let reason = attempt["statusReason"].as_str().map_or_else(String::new, |reason| format!(": {reason}"));
     format!("{} on {}, {}{reason}", text(&attempt["podName"]), text(&attempt["nodeName"]), codes.join(", "))
@@ -181,6 +199,26 @@ mod tests {
              Pod:        aws-batch.x on n1, namespace ns\n\
              Children:   1 FAILED\n\
              Attempt 1:  aws-batch.w on n0, default exit code 3, other did not run: why\n"
+        );
+    }
+
+    #[test]
+    fn a_job_of_one_container_shows_the_pods_that_its_logs_are_of() {
+        let shown = job(&json!({
+            "jobId": "a", "container": {"logStreamName": "d/default/aws-batch.x"}, "eksAttempts": [],
+            "attempts": [
+                {"container": {"exitCode": 137, "reason": "OutOfMemoryError: x", "logStreamName": "d/default/aws-batch.w"}, "statusReason": "why"},
+                {"container": {}, "statusReason": "no"},
+            ],
+        }));
+        let lines: Vec<&str> = shown.lines().skip(9).collect();
+        assert_eq!(
+            lines,
+            [
+                "Pod:        aws-batch.x",
+                "Attempt 1:  aws-batch.w, exit code 137: why: OutOfMemoryError: x",
+                "Attempt 2:  -, did not run: no",
+            ]
         );
     }
 }

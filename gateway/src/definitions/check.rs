@@ -11,6 +11,7 @@ use super::pod::{EksProperties, PodProperties};
 use super::pod_check;
 use super::request::{Consumables, Describe, Register};
 use super::retry::{retry_strategy, timeout_seconds};
+use crate::ecs::{self, ContainerProperties};
 use crate::failure::Invalid;
 use crate::limits::one_of;
 use crate::names::is_name;
@@ -32,8 +33,22 @@ pub(crate) struct Body {
     pub(crate) timeout: Option<KeptTimeout>,
     #[serde(default)]
     pub(crate) tags: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(crate) eks_properties: EksProperties,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) eks_properties: Option<EksProperties>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) container_properties: Option<ContainerProperties>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) platform_capabilities: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) propagate_tags: Option<bool>,
+}
+
+impl Body {
+    /// The pod of `containerProperties`; `None`: it is of `eksProperties`.
+    pub(crate) fn container(&self) -> Result<Option<PodProperties>, Invalid> {
+        let Some(container) = &self.container_properties else { return Ok(None) };
+        ecs::pod(container, ecs::capability(&self.platform_capabilities)?).map(Some)
+    }
 }
 
 /// `timeout` of a definition that is kept.
@@ -49,16 +64,20 @@ pub(crate) fn validate(request: Register) -> Result<Body, Invalid> {
         return Invalid::err("Job definition name should match a valid pattern.");
     }
     one_of("type", &request.kind, &[("container", ()), ("multinode", ())])?;
-    pod_check::validate(pod_properties(&request)?)?;
+    match kind(&request)? {
+        Kind::Eks(pod) => {
+            pod_check::validate(pod)?;
+            eks_only(&request)?;
+        }
+        Kind::Ecs(container) => {
+            let capability = ecs::capability(&request.platform_capabilities)?;
+            ecs::validate(container, capability)?;
+            pod_check::validate(&ecs::pod(container, capability)?)?;
+        }
+    }
     let retry = request.retry_strategy.as_ref().map(retry_strategy).transpose()?.flatten();
     let timeout = request.timeout.as_ref().map(timeout_seconds).transpose()?.flatten();
     let priority = request.scheduling_priority.map(scheduling_priority).transpose()?;
-    if request.propagate_tags == Some(true) {
-        return Invalid::err("Batch on EKS does not support tag propagation.");
-    }
-    if !request.platform_capabilities.is_empty() {
-        return Invalid::err("platformCapabilities must not be provided for Batch on EKS jobs.");
-    }
     if let Some(consumables) = &request.consumable_resource_properties {
         consumable_resources(consumables)?;
     }
@@ -70,19 +89,41 @@ pub(crate) fn validate(request: Register) -> Result<Body, Invalid> {
         retry_strategy: retry,
         timeout: timeout.map(|attempt_duration_seconds| KeptTimeout { attempt_duration_seconds }),
         tags: request.tags,
-        eks_properties: request.eks_properties.unwrap_or_default(),
+        // Of the other kind `false` is as good as nothing, and AWS shows none.
+        propagate_tags: request.propagate_tags.filter(|_| request.container_properties.is_some()),
+        eks_properties: request.eks_properties,
+        container_properties: request.container_properties,
+        platform_capabilities: request.platform_capabilities,
     })
 }
 
-/// Which kind of definition it is; only one is supported yet.
-fn pod_properties(request: &Register) -> Result<&PodProperties, Invalid> {
+fn eks_only(request: &Register) -> Result<(), Invalid> {
+    if request.propagate_tags == Some(true) {
+        return Invalid::err("Batch on EKS does not support tag propagation.");
+    }
+    if !request.platform_capabilities.is_empty() {
+        return Invalid::err("platformCapabilities must not be provided for Batch on EKS jobs.");
+    }
+    Ok(())
+}
+
+/// A kind of definition.
+enum Kind<'r> {
+    /// A pod.
+    Eks(&'r PodProperties),
+    /// One container.
+    Ecs(&'r ContainerProperties),
+}
+
+/// Which kind of definition it is.
+fn kind(request: &Register) -> Result<Kind<'_>, Invalid> {
     if request.eks_properties.is_some() {
         for (other, given) in [
-            ("ECS containerProperties", &request.container_properties),
-            ("ecsProperties", &request.ecs_properties),
-            ("nodeProperties", &request.node_properties),
+            ("ECS containerProperties", request.container_properties.is_some()),
+            ("ecsProperties", request.ecs_properties.is_some()),
+            ("nodeProperties", request.node_properties.is_some()),
         ] {
-            if given.is_some() {
+            if given {
                 return Invalid::err(format!("Cannot use both {other} and eksProperties"));
             }
         }
@@ -93,17 +134,23 @@ fn pod_properties(request: &Register) -> Result<&PodProperties, Invalid> {
         }
         return Invalid::err("Job definitions of type multinode are not supported by Bulkhead yet.");
     }
-    if request.container_properties.is_some() || request.ecs_properties.is_some() {
+    if request.node_properties.is_some() {
+        return Invalid::err("nodeProperties must not be provided for job definitions of type container.");
+    }
+    if request.ecs_properties.is_some() {
         return Invalid::err(
-            "containerProperties and ecsProperties are not supported by Bulkhead yet: use eksProperties.",
+            "ecsProperties are not supported by Bulkhead yet: use containerProperties, or eksProperties for several containers.",
         );
     }
-    match &request.eks_properties {
-        None => Invalid::err(
+    match (&request.container_properties, &request.eks_properties) {
+        (Some(container), _) => Ok(Kind::Ecs(container)),
+        (None, None) => Invalid::err(
             "ECS ContainerProperties, ecsProperties, or eksProperties is required when using type container.",
         ),
-        Some(EksProperties { pod_properties: None }) => Invalid::err("You must provide a container for eksProperties."),
-        Some(EksProperties { pod_properties: Some(pod) }) => Ok(pod),
+        (None, Some(EksProperties { pod_properties: None })) => {
+            Invalid::err("You must provide a container for eksProperties.")
+        }
+        (None, Some(EksProperties { pod_properties: Some(pod) })) => Ok(Kind::Eks(pod)),
     }
 }
 

@@ -264,8 +264,44 @@ fn kinds_that_are_not_supported_yet_say_so() {
         validate(decode::members(&body).unwrap()).map_err(|it| it.0).unwrap_err()
     };
     let body = |kind: &str, member: &str| json!({"jobDefinitionName": "D", "type": kind, member: {"image": "i"}});
-    assert!(register(body("container", "containerProperties")).contains("not supported by Bulkhead yet"));
+    assert!(register(body("container", "ecsProperties")).contains("not supported by Bulkhead yet"));
     assert!(register(body("multinode", "nodeProperties")).contains("not supported by Bulkhead yet"));
+}
+
+#[test]
+fn a_container_is_kept_as_it_was_written_and_obeys_the_rules_of_pods_too() {
+    let register = |change: Value| {
+        let container = json!({"image": "i", "vcpus": 1, "memory": 8});
+        let mut body = json!({"jobDefinitionName": "D", "type": "container", "containerProperties": container});
+        for (pointer, value) in change.as_object().unwrap() {
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            body.pointer_mut(parent).unwrap()[name] = value.clone();
+        }
+        let body = decode::body(body.to_string().as_bytes()).unwrap();
+        validate(decode::members(&body).unwrap()).map(|it| serde_json::to_value(it).unwrap()).map_err(|it| it.0)
+    };
+    let kept = register(json!({"/propagateTags": true, "/platformCapabilities": ["EC2"]})).unwrap();
+    let container = json!({"image": "i", "vcpus": 1, "memory": 8, "command": [], "volumes": [], "environment": [],
+        "mountPoints": [], "ulimits": [], "resourceRequirements": [], "secrets": []});
+    let expect = json!({"type": "container", "parameters": {}, "tags": {}, "containerProperties": container,
+        "platformCapabilities": ["EC2"], "propagateTags": true});
+    assert_eq!(kept, expect);
+    for (change, message) in [
+        (
+            json!({"/containerProperties/environment": [{"name": "AWS_BATCH_X", "value": "1"}]}),
+            "Environment variable AWS_BATCH_X: names that start with AWS_BATCH are reserved.",
+        ),
+        (
+            json!({"/containerProperties/environment": [{"name": "", "value": "1"}]}),
+            "Environment variable name is required.",
+        ),
+        (json!({"/platformCapabilities": ["EC2", "FARGATE"]}), "Exactly 1 capability must be provided."),
+        (json!({"/containerProperties/vcpus": 0}), "vCPU must be at least 1, got 0."),
+        (json!({"/nodeProperties": {}}), "nodeProperties must not be provided for job definitions of type container."),
+        (json!({"/eksProperties": {}}), "Cannot use both ECS containerProperties and eksProperties"),
+    ] {
+        assert_eq!(register(change.clone()), Err(message.to_owned()), "{change}");
+    }
 }
 
 #[test]

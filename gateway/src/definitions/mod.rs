@@ -10,7 +10,10 @@ mod resources;
 mod retry;
 
 pub(crate) use check::Body;
-pub(crate) use pod::{Container, ContainerResources, EnvVar, Metadata, PodProperties};
+pub(crate) use pod::{
+    Container, ContainerResources, ContainerSecurity, EksProperties, EmptyDir, EnvVar, Metadata, PodProperties,
+    PullSecret, Volume, VolumeMount,
+};
 pub(crate) use pod_check::{UNNAMED, UNNAMED_INIT, validate as validate_pod};
 pub(crate) use request::{Retry, Timeout};
 pub(crate) use retry::{retry_strategy, timeout_seconds};
@@ -32,8 +35,11 @@ pub(crate) async fn register<O: Objects>(gateway: &Gateway<O>, body: &Map<String
     let request: request::Register = decode::members(body)?;
     let (name, arn) = (request.job_definition_name.clone(), &gateway.config.arn);
     let kept = check::validate(request)?;
-    // As it was sent: what AWS has no word for counts, too.
-    let asked = privileges::asked(&body.get("eksProperties").unwrap_or(&Value::Null)["podProperties"]);
+    let asked = match kept.container()? {
+        Some(pod) => privileges::asked(&serde_json::to_value(pod).map_err(|_| Failure::Crashed)?),
+        // As it was sent: what AWS has no word for counts, too.
+        None => privileges::asked(&body.get("eksProperties").unwrap_or(&Value::Null)["podProperties"]),
+    };
     if !asked.is_empty() {
         privileges::may_register(&asked, &gateway.objects.list().await?)?;
     }
@@ -73,12 +79,13 @@ pub(crate) async fn deregister<O: Objects>(gateway: &Gateway<O>, body: &Map<Stri
 fn detail(definition: &Definition, arn: &ArnBase) -> Value {
     let Definition { name, revision, active, body, created: _ } = definition;
     let mut detail = body.as_object().cloned().unwrap_or_default();
+    let orchestration = if detail.contains_key("containerProperties") { "ECS" } else { "EKS" };
     let shown = json!({
         "jobDefinitionName": name,
         "jobDefinitionArn": arn.job_definition(name, *revision),
         "revision": revision,
         "status": if *active { "ACTIVE" } else { "INACTIVE" },
-        "containerOrchestrationType": "EKS",
+        "containerOrchestrationType": orchestration,
     });
     detail.extend(shown.as_object().cloned().unwrap_or_default());
     Value::Object(detail)

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::reason::Known;
 use super::request::{List, Named};
 use super::show::{Members, array, state};
+use crate::ecs;
 use crate::failure::Invalid;
 use crate::limits::one_of;
 use crate::names::{Resource, name_of};
@@ -97,7 +98,8 @@ pub(crate) fn summary(job: &Kept, arn: &ArnBase, known: &Known<'_>) -> Value {
     if let Some(end) = end {
         let mut container = Members::default();
         container.maybe("exitCode", end.exit_code);
-        container.maybe("reason", end.reason.as_ref());
+        let as_it_is = end.reason.as_deref();
+        container.maybe("reason", if spec.container.is_some() { ecs::reason(end) } else { as_it_is });
         summary.put("container", json!(container.0));
     }
     Value::Object(summary.0)

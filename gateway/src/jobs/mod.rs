@@ -32,6 +32,7 @@ use crate::page;
 use crate::privileges;
 use crate::queues::{Recent, recent};
 use reason::Known;
+pub(crate) use show::Members;
 
 pub(crate) async fn submit<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Submit = decode::members(body)?;

@@ -4,7 +4,7 @@
 //! the API, with what is known of its pod.
 
 use jiff::Timestamp;
-use model::job::{Attempt, ContainerEnd, Dependency, Door, JobRecord, Spec, StopKind};
+use model::job::{Attempt, ContainerEnd, Dependency, Door, JobRecord, OfContainer, Spec, StopKind};
 use model::names::ArnBase;
 use model::status::JobState;
 use records::Kept;
@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::reason::{self, Known};
 use crate::definitions::{UNNAMED, UNNAMED_INIT};
+use crate::ecs;
 
 /// All states, as `statusSummary` counts them.
 const STATES: [JobState; 7] = [
@@ -37,17 +38,25 @@ pub(crate) fn detail(job: &Kept, arn: &ArnBase, known: &Known<'_>) -> Value {
     state(&mut detail, job, known);
     detail.maybe("shareIdentifier", spec.share.as_ref());
     detail.maybe("schedulingPriority", spec.priority);
-    detail.set("attempts", json!([]));
     detail.maybe("retryStrategy", spec.retry.as_ref());
     detail.set("dependsOn", spec.depends_on.iter().map(dependency).collect());
     detail.put("parameters", &spec.parameters);
     detail.maybe("timeout", spec.timeout_seconds.map(|seconds| json!({"attemptDurationSeconds": seconds})));
     detail.put("tags", &spec.tags);
-    detail.set("platformCapabilities", json!([]));
     detail.maybe("arrayProperties", array(job, true));
-    let properties = Map::from_iter([("podProperties".to_owned(), pod_properties(job))]);
-    detail.set("eksProperties", Value::Object(properties));
-    detail.set("eksAttempts", job.attempts.iter().map(attempt).collect());
+    if let Some(OfContainer { properties, platform_capabilities, propagate_tags }) = &spec.container {
+        detail.put("platformCapabilities", platform_capabilities);
+        detail.put("propagateTags", propagate_tags);
+        detail.set("container", ecs::container(job, properties));
+        detail.set("attempts", ecs::attempts(job));
+        detail.set("eksAttempts", json!([]));
+    } else {
+        let properties = Map::from_iter([("podProperties".to_owned(), pod_properties(job))]);
+        detail.set("platformCapabilities", json!([]));
+        detail.set("eksProperties", Value::Object(properties));
+        detail.set("attempts", json!([]));
+        detail.set("eksAttempts", job.attempts.iter().map(attempt).collect());
+    }
     Value::Object(detail.0)
 }
 
@@ -77,7 +86,8 @@ impl Members {
 pub(crate) fn state(members: &mut Members, job: &Kept, known: &Known<'_>) {
     let record = &job.record;
     members.put("status", record.state);
-    members.maybe("statusReason", reason::told(record, &job.spec.queue, known));
+    let told = reason::told(record, &job.spec.queue, known);
+    members.maybe("statusReason", told.or_else(|| ecs::went_well(job).map(Into::into)));
     members.put("createdAt", record.created.as_millisecond());
     members.maybe("startedAt", record.started.map(Timestamp::as_millisecond));
     members.maybe("stoppedAt", record.stopped.map(Timestamp::as_millisecond));

@@ -8,18 +8,22 @@ use std::sync::Arc;
 
 use api::JobQueue;
 use api::crd::State;
-use model::job::{Dependency, Door, Spec};
+use model::job::{Dependency, Door, OfContainer, Spec};
 use records::Definition;
 use serde_json::Value;
 
 use super::merge::merge;
 use super::parameters::substitute;
 use super::request::Submit;
-use crate::definitions::{Body, retry_strategy, timeout_seconds, validate_pod};
+use crate::definitions::{Body, EksProperties, PodProperties, retry_strategy, timeout_seconds, validate_pod};
+use crate::ecs::{self, ContainerOverrides, ContainerProperties};
 use crate::failure::Invalid;
 use crate::limits::namespace as check_namespace;
 use crate::names::{Resource, in_arn};
 use crate::tags::tags;
+
+/// What `Ref::name` stands for.
+type Parameters = BTreeMap<String, String>;
 
 /// What is wrong whatever is stored.
 pub(crate) fn precheck(request: &Submit) -> Result<(), Invalid> {
@@ -27,15 +31,8 @@ pub(crate) fn precheck(request: &Submit) -> Result<(), Invalid> {
     if !crate::names::is_name(name) {
         return Invalid::err("Job name should match valid pattern");
     }
-    let overrides = [&request.container_overrides, &request.node_overrides, &request.ecs_properties_override];
-    if overrides.into_iter().flatten().any(says_something) {
-        return Invalid::err("Container overrides or node overrides should not be set for Batch on EKS jobs.");
-    }
     if request.consumable_resource_properties_override.as_ref().is_some_and(says_something) {
         return Invalid::err("Consumable resources are not supported by Bulkhead yet.");
-    }
-    if request.propagate_tags == Some(true) {
-        return Invalid::err("Batch on EKS does not support tag propagation.");
     }
     // All queues are first in, first out yet. The typing error is AWS's.
     if request.share_identifier.is_some() || request.scheduling_priority_override.is_some() {
@@ -92,15 +89,18 @@ pub(crate) fn spec(
     queue: String,
     depends_on: Vec<Dependency>,
 ) -> Result<Spec, Invalid> {
-    let Some(mut pod) = kept.eks_properties.pod_properties else {
-        return Invalid::err("You must provide a container for eksProperties.");
+    let parameters: Parameters = kept.parameters.into_iter().chain(request.parameters.clone()).collect();
+    let (pod, container) = if let Some(container) = kept.container_properties {
+        let (pod, container) = container_pod(request, container, &kept.platform_capabilities, &parameters)?;
+        let of_container = OfContainer {
+            properties: ecs::rest(container).unwrap_or_default(),
+            platform_capabilities: kept.platform_capabilities,
+            propagate_tags: request.propagate_tags.or(kept.propagate_tags).unwrap_or(false),
+        };
+        (pod, Some(of_container))
+    } else {
+        (eks_pod(request, kept.eks_properties, &parameters)?, None)
     };
-    if let Some(given) = request.eks_properties_override.as_ref().and_then(|eks| eks.pod_properties.as_ref()) {
-        merge(&mut pod, given)?;
-        validate_pod(&pod)?;
-    }
-    let parameters: BTreeMap<String, String> = kept.parameters.into_iter().chain(request.parameters.clone()).collect();
-    substitute(&mut pod, &parameters)?;
     let retry = request.retry_strategy.as_ref().map(retry_strategy).transpose()?.flatten();
     let timeout = request.timeout.as_ref().map(timeout_seconds).transpose()?.flatten();
     let tags = if request.tags.is_empty() { kept.tags } else { request.tags.clone() };
@@ -116,6 +116,7 @@ pub(crate) fn spec(
         namespace,
         uid: None,
         pod,
+        container,
         retry: retry.or(kept.retry_strategy),
         timeout_seconds: timeout.or(kept.timeout.map(|timeout| timeout.attempt_duration_seconds)),
         depends_on,
@@ -125,6 +126,64 @@ pub(crate) fn spec(
         share: None,
         priority: None,
     })
+}
+
+/// Whether there are overrides of kinds of definition that are not there yet.
+fn overrides_others(request: &Submit) -> bool {
+    [&request.node_overrides, &request.ecs_properties_override].into_iter().flatten().any(says_something)
+}
+
+/// The pod of a job of `eksProperties`.
+fn eks_pod(request: &Submit, kept: Option<EksProperties>, parameters: &Parameters) -> Result<PodProperties, Invalid> {
+    let overrides_container =
+        request.container_overrides.as_ref().is_some_and(|given| *given != ContainerOverrides::default());
+    if overrides_container || overrides_others(request) {
+        return Invalid::err("Container overrides or node overrides should not be set for Batch on EKS jobs.");
+    }
+    if request.propagate_tags == Some(true) {
+        return Invalid::err("Batch on EKS does not support tag propagation.");
+    }
+    let Some(mut pod) = kept.and_then(|kept| kept.pod_properties) else {
+        return Invalid::err("You must provide a container for eksProperties.");
+    };
+    if let Some(given) = request.eks_properties_override.as_ref().and_then(|eks| eks.pod_properties.as_ref()) {
+        merge(&mut pod, given)?;
+        validate_pod(&pod)?;
+    }
+    substitute(&mut pod, parameters)?;
+    Ok(pod)
+}
+
+/// The pod of a job of `containerProperties`, and these with what the submission says.
+fn container_pod(
+    request: &Submit,
+    mut container: ContainerProperties,
+    capabilities: &[String],
+    parameters: &Parameters,
+) -> Result<(PodProperties, ContainerProperties), Invalid> {
+    if request.eks_properties_override.as_ref().is_some_and(|given| given.pod_properties.is_some()) {
+        return Invalid::err(
+            "eksPropertiesOverride should not be set for jobs of containerProperties: use containerOverrides.",
+        );
+    }
+    if overrides_others(request) {
+        return Invalid::err(
+            "nodeOverrides and ecsPropertiesOverride should not be set for jobs of containerProperties: use \
+             containerOverrides.",
+        );
+    }
+    let capability = ecs::capability(capabilities)?;
+    if let Some(given) = &request.container_overrides {
+        ecs::merge(&mut container, given);
+        ecs::validate(&container, capability)?;
+    }
+    let mut pod = ecs::pod(&container, capability)?;
+    validate_pod(&pod)?;
+    // Before parameters are put in, so that what is stored is what is measured.
+    ecs::literal(&mut pod);
+    let escaped = |(name, value): (&String, &String)| (name.clone(), ecs::escaped(value));
+    substitute(&mut pod, &parameters.iter().map(escaped).collect())?;
+    Ok((pod, container))
 }
 
 #[cfg(test)]

@@ -22,17 +22,13 @@ fn request(change: Value) -> Submit {
 
 #[test]
 fn every_rule_has_awss_words() {
-    let overrides = "Container overrides or node overrides should not be set for Batch on EKS jobs.";
     let fair = "Job with shareIdentifier or schedulingPriority can onlybe submitted to job queue with fair share scheduling \
                 policy.";
     for (change, message) in [
         (json!({"jobName": "-j"}), "Job name should match valid pattern"),
         (json!({"jobName": ""}), "Job name should match valid pattern"),
-        (json!({"containerOverrides": {"command": ["x"]}}), overrides),
-        (json!({"nodeOverrides": {"numNodes": 2}}), overrides),
         (json!({"shareIdentifier": "a"}), fair),
         (json!({"schedulingPriorityOverride": 1}), fair),
-        (json!({"propagateTags": true}), "Batch on EKS does not support tag propagation."),
         (json!({"arrayProperties": {"size": 1}}), "Array size must be between 2 and 10000, got 1"),
         (json!({"arrayProperties": {"size": 10_001}}), "Array size must be between 2 and 10000, got 10001"),
     ] {
@@ -126,7 +122,93 @@ fn the_rules_of_definitions_hold_for_overrides() {
             "Environment variable AWS_BATCH_X: names that start with AWS_BATCH are reserved.",
         ),
         (json!({"retryStrategy": {"attempts": 0}}), "RetryAttempts must be between 1 and 10."),
+        (
+            json!({"containerOverrides": {"command": ["x"]}}),
+            "Container overrides or node overrides should not be set for Batch on EKS jobs.",
+        ),
+        (
+            json!({"nodeOverrides": {"numNodes": 2}}),
+            "Container overrides or node overrides should not be set for Batch on EKS jobs.",
+        ),
+        (json!({"propagateTags": true}), "Batch on EKS does not support tag propagation."),
     ] {
         assert_eq!(made(change), Err(message.to_owned()));
     }
+}
+
+fn made_of_container(change: Value) -> Result<Spec, String> {
+    let container = json!({"image": "i", "vcpus": 1, "memory": 8, "command": ["echo", "Ref::a", "$$"], "jobRoleArn": "r",
+        "environment": [{"name": "A", "value": "$(HOME)"}]});
+    let body = json!({"type": "container", "parameters": {"a": "$(x)"}, "containerProperties": container});
+    let kept = serde_json::from_value(body).unwrap();
+    spec(&request(change), kept, "arn".to_owned(), "Q".to_owned(), Vec::new()).map_err(|it| it.0)
+}
+
+#[test]
+fn a_container_becomes_the_pod_of_a_job() {
+    let plain = made_of_container(json!({"propagateTags": true})).unwrap();
+    let container = &plain.pod["containers"][0];
+    assert_eq!(container["args"], json!(["echo", "$$(x)", "$$$$"]), "Kubernetes makes one dollar of two");
+    let env = json!([{"name": "AWS_EXECUTION_ENV", "value": "AWS_ECS_EC2"}, {"name": "A", "value": "$$(HOME)"}]);
+    assert_eq!(container["env"], env);
+    let of_container = plain.container.unwrap();
+    assert!(of_container.propagate_tags);
+    let rest = of_container.properties;
+    assert_eq!((&rest["jobRoleArn"], rest.get("command"), rest.get("environment")), (&json!("r"), None, None));
+    let need = json!([{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "16"}]);
+    let overrides =
+        json!({"command": ["true"], "resourceRequirements": need, "environment": [{"name": "B", "value": "1"}]});
+    let other = made_of_container(json!({"containerOverrides": overrides})).unwrap();
+    let container = &other.pod["containers"][0];
+    assert_eq!((&container["args"], container["env"].as_array().unwrap().len()), (&json!(["true"]), 3));
+    assert_eq!(container["resources"]["requests"], json!({"cpu": "2", "memory": "16Mi"}));
+    assert_eq!(other.container.unwrap().properties["resourceRequirements"], need);
+    for (change, message) in [
+        (json!({"containerOverrides": {"vcpus": 0}}), "vCPU must be at least 1, got 0."),
+        (json!({"containerOverrides": {"command": [""]}}), "Command field cannot have empty strings"),
+        (
+            json!({"containerOverrides": {"command": ["Ref::z"]}}),
+            "Unable to substitute value. No parameter found for reference z",
+        ),
+        (
+            json!({"containerOverrides": {"environment": [{"name": "AWS_BATCH_X"}]}}),
+            "Environment variable AWS_BATCH_X: names that start with AWS_BATCH are reserved.",
+        ),
+        (
+            json!({"nodeOverrides": {"numNodes": 2}}),
+            "nodeOverrides and ecsPropertiesOverride should not be set for jobs of containerProperties: use containerOverrides.",
+        ),
+        (
+            json!({"eksPropertiesOverride": {"podProperties": {}}}),
+            "eksPropertiesOverride should not be set for jobs of containerProperties: use containerOverrides.",
+        ),
+    ] {
+        assert_eq!(made_of_container(change.clone()).map(|_| ()), Err(message.to_owned()), "{change}");
+    }
+}
+
+#[test]
+fn a_job_is_measured_as_it_is_stored() {
+    let of = |dollars: usize| {
+        let command: Vec<String> = vec!["Ref::a".to_owned(); 10];
+        let change = json!({"containerOverrides": {"command": command}, "parameters": {"a": "$".repeat(dollars)}});
+        made_of_container(change).map(|spec| spec.pod.to_string().len())
+    };
+    // Ten times the parameter, of which each dollar is two: 128 KiB in all.
+    assert!(of(6_500).is_ok_and(|length| (130_000..=131_072).contains(&length)), "{:?}", of(6_500));
+    assert!(
+        of(6_600).is_err_and(|said| said.starts_with("Job size with parameters substituted must be at most 128 KiB"))
+    );
+}
+
+#[test]
+fn what_the_release_before_stored_reads_as_it_did() {
+    let definition = json!({"type": "container", "parameters": {}, "tags": {}, "eksProperties": {"podProperties": {
+        "containers": [{"image": "i", "resources": {"limits": {"cpu": "1", "memory": "8Mi"}}}]}}});
+    let kept: Body = serde_json::from_value(definition.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&kept).unwrap(), definition);
+    let made = spec(&request(json!({})), kept, "d".to_owned(), "Q".to_owned(), Vec::new()).unwrap();
+    let stored = json!({"name": "J", "door": "api", "queue": "Q", "definition": "d", "pod": made.pod});
+    assert_eq!(serde_json::to_value(&made).unwrap(), stored);
+    assert_eq!(serde_json::from_value::<Spec>(stored).unwrap(), made);
 }

@@ -60,6 +60,7 @@ fn half(some: Vec<u8>, breaks: bool) -> Body {
 fn check(inputs: impl Strategy<Value = Sent>) {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (_clock, world) = runtime.block_on(async { (hold_clock(), World::ready().await) });
+    runtime.block_on(world.ok("RegisterJobDefinition", container_definition()));
     siege::check(FEW, &inputs, |sent| {
         runtime.block_on(async { verdict(world.router.clone().oneshot(sent.request()).await.unwrap()).await })
     });
@@ -158,10 +159,22 @@ fn junk() -> impl Strategy<Value = Value> + Clone {
     })
 }
 
+/// A definition of one container with every member that means something.
+fn container_definition() -> Value {
+    json!({"jobDefinitionName": "C", "type": "container", "parameters": {"a": "b"}, "containerProperties": {
+        "image": "i", "command": ["Ref::a"], "user": "1:2", "environment": [{"name": "A", "value": "$B"}],
+        "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "8"}],
+        "volumes": [{"name": "v", "host": {}}], "mountPoints": [{"sourceVolume": "v", "containerPath": "/v", "readOnly": true}],
+        "linuxParameters": {"sharedMemorySize": 1, "tmpfs": [{"containerPath": "/t", "size": 1, "mountOptions": ["ro"]}]},
+        "logConfiguration": {"logDriver": "awslogs"}, "runtimePlatform": {"cpuArchitecture": "X86_64"},
+        "repositoryCredentials": {"credentialsParameter": "s"}, "privileged": false}})
+}
+
 /// An operation and a good request for it.
 fn good() -> impl Strategy<Value = (&'static str, Value)> + Clone {
     select(vec![
         ("registerjobdefinition", definition("D")),
+        ("registerjobdefinition", container_definition()),
         ("createcomputeenvironment", environment("E")),
         (
             "createjobqueue",
@@ -174,6 +187,17 @@ fn good() -> impl Strategy<Value = (&'static str, Value)> + Clone {
                 "arrayProperties": {"size": 2}, "dependsOn": [{"jobId": "x", "type": "SEQUENTIAL"}],
                 "retryStrategy": {"attempts": 2, "evaluateOnExit": [{"onExitCode": "1*", "action": "RETRY"}]},
                 "eksPropertiesOverride": {"podProperties": {"containers": [{"env": [{"name": "A", "value": "B"}]}]}}}),
+        ),
+        (
+            "submitjob",
+            json!({"jobName": "J", "jobQueue": "Q", "jobDefinition": "C", "parameters": {"a": "b"},
+                "containerOverrides": {"command": ["Ref::a"], "vcpus": 1, "environment": [{"name": "A", "value": "$B"}],
+                    "resourceRequirements": [{"type": "MEMORY", "value": "8"}]}}),
+        ),
+        (
+            "createcomputeenvironment",
+            json!({"computeEnvironmentName": "F", "type": "MANAGED", "serviceRole": "r", "computeResources":
+                {"type": "FARGATE", "maxvCpus": 4, "subnets": ["s"], "securityGroupIds": ["g"]}}),
         ),
         ("listjobs", json!({"jobQueue": "Q", "filters": [{"name": "JOB_NAME", "values": ["a*"]}], "maxResults": 3})),
         ("describejobs", json!({"jobs": ["a"]})),
@@ -249,6 +273,8 @@ fn odd_heads() {
         select(&OPERATIONS[..]).prop_map(|it| format!("/v1/{it}")),
         "/v1/[a-z%0-9/]{0,20}",
         Just("/v1/tags/arn%3Aaws".to_owned()),
+        "/v1/tags/[a-z%:/0-9]{0,40}(\\?tagKeys=[a-z%&=]{0,20})?",
+        Just("/v1/tags/arn%3Aaws%3Abatch%3Ax%3A1%3Ajob-queue%2FQ?tagKeys=a".to_owned()),
         Just("http://evil.example/v1/submitjob".to_owned()),
     ];
     check((methods, path, vec((select(&NAMES[..]), value), 0..5)).prop_map(|(method, path, odd)| {

@@ -60,6 +60,31 @@ async fn a_job_is_stored_with_its_overrides_and_shown() {
 }
 
 #[tokio::test]
+async fn a_job_of_one_container_is_shown_as_amazon_ecs_has_it() {
+    let world = World::ready().await;
+    let container = json!({"image": "i", "command": ["echo", "Ref::word"], "environment": [{"name": "A", "value": "$1"}],
+        "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "64"}]});
+    let definition = json!({"jobDefinitionName": "C", "type": "container", "containerProperties": container,
+        "platformCapabilities": ["EC2"], "propagateTags": true});
+    world.ok("RegisterJobDefinition", definition).await;
+    let shown = world.ok("DescribeJobDefinitions", json!({"jobDefinitionName": "C"})).await;
+    let one = &shown["jobDefinitions"][0];
+    assert_eq!((&one["containerOrchestrationType"], one.get("eksProperties")), (&json!("ECS"), None));
+    assert_eq!(one["containerProperties"]["command"], container["command"]);
+    let overrides = json!({"environment": [{"name": "B", "value": "2"}]});
+    let change = json!({"jobDefinition": "C", "parameters": {"word": "hi"}, "containerOverrides": overrides});
+    let answer = world.ok("SubmitJob", submission(change)).await;
+    let shown = world.ok("DescribeJobs", json!({"jobs": [answer["jobId"]]})).await;
+    let job = &shown["jobs"][0];
+    let environment = json!([{"name": "A", "value": "$1"}, {"name": "B", "value": "2"}]);
+    let container = json!({"image": "i", "command": ["echo", "hi"], "environment": environment, "volumes": [], "mountPoints": [],
+        "ulimits": [], "secrets": [], "networkInterfaces": [], "resourceRequirements": container["resourceRequirements"]});
+    assert_eq!(job["container"], container);
+    assert_eq!((&job["attempts"], &job["eksAttempts"], job.get("eksProperties")), (&json!([]), &json!([]), None));
+    assert_eq!((&job["platformCapabilities"], &job["propagateTags"]), (&json!(["EC2"]), &json!(true)));
+}
+
+#[tokio::test]
 async fn the_jobs_of_a_queue_end_when_it_is_deleted() {
     let world = World::ready().await;
     world.ok("SubmitJob", submission(json!({}))).await;
@@ -211,8 +236,26 @@ async fn what_reaches_the_nodes_is_for_environments_in_which_an_admin_allows_it(
         let refused = world.call("RegisterJobDefinition", with(ask.clone())).await.unwrap_err();
         assert!(refused.contains(said) && refused.contains("spec.allowPrivileged: true"), "{refused}");
     }
+    let container = |change: Value| {
+        let mut properties = json!({"image": "i", "vcpus": 1, "memory": 8});
+        properties.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        json!({"jobDefinitionName": "P", "type": "container", "containerProperties": properties})
+    };
+    let of_container = [
+        (json!({"privileged": true}), asks[0].1),
+        (json!({"volumes": [{"name": "v", "host": {"sourcePath": "/"}}]}), asks[1].1),
+    ];
+    for (ask, said) in &of_container {
+        let refused = world.call("RegisterJobDefinition", container(ask.clone())).await.unwrap_err();
+        assert!(refused.contains(said) && refused.contains("spec.allowPrivileged: true"), "{refused}");
+    }
     world.ok("CreateComputeEnvironment", environment("Other")).await;
     world.objects.allow_privileged(&model::names::object_name("Other"));
+    for (ask, _) in of_container {
+        world.ok("RegisterJobDefinition", container(ask)).await;
+        let refused = world.call("SubmitJob", submission(json!({"jobDefinition": "P"}))).await.unwrap_err();
+        assert!(refused.contains("of job queue Q does not allow that"), "{refused}");
+    }
     for (ask, _) in &asks[..2] {
         world.ok("RegisterJobDefinition", with(ask.clone())).await;
         let refused = world.call("SubmitJob", submission(json!({"jobDefinition": "P"}))).await.unwrap_err();

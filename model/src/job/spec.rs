@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Door, JobId};
 
@@ -27,8 +27,12 @@ pub struct Spec {
     /// UID of the Kubernetes Job that it is; `None`: it is none, or an earlier release stored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// `eksProperties.podProperties` with overrides and parameters applied, as AWS Batch writes it.
+    /// `eksProperties.podProperties` with overrides and parameters applied, as AWS Batch writes it; of a job of `containerProperties` what
+    /// these mean.
     pub pod: Value,
+    /// What only jobs of `containerProperties` have; `None`: it is of `eksProperties`, or a Kubernetes Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<OfContainer>,
     /// How often it is tried; `None`: it was never said, once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryStrategy>,
@@ -60,6 +64,19 @@ impl Spec {
     pub fn attempts(&self) -> u32 {
         self.retry.as_ref().map_or(1, |retry| retry.attempts.max(1))
     }
+}
+
+/// What a job of `containerProperties` is shown with besides its pod.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OfContainer {
+    /// `containerProperties` with overrides applied, less what the pod says as well: command and environment.
+    pub properties: Map<String, Value>,
+    /// `platformCapabilities`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub platform_capabilities: Vec<String>,
+    /// `propagateTags`.
+    pub propagate_tags: bool,
 }
 
 /// How often a job is tried, and which failures count.

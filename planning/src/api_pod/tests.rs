@@ -23,6 +23,7 @@ fn spec(pod: Value) -> Spec {
         retry: None,
         timeout_seconds: None,
         depends_on: vec![],
+        container: None,
         array_size: None,
         parameters: [].into(),
         tags: [].into(),

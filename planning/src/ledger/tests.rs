@@ -32,6 +32,7 @@ fn spec(array_size: Option<u32>, depends_on: Vec<Dependency>) -> Spec {
         retry: None,
         timeout_seconds: None,
         depends_on,
+        container: None,
         array_size,
         parameters: BTreeMap::new(),
         tags: BTreeMap::new(),

@@ -185,6 +185,7 @@ fn without_pod(spec: &Spec) -> Arc<Spec> {
         retry: None,
         timeout_seconds: None,
         depends_on: Vec::new(),
+        container: None,
         array_size: None,
         parameters: spec.parameters.clone(),
         tags: spec.tags.clone(),

@@ -178,6 +178,7 @@ mod tests {
             retry: None,
             timeout_seconds: None,
             depends_on: Vec::new(),
+            container: None,
             array_size,
             parameters: BTreeMap::new(),
             tags: BTreeMap::new(),

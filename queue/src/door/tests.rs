@@ -34,6 +34,7 @@ fn submission(number: u128) -> Submission {
         retry: None,
         timeout_seconds: None,
         depends_on: Vec::new(),
+        container: None,
         array_size: None,
         parameters: BTreeMap::new(),
         tags: BTreeMap::new(),

@@ -108,6 +108,7 @@ fn spec(name: &str) -> Spec {
         retry: None,
         timeout_seconds: Some(60),
         depends_on: Vec::new(),
+        container: None,
         array_size: None,
         parameters: [("a".to_owned(), "b".to_owned())].into(),
         tags: [("c".to_owned(), "d".to_owned())].into(),

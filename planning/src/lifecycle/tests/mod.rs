@@ -45,6 +45,7 @@ fn spec(attempts: u32) -> Spec {
         retry: Some(RetryStrategy { attempts, evaluate_on_exit: vec![] }),
         timeout_seconds: Some(60),
         depends_on: vec![],
+        container: None,
         array_size: None,
         parameters: [].into(),
         tags: [].into(),

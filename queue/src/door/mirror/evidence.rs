@@ -148,6 +148,7 @@ mod tests {
             retry: None,
             timeout_seconds: None,
             depends_on: Vec::new(),
+            container: None,
             array_size: None,
             parameters: [].into(),
             tags: [].into(),

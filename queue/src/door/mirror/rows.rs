@@ -95,6 +95,7 @@ pub(super) fn spec(seen: &Seen, asked: &Asked, world: &World<'_>) -> Spec {
         retry: None,
         timeout_seconds: None,
         depends_on: Vec::new(),
+        container: None,
         array_size: None,
         parameters: std::collections::BTreeMap::new(),
         tags: std::collections::BTreeMap::new(),
