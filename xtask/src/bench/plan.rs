@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::numbers::{Quantiles, Spread, cell, grouped, milliseconds};
+use super::numbers::{Spread, cell, grouped, milliseconds};
 use super::{machine, optimised};
 use measure::Measured;
 use scene::{ALL, Scene};
@@ -72,7 +72,7 @@ fn heading() -> String {
     format!(
         "milliseconds on the processor\n\n\
          | scene | nodes | units | started | launched | plan (goal: {plan}) | from the first fact (goal: {all}) | next plan | \
-         after one fact, p50 and p99 (goal: 1) | \
+         after one of so many facts, p50 and p99 (goal: 1) | \
          baseline: a copy of the facts | memory, MB |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
     )
@@ -88,7 +88,7 @@ fn line(scene: &Scene, measured: Option<&Measured>, patience: u64) -> String {
     let all: Vec<Duration> = worlds.iter().zip(plans).map(|(world, plan)| *world + *plan).collect();
     let (plan, all) = (judged(plans, GOALS[0]), judged(&all, GOALS[1]));
     let (again, copies) = (judged(again, GOALS[0]), cell(spread(copies), 1));
-    let facts = after_facts(facts);
+    let facts = after_facts(*facts);
     let (placed, launched) = (counted(*placed, scene.placed), counted(*launched, scene.launched));
     let memory = most.saturating_sub(*before) >> 10;
     format!(
@@ -97,10 +97,10 @@ fn line(scene: &Scene, measured: Option<&Measured>, patience: u64) -> String {
 }
 
 /// The middle and the end of what plans after single facts took.
-fn after_facts(times: &[Duration]) -> String {
-    let Some(Quantiles { p50, p99, .. }) = Quantiles::of(times.to_vec()) else { return "-".to_owned() };
+fn after_facts(measured: Option<(usize, Duration, Duration)>) -> String {
+    let Some((count, p50, p99)) = measured else { return "-".to_owned() };
     let missed = if p99 > AFTER_A_FACT { ", missed" } else { "" };
-    format!("{:.1}, {:.1}{missed}", milliseconds(p50), milliseconds(p99))
+    format!("{:.1}, {:.1} of {}{missed}", milliseconds(p50), milliseconds(p99), grouped(count))
 }
 
 /// A number beside the one that it is to be.

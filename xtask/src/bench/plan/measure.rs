@@ -4,7 +4,7 @@
 //! Invariant: that a plan starts nothing where nothing fits is checked, and that the same facts give the same plan. Does not know goals.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -12,21 +12,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use model::job::JobId;
+use model::placement::Shape;
 use model::plan::Plan;
-use model::snapshot::Snapshot;
+use model::snapshot::{Place, Snapshot};
 use model::status::{Reason, Status};
 use planning::world::{Fact, Thing, World};
 use serde::{Deserialize, Serialize};
 
 use super::sample;
 use super::scene::{self, Scene};
+use crate::bench::numbers::Quantiles;
 use crate::bench::{machine, process};
 
 /// How often it is looked whether a process has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Facts that come one by one, in all runs together.
-const FACTS: usize = 100;
+/// Facts that come one by one, and how long the thread is on its processor for them at most.
+const FACTS: usize = 10_000;
+const LONGEST: Duration = Duration::from_secs(10);
+/// Plans that are carried out before: of Jobs first the release, then the dispatch of their pods, then what is said of the rest.
+const ROUNDS: usize = 5;
 
 /// What was measured of a scene.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -39,8 +44,9 @@ pub(super) struct Measured {
     pub(super) plans: Vec<Duration>,
     /// Its next one, with the same facts, in each run.
     pub(super) again: Vec<Duration>,
-    /// Taking in one fact, and the plan after it, one after the other.
-    pub(super) facts: Vec<Duration>,
+    /// Taking in one fact, and the plan after it: how often, and how long in the middle and at the end. Not each of them: what is told goes
+    /// through a pipe that nobody reads before the end.
+    pub(super) facts: Option<(usize, Duration, Duration)>,
     /// Units and Jobs that the plan starts.
     pub(super) placed: usize,
     /// Machines that it launches.
@@ -70,32 +76,67 @@ pub(super) fn here(name: &str, runs: usize) -> Result<()> {
         measured.worlds.push(building);
         measured.plans.push(planning);
         measured.again.push(again);
-        let written = told(copy.clone(), &plan);
-        let mut world = World::of(&written);
-        let _ = world.plan(sample::now());
-        measured.facts.extend(one_by_one(&mut world, &written, FACTS / runs.max(1)));
     }
+    let settled = settled(snapshot);
+    let mut world = World::of(&settled);
+    let _ = world.plan(sample::now());
+    let times = one_by_one(&mut world, &settled);
+    let count = times.len();
+    measured.facts = Quantiles::of(times).map(|Quantiles { p50, p99, .. }| (count, p50, p99));
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
 }
 
-/// What is so when all that a plan says of Jobs and of jobs of the API has been written.
-fn told(mut snapshot: Snapshot, plan: &Plan) -> Snapshot {
-    let said: HashMap<JobId, &Arc<Reason>> = plan.explain.iter().map(|(id, reason)| (*id, reason)).collect();
-    for unit in &mut snapshot.units {
-        unit.said = unit.record.and_then(|id| said.get(&id).copied().cloned());
-    }
-    let statuses: HashMap<&str, &Status> =
-        plan.status.iter().map(|change| (change.uid.as_str(), &change.status)).collect();
-    for job in &mut snapshot.jobs {
-        job.status = statuses.get(job.uid.as_str()).copied().cloned();
+/// What is so when plans have been carried out until they ask for nothing more, or for long.
+fn settled(mut snapshot: Snapshot) -> Snapshot {
+    for _ in 0..ROUNDS {
+        let plan = World::of(&snapshot).plan(sample::now());
+        if placed(&plan) + plan.launch.len() + plan.explain.len() + plan.status.len() == 0 {
+            break;
+        }
+        carry_out(&mut snapshot, &plan);
     }
     snapshot
 }
 
+/// What starts has started, machines are on their way, and what is said of Jobs and of jobs of the API is written.
+fn carry_out(snapshot: &mut Snapshot, plan: &Plan) {
+    let released: HashSet<&str> = plan.release.iter().map(|change| change.uid.as_str()).collect();
+    for job in snapshot.jobs.iter_mut().filter(|job| released.contains(job.uid.as_str())) {
+        (job.released, job.started) = (true, Some(sample::now()));
+        snapshot.units.push(sample::pod(job));
+    }
+    let dispatched: HashMap<&str, &str> =
+        plan.dispatch.iter().map(|one| (one.uid.as_str(), one.node.as_str())).collect();
+    let said: HashMap<JobId, &Arc<Reason>> = plan.explain.iter().map(|(id, reason)| (*id, reason)).collect();
+    let mut taken: HashMap<&str, Vec<&Arc<Shape>>> = HashMap::new();
+    for unit in &mut snapshot.units {
+        if let Some(node) = dispatched.get(unit.uid.as_str()) {
+            (unit.place, unit.said) = (Place::Bound { node: (*node).to_owned(), running: true }, None);
+            taken.entry(node).or_default().push(&unit.shape);
+        } else if let Some(said) = unit.record.and_then(|id| said.get(&id)) {
+            unit.said = Some((*said).clone());
+        }
+    }
+    for node in &mut snapshot.nodes {
+        for shape in taken.get(node.name.as_str()).into_iter().flatten() {
+            node.used.add(&shape.requests);
+            (node.units, node.idle_since) = (node.units + 1, None);
+        }
+    }
+    let statuses: HashMap<&str, &Status> =
+        plan.status.iter().map(|change| (change.uid.as_str(), &change.status)).collect();
+    for job in &mut snapshot.jobs {
+        job.status = statuses.get(job.uid.as_str()).copied().cloned().or_else(|| job.status.take());
+    }
+    for launch in &plan.launch {
+        snapshot.machines.push(sample::machine(launch, snapshot.machines.len()));
+    }
+}
+
 /// Facts come one by one, each followed by a plan: a pod on some node takes a little more or less, or some unit or Job goes or comes.
-fn one_by_one<'a>(world: &mut World<'a>, snapshot: &'a Snapshot, count: usize) -> Vec<Duration> {
-    // Any sequence does, but each run has the same one.
+fn one_by_one<'a>(world: &mut World<'a>, snapshot: &'a Snapshot) -> Vec<Duration> {
+    // Any sequence does.
     let mut number: usize = 1;
     let mut any = |most: usize| {
         number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -108,8 +149,8 @@ fn one_by_one<'a>(world: &mut World<'a>, snapshot: &'a Snapshot, count: usize) -
         })
         .0
     };
-    let mut all = Vec::new();
-    while all.len() < count {
+    let (begun, mut all) = (on_processor(), Vec::new());
+    while all.len() < FACTS && on_processor().saturating_sub(begun) < LONGEST {
         if let Some(node) = snapshot.nodes.get(any(snapshot.nodes.len())) {
             let mut node = node.clone();
             node.used.cpu += i64::try_from(any(100)).unwrap_or(0);

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use model::job::JobId;
 use model::placement::{Effect, Shape, Taint, Toleration};
+use model::plan::Launch;
 use model::resources::{PODS, Resources};
-use model::snapshot::{Environment, Job, Node, ObjectKey, Offer, Place, Queue, Scaling, Snapshot, Unit};
+use model::snapshot::{
+    Environment, Job, JobRef, Machine, Node, ObjectKey, Offer, Place, Queue, Scaling, Snapshot, Stage, Unit,
+};
 use uuid::Uuid;
 
 use super::scene::{PER_NODE, Room, Scene, Work};
@@ -53,6 +56,37 @@ pub(super) fn snapshot(scene: &Scene) -> Snapshot {
         }
     }
     snapshot
+}
+
+/// The pod of a Job that was released.
+pub(super) fn pod(job: &Job) -> Unit {
+    Unit {
+        key: job.key.clone(),
+        uid: format!("{}-0", job.uid),
+        record: None,
+        queue: job.queue.clone(),
+        job: Some(JobRef { uid: job.uid.clone(), created: job.created, silent: false }),
+        created: now(),
+        index: 0,
+        attempt: 1,
+        shape: job.shape.clone(),
+        place: Place::Waiting,
+        barred: None,
+        said: None,
+    }
+}
+
+/// A machine that was launched, which has this number.
+pub(super) fn machine(launch: &Launch, number: usize) -> Machine {
+    Machine {
+        name: format!("machine-{number:05}"),
+        environment: launch.environment.clone(),
+        offer: launch.offer.name.clone(),
+        milli_vcpus: launch.offer.milli_vcpus,
+        allocatable: launch.offer.allocatable.clone(),
+        labels: launch.offer.labels.clone(),
+        stage: Stage::Coming,
+    }
 }
 
 fn uuid(kind: u128, number: usize) -> Uuid {
