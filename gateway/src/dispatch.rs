@@ -35,6 +35,8 @@ pub(crate) async fn perform<O: Objects>(
         Operation::ListJobs => jobs::list(gateway, body).await,
         Operation::CancelJob => jobs::cancel(gateway, body).await,
         Operation::TerminateJob => jobs::terminate(gateway, body).await,
+        Operation::CancelJobs => jobs::cancel_all(gateway, body).await,
+        Operation::TerminateJobs => jobs::terminate_all(gateway, body).await,
         Operation::ListTagsForResource => tagging::list(gateway, body).await,
         Operation::TagResource => tagging::tag(gateway, body).await,
         Operation::UntagResource => tagging::untag(gateway, body).await,

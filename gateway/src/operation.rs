@@ -22,12 +22,14 @@ pub(crate) enum Operation {
     ListJobs,
     CancelJob,
     TerminateJob,
+    CancelJobs,
+    TerminateJobs,
     ListTagsForResource,
     TagResource,
     UntagResource,
 }
 
-const BUILT: [(Operation, &str); 17] = [
+const BUILT: [(Operation, &str); 19] = [
     (Operation::CreateComputeEnvironment, "CreateComputeEnvironment"),
     (Operation::DescribeComputeEnvironments, "DescribeComputeEnvironments"),
     (Operation::UpdateComputeEnvironment, "UpdateComputeEnvironment"),
@@ -45,11 +47,12 @@ const BUILT: [(Operation, &str); 17] = [
     (Operation::ListJobs, "ListJobs"),
     (Operation::CancelJob, "CancelJob"),
     (Operation::TerminateJob, "TerminateJob"),
+    (Operation::CancelJobs, "CancelJobs"),
+    (Operation::TerminateJobs, "TerminateJobs"),
 ];
 
 /// The others. All are called with POST but those of tags, which have a path of their own.
-const NOT_BUILT: [&str; 28] = [
-    "CancelJobs",
+const NOT_BUILT: [&str; 26] = [
     "CreateConsumableResource",
     "CreateQuotaShare",
     "CreateSchedulingPolicy",
@@ -69,7 +72,6 @@ const NOT_BUILT: [&str; 28] = [
     "ListSchedulingPolicies",
     "ListServiceJobs",
     "SubmitServiceJob",
-    "TerminateJobs",
     "TerminateServiceJob",
     "TerminateServiceJobs",
     "UpdateConsumableResource",

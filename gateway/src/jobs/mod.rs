@@ -103,14 +103,44 @@ pub(crate) async fn terminate<O: Objects>(gateway: &Gateway<O>, body: &Map<Strin
 
 async fn stop<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>, kind: StopKind) -> Result<Value, Failure> {
     let request: request::Stop = decode::members(body)?;
-    stop::validate(&request)?;
-    let records = gateway.records()?;
-    // An id that names no job is answered like one whose job has ended.
-    if let Some(id) = names::job(&request.job_id)
-        && let Some(kept) = records.jobs(&[id]).await?.first()
-        && let Some(wanted) = stop::wanted(&kept.record, kind, &request.reason)
-    {
-        records.request_stop(&wanted).await?;
-    }
+    stop::validate(&request.reason)?;
+    ask(gateway, std::slice::from_ref(&request.job_id), kind, &request.reason).await?;
     Ok(json!({}))
+}
+
+pub(crate) async fn cancel_all<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+    stop_all(gateway, body, StopKind::Cancel).await
+}
+
+pub(crate) async fn terminate_all<O: Objects>(
+    gateway: &Gateway<O>,
+    body: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    stop_all(gateway, body, StopKind::Terminate).await
+}
+
+async fn stop_all<O: Objects>(
+    gateway: &Gateway<O>,
+    body: &Map<String, Value>,
+    kind: StopKind,
+) -> Result<Value, Failure> {
+    let request: request::StopAll = decode::members(body)?;
+    stop::validate_all(&request)?;
+    // One for which it cannot be stored fails all; asking again for the others is harmless.
+    ask(gateway, &request.jobs, kind, &request.reason).await?;
+    Ok(json!({"successful": request.jobs, "errors": []}))
+}
+
+/// Asks for the end of jobs. An id that names no job is taken like one whose job has ended.
+async fn ask<O: Objects>(gateway: &Gateway<O>, jobs: &[String], kind: StopKind, reason: &str) -> Result<(), Failure> {
+    let records = gateway.records()?;
+    let mut ids: Vec<JobId> = jobs.iter().filter_map(|given| names::job(given)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    for kept in records.jobs(&ids).await? {
+        if let Some(wanted) = stop::wanted(&kept.record, kind, reason) {
+            records.request_stop(&wanted).await?;
+        }
+    }
+    Ok(())
 }

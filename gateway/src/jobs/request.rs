@@ -114,6 +114,14 @@ pub(crate) struct Named {
     pub(crate) values: Vec<String>,
 }
 
+/// `CancelJobs`, `TerminateJobs`.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct StopAll {
+    pub(crate) jobs: Vec<String>,
+    #[serde(default)]
+    pub(crate) reason: String,
+}
+
 /// `CancelJob`, `TerminateJob`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,4 +1,4 @@
-//! `CancelJob` and `TerminateJob`: whether anything is to be asked for.
+//! `CancelJob` and `TerminateJob`, and the same for many jobs: whether anything is to be asked for.
 //!
 //! Invariant: pure; to cancel a job that has started, or to stop one that has ended, is no error and does nothing.
 
@@ -9,9 +9,22 @@ use records::Request;
 use super::request;
 use crate::failure::Invalid;
 
+/// Jobs that one request ends at most.
+const MOST: usize = 50;
+
+/// Checks how many there are, and the reason.
+pub(crate) fn validate_all(request: &request::StopAll) -> Result<(), Invalid> {
+    match request.jobs.len() {
+        0 => return Invalid::err("jobs is required."),
+        1..=MOST => {}
+        many => return Invalid::err(format!("jobs can have at most {MOST} entries, got {many}.")),
+    }
+    validate(&request.reason)
+}
+
 /// Checks the reason.
-pub(crate) fn validate(request: &request::Stop) -> Result<(), Invalid> {
-    match request.reason.chars().count() {
+pub(crate) fn validate(reason: &str) -> Result<(), Invalid> {
+    match reason.chars().count() {
         0 => Invalid::err("reason is required."),
         1..=1024 => Ok(()),
         _ => Invalid::err("reason can have at most 1024 characters."),
@@ -55,11 +68,17 @@ mod tests {
 
     #[test]
     fn a_reason_is_needed() {
-        let check = |reason: &str| {
-            validate(&request::Stop { job_id: String::new(), reason: reason.to_owned() }).map_err(|it| it.0)
-        };
+        let check = |reason: &str| validate(reason).map_err(|it| it.0);
         assert_eq!(check("x"), Ok(()));
         assert_eq!(check(""), Err("reason is required.".to_owned()));
         assert!(check(&"x".repeat(1025)).is_err());
+        let all = |count: usize, reason: &str| {
+            let jobs = vec!["a".to_owned(); count];
+            validate_all(&request::StopAll { jobs, reason: reason.to_owned() }).map_err(|it| it.0)
+        };
+        assert_eq!((all(1, "x"), all(50, "x")), (Ok(()), Ok(())));
+        assert_eq!(all(0, "x"), Err("jobs is required.".to_owned()));
+        assert_eq!(all(51, "x"), Err("jobs can have at most 50 entries, got 51.".to_owned()));
+        assert_eq!(all(1, ""), Err("reason is required.".to_owned()));
     }
 }

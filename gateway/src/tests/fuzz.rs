@@ -80,7 +80,7 @@ async fn verdict(response: Response<Body>) -> Result<(), String> {
     if known && formed { Ok(()) } else { Err(format!("{parts:?}: {answer}")) }
 }
 
-const OPERATIONS: [&str; 18] = [
+const OPERATIONS: [&str; 20] = [
     "createcomputeenvironment",
     "describecomputeenvironments",
     "updatecomputeenvironment",
@@ -99,6 +99,8 @@ const OPERATIONS: [&str; 18] = [
     "canceljob",
     "terminatejob",
     "canceljobs",
+    "terminatejobs",
+    "listquotashares",
 ];
 
 fn usual_headers() -> Vec<(&'static str, Vec<u8>)> {
@@ -202,6 +204,7 @@ fn good() -> impl Strategy<Value = (&'static str, Value)> + Clone {
         ("listjobs", json!({"jobQueue": "Q", "filters": [{"name": "JOB_NAME", "values": ["a*"]}], "maxResults": 3})),
         ("describejobs", json!({"jobs": ["a"]})),
         ("getjobqueuesnapshot", json!({"jobQueue": "Q"})),
+        ("canceljobs", json!({"jobs": ["a", "2d044787-c663-4ce6-a6fe-f2baf7e51b04"], "reason": "b"})),
         ("terminatejob", json!({"jobId": "a", "reason": "b"})),
     ])
 }

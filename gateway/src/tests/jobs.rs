@@ -211,6 +211,14 @@ async fn an_end_is_asked_for_while_there_is_something_to_end() {
     for unknown in ["nonsense", "2d044787-c663-4ce6-a6fe-f2baf7e51b04"] {
         assert_eq!(world.ok("TerminateJob", json!({"jobId": unknown, "reason": "x"})).await, json!({}));
     }
+    let second = world.ok("SubmitJob", submission(json!({}))).await["jobId"].as_str().unwrap().to_owned();
+    let jobs = json!([second, id, "nonsense", second]);
+    for operation in ["CancelJobs", "TerminateJobs"] {
+        let answer = world.ok(operation, json!({"jobs": jobs, "reason": "all"})).await;
+        assert_eq!(answer, json!({"successful": jobs, "errors": []}), "{operation}");
+    }
+    let kept = world.records().jobs(&[second.parse().unwrap()]).await.unwrap().remove(0);
+    assert_eq!(kept.requested.map(|stop| stop.reason).as_deref(), Some("all"));
     let many: Vec<String> = (0..101).map(|it| it.to_string()).collect();
     let refused = world.call("DescribeJobs", json!({"jobs": many})).await;
     assert_eq!(refused, Err("Maximum number of jobs supported is  100 .".to_owned()));
