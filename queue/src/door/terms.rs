@@ -125,6 +125,7 @@ pub(super) fn lean(spec: &Spec) -> Spec {
         definition: String::new(),
         parameters: BTreeMap::new(),
         tags: BTreeMap::new(),
+        container: None,
         pod: json!({"containers": containers("containers"), "initContainers": containers("initContainers"), "volumes": claims}),
         ..spec.clone()
     }
@@ -159,7 +160,7 @@ mod tests {
     use k8s_openapi::api::core::v1::LimitRange;
     use kube::core::DeserializeGuard;
     use kube::runtime::watcher::Event;
-    use model::job::Door;
+    use model::job::{Door, OfContainer};
     use model::names::ArnBase;
     use model::resources::Resources;
 
@@ -274,6 +275,7 @@ mod tests {
     fn jobs_that_differ_in_what_only_their_pods_need_share_their_terms() {
         let other = Spec {
             name: "other".into(),
+            container: Some(OfContainer::default()),
             pod: json!({"containers": [{
                 "image": "j", "resources": {"limits": {"cpu": "0.25", "memory": "64Mi"}},
             }]}),
