@@ -18,7 +18,7 @@ use crate::gateway::Gateway;
 use crate::names::{Resource, definition, in_arn};
 use crate::objects::{Kind, Objects};
 use crate::stored;
-use crate::tags::tags;
+use crate::tags::{count, tags};
 
 /// What is in the path and the query of these operations: they are members like those of a body.
 pub(crate) fn in_uri(uri: &Uri) -> Result<Map<String, Value>, Failure> {
@@ -111,26 +111,34 @@ pub(crate) async fn list<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Va
 pub(crate) async fn tag<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: Tag = decode::members(body)?;
     tags(&request.tags)?;
-    change(gateway, &request.resource_arn, |there| there.extend(request.tags.clone())).await
+    let change_to = |there: &mut Map<String, Value>| {
+        there.extend(request.tags.iter().map(|(key, value)| (key.clone(), json!(value))));
+        count(there.len())
+    };
+    change(gateway, &request.resource_arn, change_to).await
 }
 
 pub(crate) async fn untag<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: Untag = decode::members(body)?;
-    change(gateway, &request.resource_arn, |there| there.retain(|key, _| !request.tag_keys.contains(key))).await
+    let change_to = |there: &mut Map<String, Value>| {
+        there.retain(|key, _| !request.tag_keys.contains(key));
+        Ok(())
+    };
+    change(gateway, &request.resource_arn, change_to).await
 }
 
 /// Changes the tags of a resource, if what comes of it may be.
 async fn change<O: Objects>(
     gateway: &Gateway<O>,
     arn: &str,
-    change: impl Fn(&mut BTreeMap<String, String>),
+    change: impl Fn(&mut Map<String, Value>) -> Result<(), Invalid>,
 ) -> Result<Value, Failure> {
     let changed = |there: &Value| -> Result<Option<Value>, Invalid> {
-        let before: BTreeMap<String, String> = serde_json::from_value(there.clone()).unwrap_or_default();
-        let mut after = before.clone();
-        change(&mut after);
-        tags(&after)?;
-        Ok((after != before).then(|| json!(after)))
+        // kubectl may have written anything: what is not named stays.
+        let mut after = there.as_object().cloned().unwrap_or_default();
+        change(&mut after)?;
+        let after = Value::Object(after);
+        Ok((after != *there).then_some(after))
     };
     match tagged(arn)? {
         Tagged::Environment(name) => change_object::<ComputeEnvironment>(gateway, name, changed).await?,

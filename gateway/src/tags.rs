@@ -19,15 +19,21 @@ const OTHERS: &str = "_.:/=+-@";
 
 /// Checks the tags of a request.
 pub(crate) fn tags(tags: &BTreeMap<String, String>) -> Result<(), Invalid> {
-    if tags.len() > MOST {
-        return Invalid::err(format!("A resource can have at most {MOST} tags, got {}.", tags.len()));
-    }
+    count(tags.len())?;
     for (key, value) in tags {
         if key.is_empty() {
             return wrong(key, "TagKey", &format!("it must have 1 to {KEY} characters"));
         }
         text(key, "TagKey", KEY)?;
         text(value, "TagValue", VALUE)?;
+    }
+    Ok(())
+}
+
+/// Checks how many a resource has.
+pub(crate) fn count(tags: usize) -> Result<(), Invalid> {
+    if tags > MOST {
+        return Invalid::err(format!("A resource can have at most {MOST} tags, got {tags}."));
     }
     Ok(())
 }

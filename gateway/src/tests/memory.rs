@@ -26,6 +26,12 @@ impl MemoryObjects {
             json!(true);
     }
 
+    /// kubectl writes tags.
+    pub(super) fn set_tags(&self, kind: &str, name: &str, tags: &Value) {
+        let mut objects = self.0.lock().unwrap();
+        objects.get_mut(&(kind.to_owned(), name.to_owned())).unwrap()["spec"]["aws"]["tags"] = tags.clone();
+    }
+
     pub(super) fn get(&self, kind: &str, name: &str) -> Value {
         self.0.lock().unwrap()[&(kind.to_owned(), name.to_owned())].clone()
     }

@@ -70,3 +70,13 @@ async fn what_is_not_there_has_no_tags() {
         assert!(tagged.ends_with("does not exist") || arn.contains(":job/"), "{tagged}");
     }
 }
+
+#[tokio::test]
+async fn what_kubectl_wrote_stays_whatever_it_is() {
+    let (world, arn) = (World::ready().await, ArnBase::default().job_queue("Q"));
+    let written = json!({"cost": 12, "aws:x": "1", "team": "a"});
+    world.objects.set_tags("JobQueue", &model::names::object_name("Q"), &written);
+    world.tagging("POST", &path(&arn), json!({"tags": {"x": "y"}})).await.unwrap();
+    world.tagging("DELETE", &format!("{}?tagKeys=team", path(&arn)), Value::Null).await.unwrap();
+    assert_eq!(world.tags(&arn).await, json!({"cost": 12, "aws:x": "1", "x": "y"}));
+}
