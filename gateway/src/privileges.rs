@@ -43,7 +43,7 @@ pub(crate) fn may_submit(
 
 fn refuse(asked: &[String], who: &str) -> Result<(), Invalid> {
     Invalid::err(format!(
-        "It asks for more than the level baseline of Pod Security allows ({}). {who}: an administrator of the cluster can, with \
+        "podProperties ask for more than the level baseline of Pod Security allows ({}). {who}: an administrator of the cluster can, with \
          kubectl and spec.allowPrivileged: true",
         asked.join(", ")
     ))

@@ -64,20 +64,24 @@ pub(crate) fn validate(request: Register) -> Result<Body, Invalid> {
         return Invalid::err("Job definition name should match a valid pattern.");
     }
     one_of("type", &request.kind, &[("container", ()), ("multinode", ())])?;
-    match kind(&request)? {
+    let container = match kind(&request)? {
         Kind::Eks(pod) => {
             pod_check::validate(pod)?;
-            eks_only(&request)?;
+            None
         }
         Kind::Ecs(container) => {
             let capability = ecs::capability(&request.platform_capabilities)?;
-            ecs::validate(container, capability)?;
-            pod_check::validate(&ecs::pod(container, capability)?)?;
+            ecs::validate(&container, capability)?;
+            pod_check::validate(&ecs::pod(&container, capability)?)?;
+            Some(*container)
         }
-    }
+    };
     let retry = request.retry_strategy.as_ref().map(retry_strategy).transpose()?.flatten();
     let timeout = request.timeout.as_ref().map(timeout_seconds).transpose()?.flatten();
     let priority = request.scheduling_priority.map(scheduling_priority).transpose()?;
+    if container.is_none() {
+        eks_only(&request)?;
+    }
     if let Some(consumables) = &request.consumable_resource_properties {
         consumable_resources(consumables)?;
     }
@@ -90,9 +94,9 @@ pub(crate) fn validate(request: Register) -> Result<Body, Invalid> {
         timeout: timeout.map(|attempt_duration_seconds| KeptTimeout { attempt_duration_seconds }),
         tags: request.tags,
         // Of the other kind `false` is as good as nothing, and AWS shows none.
-        propagate_tags: request.propagate_tags.filter(|_| request.container_properties.is_some()),
+        propagate_tags: request.propagate_tags.filter(|_| container.is_some()),
         eks_properties: request.eks_properties,
-        container_properties: request.container_properties,
+        container_properties: container,
         platform_capabilities: request.platform_capabilities,
     })
 }
@@ -112,7 +116,7 @@ enum Kind<'r> {
     /// A pod.
     Eks(&'r PodProperties),
     /// One container.
-    Ecs(&'r ContainerProperties),
+    Ecs(Box<ContainerProperties>),
 }
 
 /// Which kind of definition it is.
@@ -143,7 +147,10 @@ fn kind(request: &Register) -> Result<Kind<'_>, Invalid> {
         );
     }
     match (&request.container_properties, &request.eks_properties) {
-        (Some(container), _) => Ok(Kind::Ecs(container)),
+        (Some(container), _) => match ContainerProperties::deserialize(container) {
+            Ok(container) => Ok(Kind::Ecs(Box::new(container))),
+            Err(error) => Invalid::err(format!("containerProperties cannot be read: {error}")),
+        },
         (None, None) => Invalid::err(
             "ECS ContainerProperties, ecsProperties, or eksProperties is required when using type container.",
         ),

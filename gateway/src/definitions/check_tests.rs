@@ -297,6 +297,10 @@ fn a_container_is_kept_as_it_was_written_and_obeys_the_rules_of_pods_too() {
         ),
         (json!({"/platformCapabilities": ["EC2", "FARGATE"]}), "Exactly 1 capability must be provided."),
         (json!({"/containerProperties/vcpus": 0}), "vCPU must be at least 1, got 0."),
+        (
+            json!({"/containerProperties/vcpus": "1"}),
+            "containerProperties cannot be read: invalid type: string \"1\", expected i64",
+        ),
         (json!({"/nodeProperties": {}}), "nodeProperties must not be provided for job definitions of type container."),
         (json!({"/eksProperties": {}}), "Cannot use both ECS containerProperties and eksProperties"),
     ] {

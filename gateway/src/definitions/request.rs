@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::pod::EksProperties;
 use crate::decode::not_empty;
-use crate::ecs::ContainerProperties;
 
 /// `RegisterJobDefinition`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -20,7 +19,7 @@ pub(crate) struct Register {
     pub(crate) kind: String,
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) scheduling_priority: Option<i64>,
-    pub(crate) container_properties: Option<ContainerProperties>,
+    pub(crate) container_properties: Option<Value>,
     pub(crate) node_properties: Option<Value>,
     pub(crate) ecs_properties: Option<Value>,
     pub(crate) eks_properties: Option<EksProperties>,

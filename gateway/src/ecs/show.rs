@@ -208,6 +208,8 @@ mod tests {
         let second = json!({"container": {"exitCode": 0, "logStreamName": "Def/default/p2", "networkInterfaces": []},
             "startedAt": 1000, "stoppedAt": 2000, "statusReason": "Essential container in task exited"});
         assert_eq!(attempts(&ended), json!([first, second]));
+        let error = job("FAILED", &[(Some(1), Some("Error"), Some("s"))]);
+        assert_eq!(attempts(&error)[0]["container"].get("reason"), None, "its exit code says as much");
         let none = job("FAILED", &[(None, Some("CannotPullContainerError: no"), Some("s"))]);
         assert_eq!(attempts(&none)[0]["container"]["reason"], "CannotPullContainerError: no");
     }

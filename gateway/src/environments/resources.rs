@@ -49,7 +49,7 @@ pub(crate) fn validate(resources: &ComputeResources, orchestration: Orchestratio
     if orchestration == Orchestration::Ecs && is_fargate(resources) {
         not_for_fargate(resources)?;
     }
-    let (min_vcpus, max_vcpus) = vcpus(resources)?;
+    let (min_vcpus, max_vcpus) = vcpus(resources, orchestration)?;
     let (instance_types, strategy) = machines(resources, orchestration)?;
     surroundings(resources, orchestration)?;
     Ok(Checked { strategy, min_vcpus, max_vcpus, instance_types, scale_down_minutes: scale_down_minutes(resources)? })
@@ -115,8 +115,8 @@ pub(crate) fn scale_down_minutes(resources: &ComputeResources) -> Result<Option<
 }
 
 /// The least and the most.
-pub(crate) fn vcpus(resources: &ComputeResources) -> Result<(u32, u32), Invalid> {
-    let least = if is_fargate(resources) { Some(0) } else { None };
+pub(crate) fn vcpus(resources: &ComputeResources, orchestration: Orchestration) -> Result<(u32, u32), Invalid> {
+    let least = (orchestration == Orchestration::Ecs && is_fargate(resources)).then_some(0);
     let Some(min) = resources.min_vcpus.or(least) else { return Invalid::err("Resource minvCpus is required.") };
     let Some(max) = resources.max_vcpus else { return Invalid::err("Resource maxvCpus is required.") };
     if min < 0 {

@@ -84,7 +84,7 @@ fn scale(
             not_for_fargate(given)?;
         }
     }
-    (wanted.spec.minv_cpus, wanted.spec.maxv_cpus) = vcpus(&resources)?;
+    (wanted.spec.minv_cpus, wanted.spec.maxv_cpus) = vcpus(&resources, orchestration)?;
     // kubectl may choose machines as AWS does not allow it; who changes something else is not kept from that.
     if given.instance_types.is_some() || given.allocation_strategy.is_some() || given.kind.is_some() {
         let (types, strategy) = machines(&resources, orchestration)?;
@@ -105,7 +105,8 @@ fn merged(stored: &ComputeEnvironment, given: &ComputeResources) -> ComputeResou
     let given = given.clone();
     // An environment that kubectl made has none of what AWS requires and nothing here needs; that is no reason to refuse.
     let not_needed = || Some(vec!["-".to_owned()]);
-    let kept = spec.aws.as_ref().and_then(|aws| aws.get("computeResources"));
+    let is_ecs = Orchestration::of_stored(spec) == Orchestration::Ecs;
+    let kept = spec.aws.as_ref().filter(|_| is_ecs).and_then(|aws| aws.get("computeResources"));
     let role = || kept?.get("spotIamFleetRole")?.as_str().map(ToOwned::to_owned);
     let any = || if spec.instance_types.is_empty() { vec!["optimal".to_owned()] } else { spec.instance_types.clone() };
     ComputeResources {

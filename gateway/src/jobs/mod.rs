@@ -15,6 +15,7 @@ mod submit;
 use std::sync::Arc;
 
 use cluster::fault::{self, Point};
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use model::job::{JobId, JobRecord, StopKind};
 use records::Submission;
@@ -137,10 +138,12 @@ async fn ask<O: Objects>(gateway: &Gateway<O>, jobs: &[String], kind: StopKind, 
     let mut ids: Vec<JobId> = jobs.iter().filter_map(|given| names::job(given)).collect();
     ids.sort_unstable();
     ids.dedup();
-    for kept in records.jobs(&ids).await? {
-        if let Some(wanted) = stop::wanted(&kept.record, kind, reason) {
-            records.request_stop(&wanted).await?;
-        }
+    if ids.is_empty() {
+        return Ok(());
     }
+    let kept = records.jobs(&ids).await?;
+    let wanted: Vec<_> = kept.iter().filter_map(|kept| stop::wanted(&kept.record, kind, reason)).collect();
+    // At the same time, so that they share transactions.
+    try_join_all(wanted.iter().map(|wanted| records.request_stop(wanted))).await?;
     Ok(())
 }

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use crate::decode::not_empty;
 use crate::definitions::{ContainerResources, EnvVar, Metadata, Retry, Timeout};
-use crate::ecs::ContainerOverrides;
 
 /// `SubmitJob`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,7 +23,7 @@ pub(crate) struct Submit {
     pub(crate) array_properties: Option<Array>,
     pub(crate) depends_on: Vec<DependsOn>,
     pub(crate) parameters: BTreeMap<String, String>,
-    pub(crate) container_overrides: Option<ContainerOverrides>,
+    pub(crate) container_overrides: Option<Value>,
     pub(crate) node_overrides: Option<Value>,
     pub(crate) ecs_properties_override: Option<Value>,
     pub(crate) consumable_resource_properties_override: Option<Value>,

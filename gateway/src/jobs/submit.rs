@@ -10,6 +10,7 @@ use api::JobQueue;
 use api::crd::State;
 use model::job::{Dependency, Door, OfContainer, Spec};
 use records::Definition;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::merge::merge;
@@ -135,9 +136,7 @@ fn overrides_others(request: &Submit) -> bool {
 
 /// The pod of a job of `eksProperties`.
 fn eks_pod(request: &Submit, kept: Option<EksProperties>, parameters: &Parameters) -> Result<PodProperties, Invalid> {
-    let overrides_container =
-        request.container_overrides.as_ref().is_some_and(|given| *given != ContainerOverrides::default());
-    if overrides_container || overrides_others(request) {
+    if request.container_overrides.as_ref().is_some_and(says_something) || overrides_others(request) {
         return Invalid::err("Container overrides or node overrides should not be set for Batch on EKS jobs.");
     }
     if request.propagate_tags == Some(true) {
@@ -174,7 +173,9 @@ fn container_pod(
     }
     let capability = ecs::capability(capabilities)?;
     if let Some(given) = &request.container_overrides {
-        ecs::merge(&mut container, given);
+        let given = ContainerOverrides::deserialize(given)
+            .map_err(|error| Invalid(format!("containerOverrides cannot be read: {error}")))?;
+        ecs::merge(&mut container, &given);
         ecs::validate(&container, capability)?;
     }
     let mut pod = ecs::pod(&container, capability)?;

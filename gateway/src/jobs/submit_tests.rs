@@ -123,6 +123,10 @@ fn the_rules_of_definitions_hold_for_overrides() {
         ),
         (json!({"retryStrategy": {"attempts": 0}}), "RetryAttempts must be between 1 and 10."),
         (
+            json!({"containerOverrides": {"command": []}}),
+            "Container overrides or node overrides should not be set for Batch on EKS jobs.",
+        ),
+        (
             json!({"containerOverrides": {"command": ["x"]}}),
             "Container overrides or node overrides should not be set for Batch on EKS jobs.",
         ),
@@ -165,6 +169,10 @@ fn a_container_becomes_the_pod_of_a_job() {
     assert_eq!(other.container.unwrap().properties["resourceRequirements"], need);
     for (change, message) in [
         (json!({"containerOverrides": {"vcpus": 0}}), "vCPU must be at least 1, got 0."),
+        (
+            json!({"containerOverrides": {"vcpus": "2"}}),
+            "containerOverrides cannot be read: invalid type: string \"2\", expected i64",
+        ),
         (json!({"containerOverrides": {"command": [""]}}), "Command field cannot have empty strings"),
         (
             json!({"containerOverrides": {"command": ["Ref::z"]}}),
