@@ -14,6 +14,19 @@ pub(crate) fn asked(pod: &Value) -> Vec<String> {
     beyond_baseline(pod, &pod["metadata"]["annotations"])
 }
 
+/// The member that asks, where that is not `podProperties`.
+const CONTAINER: &str = "containerProperties";
+
+/// The same of the pod that `containerProperties` have become, in their words.
+pub(crate) fn asked_of_container(pod: &Value) -> Vec<String> {
+    let word = |asked: String| match asked.split_once('.') {
+        Some(("containers[0]", "securityContext.privileged: true")) => format!("{CONTAINER}.privileged: true"),
+        Some((volume, "hostPath")) => format!("{CONTAINER}.{volume}.host.sourcePath"),
+        _ => asked,
+    };
+    asked(pod).into_iter().map(word).collect()
+}
+
 /// Whether a definition that asks for this can be of use.
 pub(crate) fn may_register(asked: &[String], environments: &[ComputeEnvironment]) -> Result<(), Invalid> {
     if environments.iter().any(|environment| environment.spec.allow_privileged) {
@@ -42,8 +55,9 @@ pub(crate) fn may_submit(
 }
 
 fn refuse(asked: &[String], who: &str) -> Result<(), Invalid> {
+    let by = if asked.iter().any(|one| one.starts_with(CONTAINER)) { CONTAINER } else { "podProperties" };
     Invalid::err(format!(
-        "podProperties ask for more than the level baseline of Pod Security allows ({}). {who}: an administrator of the cluster can, with \
+        "{by} ask for more than the level baseline of Pod Security allows ({}). {who}: an administrator of the cluster can, with \
          kubectl and spec.allowPrivileged: true",
         asked.join(", ")
     ))

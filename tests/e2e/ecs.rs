@@ -181,7 +181,7 @@ async fn tags(site: &Site) -> Result<()> {
 async fn refused(site: &Site) -> Result<()> {
     for (what, container, word) in [
         ("ulimits", json!({"ulimits": [{"name": "nofile", "softLimit": 1, "hardLimit": 1}]}), "ulimits"),
-        ("host", json!({"volumes": [{"name": "root", "host": {"sourcePath": "/"}}]}), "hostPath"),
+        ("host", json!({"volumes": [{"name": "root", "host": {"sourcePath": "/"}}]}), "host.sourcePath"),
         ("privileged", json!({"privileged": true}), "privileged"),
         ("vcpus", json!({"vcpus": 0}), "vCPU must be at least 1, got 0."),
     ] {

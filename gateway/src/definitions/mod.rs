@@ -36,7 +36,7 @@ pub(crate) async fn register<O: Objects>(gateway: &Gateway<O>, body: &Map<String
     let (name, arn) = (request.job_definition_name.clone(), &gateway.config.arn);
     let kept = check::validate(request)?;
     let asked = match kept.container()? {
-        Some(pod) => privileges::asked(&serde_json::to_value(pod).map_err(|_| Failure::Crashed)?),
+        Some(pod) => privileges::asked_of_container(&serde_json::to_value(pod).map_err(|_| Failure::Crashed)?),
         // As it was sent: what AWS has no word for counts, too.
         None => privileges::asked(&body.get("eksProperties").unwrap_or(&Value::Null)["podProperties"]),
     };

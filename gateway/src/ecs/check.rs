@@ -1,7 +1,7 @@
 //! The rules of `containerProperties`, for definitions and for what overrides make of them.
 //!
 //! Invariant: pure; AWS's words where they are recorded. What would change what a container does or sees, and cannot be had on Kubernetes or
-//! not yet, is refused by name; what has no meaning here is kept and shown.
+//! not yet, is refused by name; what has no meaning here, roles and networks among it, is kept and shown.
 
 use std::collections::BTreeSet;
 

@@ -1,10 +1,11 @@
 //! A job of one container as the API shows it: `container` and `attempts`
 //! (<https://docs.aws.amazon.com/batch/latest/APIReference/API_ContainerDetail.html>).
 //!
-//! Invariant: pure. Reasons are in the words that Amazon ECS has for them, which clients and retry strategies look for.
+//! Invariant: pure. That memory ran out or an image cannot be pulled is told in the words of Amazon ECS, which clients and retry strategies look
+//! for; other reasons are the cluster's.
 
 use jiff::Timestamp;
-use model::job::{Attempt, ContainerEnd, JobRecord, Spec};
+use model::job::{Attempt, ContainerEnd, Spec};
 use model::status::JobState;
 use planning::lifecycle::texts;
 use records::Kept;
@@ -43,8 +44,9 @@ pub(crate) fn container(job: &Kept, rest: &Map<String, Value>) -> Value {
         shown.maybe("exitCode", end.exit_code);
         shown.maybe("reason", reason(end));
     }
+    // Before a container has run there is no output.
     let pod_name = record.placed.as_ref().map(|placed| &placed.pod_name).or(last.map(|last| &last.pod_name));
-    shown.maybe("logStreamName", pod_name.filter(|_| has_begun(record)).map(|pod| log_stream(spec, pod)));
+    shown.maybe("logStreamName", record.started.and(pod_name).map(|pod| log_stream(spec, pod)));
     Value::Object(shown.0)
 }
 
@@ -78,11 +80,6 @@ pub(crate) fn reason(end: &ContainerEnd) -> Option<&str> {
     }
 }
 
-/// Whether a container has run: then there is output.
-fn has_begun(record: &JobRecord) -> bool {
-    record.started.is_some()
-}
-
 /// The first 200 characters of the definition's name, a fixed word, and what AWS has the id of a task for
 /// (<https://docs.aws.amazon.com/batch/latest/userguide/job_states.html>).
 fn log_stream(spec: &Spec, pod_name: &str) -> String {
@@ -113,7 +110,7 @@ fn environment(list: &Value) -> Value {
 mod tests {
     use std::sync::Arc;
 
-    use model::job::JobId;
+    use model::job::{JobId, JobRecord};
     use uuid::Uuid;
 
     use super::*;

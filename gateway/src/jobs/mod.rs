@@ -53,7 +53,8 @@ pub(crate) async fn submit<O: Objects>(gateway: &Gateway<O>, body: &Map<String, 
     let depends_on = dependencies::check(&request, &there)?;
     let definition = arn.job_definition(&definition.name, definition.revision);
     let spec = submit::spec(&request, kept, definition, queue.aws_name().to_owned(), depends_on)?;
-    let asked = privileges::asked(&spec.pod);
+    let is_container = spec.container.is_some();
+    let asked = if is_container { privileges::asked_of_container(&spec.pod) } else { privileges::asked(&spec.pod) };
     if !asked.is_empty() {
         privileges::may_submit(&asked, queue, &gateway.objects.list().await?)?;
     }

@@ -250,8 +250,11 @@ async fn what_reaches_the_nodes_is_for_environments_in_which_an_admin_allows_it(
         json!({"jobDefinitionName": "P", "type": "container", "containerProperties": properties})
     };
     let of_container = [
-        (json!({"privileged": true}), asks[0].1),
-        (json!({"volumes": [{"name": "v", "host": {"sourcePath": "/"}}]}), asks[1].1),
+        (json!({"privileged": true}), "containerProperties ask for more"),
+        (
+            json!({"volumes": [{"name": "v", "host": {"sourcePath": "/"}}]}),
+            "(containerProperties.volumes[0].host.sourcePath)",
+        ),
     ];
     for (ask, said) in &of_container {
         let refused = world.call("RegisterJobDefinition", container(ask.clone())).await.unwrap_err();
