@@ -4,6 +4,7 @@
 
 use api::ComputeEnvironment;
 use api::crd::{ComputeEnvironmentSpec, EnvironmentType, State};
+use model::keys;
 use model::names::object_name;
 use serde_json::{Map, Value};
 
@@ -52,7 +53,8 @@ pub(crate) fn environment(
     let name = &request.compute_environment_name;
     let namespace = match &request.eks_configuration {
         Some(eks) => Some(eks.kubernetes_namespace.clone()),
-        None => default_namespace.clone(),
+        // Named, so that the environment itself says if no pod of the API may be made there.
+        None => Some(default_namespace.clone().unwrap_or_else(|| keys::BATCH_NAMESPACE.to_owned())),
     };
     let managed = checked.unwrap_or(Checked {
         strategy: api::crd::AllocationStrategy::default(),

@@ -193,7 +193,10 @@ fn for_ecs(changes: &[(&str, Value)]) -> Result<ComputeEnvironment, String> {
 #[test]
 fn an_environment_for_amazon_ecs_runs_on_this_cluster() {
     let plain = for_ecs(&[("/computeResources/allocationStrategy", json!(null))]).unwrap();
-    assert_eq!((plain.spec.namespace, plain.spec.allocation_strategy), (None, BestFitProgressive));
+    assert_eq!(
+        (plain.spec.namespace.as_deref(), plain.spec.allocation_strategy),
+        (Some("default"), BestFitProgressive)
+    );
     assert_eq!(plain.spec.aws.unwrap()["containerOrchestrationType"], "ECS");
     assert_eq!(changed(&[]).unwrap().spec.aws.unwrap().get("containerOrchestrationType"), None);
     let config = Config { default_namespace: Some("batch".to_owned()), ..crate::tests::config() };
