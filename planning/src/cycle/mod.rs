@@ -25,7 +25,7 @@ use model::status::Reason;
 
 use crate::explain::{self, Note};
 use crate::world::class::ClassId;
-use crate::world::facts::{Facts, Told, said_of_unit, speaks_for_itself};
+use crate::world::facts::{Facts, Memory, said_of_unit, speaks_for_itself};
 use crate::world::kind::Kinds;
 use crate::world::lines::{Demand, Door};
 use crate::world::rank::Rank;
@@ -43,7 +43,9 @@ pub(crate) struct Cycle<'w, 'a> {
     found: HashMap<&'w str, usize>,
     now: Timestamp,
     plan: Plan,
-    /// Units still to be placed, by class, for choosing machines.
+    /// Some environment is MANAGED.
+    has_markets: bool,
+    /// Units still to be placed, by class, for choosing machines: where there are some to choose.
     pending: Vec<u64>,
     /// Lists of environments that queues name.
     views: HashMap<&'w [String], View>,
@@ -53,7 +55,7 @@ pub(crate) struct Cycle<'w, 'a> {
     reasons: Vec<Arc<Reason>>,
     of_job: BTreeMap<u32, Said<'w>>,
     /// What lanes may remember.
-    told: Vec<Told>,
+    memory: Memory,
 }
 
 /// Which reason.
@@ -92,6 +94,7 @@ impl<'w, 'a> Cycle<'w, 'a> {
         Self {
             facts,
             kinds,
+            has_markets: environments.iter().any(|environment| environment.scaling.is_some()),
             environments,
             sites,
             found,
@@ -102,12 +105,12 @@ impl<'w, 'a> Cycle<'w, 'a> {
             settled: HashMap::new(),
             reasons: Vec::new(),
             of_job: BTreeMap::new(),
-            told: Vec::new(),
+            memory: Memory::default(),
         }
     }
 
     /// The plan, and what lanes may remember of it.
-    pub(crate) fn plan(mut self) -> (Plan, Vec<Told>) {
+    pub(crate) fn plan(mut self) -> (Plan, Memory) {
         let mut queues: Vec<&'w Queue> = self.facts.queues.values().map(|queue| &**queue).collect();
         queues.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
         let (stood, mut left_out) = aside::stood(self.facts);
@@ -116,7 +119,8 @@ impl<'w, 'a> Cycle<'w, 'a> {
             self.explain(0, (one.rank, one.demand), reason);
         }
         let away: Vec<Vec<Ranked<'w>>> = queues.iter().map(|queue| self.turn_away(queue, &mut left_out)).collect();
-        for queue in &queues {
+        let has_markets = self.has_markets;
+        for queue in queues.iter().filter(|_| has_markets) {
             self.count(queue, &left_out);
         }
         for (turn, (queue, away)) in (1..).step_by(2).zip(queues.iter().zip(&away)) {
@@ -124,11 +128,13 @@ impl<'w, 'a> Cycle<'w, 'a> {
             if let Some(line) = line {
                 self.serve(queue, turn, line, &left_out);
             }
-            let reason = self.say(explain::queue_disabled(&queue.name));
-            for demand in away {
-                self.explain(turn + 1, *demand, reason);
+            if !away.is_empty() {
+                let reason = self.say(explain::queue_disabled(&queue.name));
+                for demand in away {
+                    self.explain(turn + 1, *demand, reason);
+                }
             }
-            let waiting = line.map_or(0, |line| line.size().saturating_add(line.barred));
+            let waiting = line.map_or(0, |line| line.size.saturating_add(line.barred));
             self.plan.queues.push(QueueCounts {
                 queue: queue.name.clone(),
                 waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
@@ -144,8 +150,8 @@ impl<'w, 'a> Cycle<'w, 'a> {
         self.keep_minimum();
         self.retire_idle();
         self.wake_for_retries();
-        let told = std::mem::take(&mut self.told);
-        (self.finish(&stood), told)
+        let memory = std::mem::take(&mut self.memory);
+        (self.finish(&stood), memory)
     }
 
     /// Puts statuses in, and what the cluster did not let happen.

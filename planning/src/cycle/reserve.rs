@@ -103,6 +103,9 @@ impl Cycle<'_, '_> {
     /// Keeps the emptiest nodes on which a unit fits when others have left, at most so many. Returns how many.
     fn keep_nodes(&mut self, site: usize, class: ClassId, taken: &Taken, most: usize) -> usize {
         let mut look = Look { facts: self.facts, kinds: self.kinds };
+        if !self.sites[site].has_home(class, &mut look) {
+            return 0;
+        }
         // A node that makes way for others is on no shelf, and is not kept.
         let wanted =
             |look: &Look<'_, '_>, number: u32, room: &Room| is_roomier(room, class, taken.at(site, number), look);

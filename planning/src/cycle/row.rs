@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, binary_heap::PeekMut, btree_map};
+use std::ops::Bound;
 
 use crate::world::lines::{Demand, Lane, LaneKey, Line};
 use crate::world::rank::Rank;
@@ -17,6 +18,8 @@ pub(super) struct LeftOut<'w> {
     futures: HashSet<u32>,
     /// Units in all, by queue and lane.
     sizes: HashMap<(&'w str, LaneKey), u64>,
+    /// Queues of which some are left out.
+    queues: HashSet<&'w str>,
 }
 
 impl<'w> LeftOut<'w> {
@@ -27,6 +30,12 @@ impl<'w> LeftOut<'w> {
             Demand::Future(slot, _) => self.futures.insert(slot),
         };
         *self.sizes.entry(lane).or_default() += demand.size();
+        self.queues.insert(lane.0);
+    }
+
+    /// Whether some of a queue are left out.
+    pub(super) fn is_of(&self, queue: &str) -> bool {
+        self.queues.contains(queue)
     }
 
     /// Whether this one is left out.
@@ -52,8 +61,8 @@ pub(super) struct Rest<'w> {
     pub(super) queue: &'w str,
     pub(super) key: LaneKey,
     pub(super) lane: &'w Lane,
-    /// Its first.
-    pub(super) from: &'w Rank,
+    /// Where it begins.
+    pub(super) from: Bound<&'w Rank>,
     /// Units in all, less those that are left out.
     pub(super) size: u64,
 }
@@ -99,11 +108,16 @@ pub(super) struct Turn<'w> {
 }
 
 impl<'w, 'c> Row<'w, 'c> {
+    /// Those that are [looked at](Line::looked_at).
     pub(super) fn new(queue: &'w str, line: &'w Line, left_out: &'c LeftOut<'c>) -> Self {
-        let mut lanes: Vec<Cursor<'w>> = Vec::with_capacity(line.lanes.len());
-        for (key, lane) in &line.lanes {
-            let size = lane.size.saturating_sub(left_out.size(queue, *key));
-            let mut cursor = Cursor { key: *key, lane, rest: lane.demands.iter(), next: None, size };
+        let mut lanes: Vec<Cursor<'w>> = Vec::new();
+        // Whoever is left out may be one of those that sleep.
+        let asleep = if left_out.is_of(queue) { Some(line.asleep()) } else { None };
+        let looked_at = line.looked_at().filter(|(key, _)| asleep.is_none() || line.is_awake(*key));
+        let all: Vec<(LaneKey, &'w Lane)> = looked_at.collect();
+        for (key, lane) in all.into_iter().chain(asleep.into_iter().flatten()) {
+            let size = lane.size.saturating_sub(left_out.size(queue, key));
+            let mut cursor = Cursor { key, lane, rest: lane.demands.iter(), next: None, size };
             cursor.advance(left_out);
             lanes.push(cursor);
         }
@@ -144,15 +158,17 @@ impl<'w, 'c> Row<'w, 'c> {
         }
     }
 
-    /// All that is left of a lane; none of it comes any more.
-    pub(super) fn settle(&mut self, lane: usize) -> Option<Rest<'w>> {
+    /// All that is left of a lane, if only that nothing is; none of it comes any more.
+    pub(super) fn settle(&mut self, lane: usize) -> Rest<'w> {
         let Cursor { key, lane, next, size, .. } = &mut self.lanes[lane];
-        let (from, _) = next.take()?;
-        Some(Rest { queue: self.queue, key: *key, lane, from, size: *size })
+        let behind_all = || lane.demands.last_key_value().map_or(Bound::Unbounded, |(last, _)| Bound::Excluded(last));
+        let from = next.take().map_or_else(behind_all, |(next, _)| Bound::Included(next));
+        Rest { queue: self.queue, key: *key, lane, from, size: *size }
     }
 
     /// All that is left of all lanes.
     pub(super) fn settle_all(&mut self) -> Vec<Rest<'w>> {
-        (0..self.lanes.len()).filter_map(|lane| self.settle(lane)).collect()
+        let left: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.lanes[*lane].next.is_some()).collect();
+        left.into_iter().map(|lane| self.settle(lane)).collect()
     }
 }

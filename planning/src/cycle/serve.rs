@@ -1,8 +1,10 @@
 //! One queue: its demands in their order, like ones together.
 //!
-//! Invariant: what passes one that waits does not delay it. Knows nothing about how room is found.
+//! Invariant: what passes one that waits does not delay it; a lane sleeps only if looking at it would change nothing but that room is kept for
+//! its first. Knows nothing about how room is found.
 
 use std::collections::HashSet;
+use std::ops::Bound;
 
 use model::plan::Dispatch;
 use model::snapshot::{Job, Queue, Unit};
@@ -13,8 +15,9 @@ use super::together::Taken;
 use super::{Cycle, ReasonId, Settled, View};
 use crate::explain::{self, Note};
 use crate::world::class::ClassId;
-use crate::world::facts::{Told, UnitFact};
+use crate::world::facts::{Quiet, Told, UnitFact};
 use crate::world::lines::{Demand, Door, Line};
+use crate::world::look::Look;
 use crate::world::rank::Rank;
 
 /// So many units of a lane are placed at once. More would be gone through although nothing takes them.
@@ -56,9 +59,12 @@ struct Head {
 impl<'w> Cycle<'w, '_> {
     /// Gives room to one queue's line, which is the how manieth that is looked at.
     pub(super) fn serve(&mut self, queue: &'w Queue, turn: usize, line: &'w Line, left_out: &LeftOut<'_>) {
+        let mut row = Row::new(&queue.name, line, left_out);
+        if self.has_markets && !left_out.is_of(&queue.name) {
+            line.asleep().for_each(|(key, lane)| self.no_longer(key.class, lane.size));
+        }
         let environments = self.environments(queue);
         let view = self.view(queue);
-        let mut row = Row::new(&queue.name, line, left_out);
         let mut head = Head::default();
         while let Some(next) = row.next() {
             if let (true, Some(name)) = (queue.strict_fifo, &head.name) {
@@ -73,7 +79,7 @@ impl<'w> Cycle<'w, '_> {
                 let reason = self.say(explain::reason(&notes));
                 self.explain(turn, (next.rank, next.demand), reason);
                 if !queue.strict_fifo {
-                    self.tell(turn, row.settle(next.lane).as_slice(), reason, left_out);
+                    self.tell(turn, &[row.settle(next.lane)], reason, left_out);
                 }
                 continue;
             }
@@ -102,13 +108,33 @@ impl<'w> Cycle<'w, '_> {
             if let Some(view) = view {
                 self.settled.insert((view, class), settled);
             }
-            if !queue.strict_fifo
-                && (!settled.is_final || head.reserved || head.tried.contains(&class))
-                && let Some(rest) = row.settle(next.lane)
-            {
+            if !queue.strict_fifo && (!settled.is_final || head.reserved || head.tried.contains(&class)) {
+                let rest = row.settle(next.lane);
+                let may_sleep = view.is_some() && line.is_awake(rest.key) && !left_out.is_of(&queue.name);
+                if may_sleep && self.is_quiet(environments, &rest, settled.reason) {
+                    let keeps = self.has_home(environments, class);
+                    self.memory.quiet.push(Quiet { queue: queue.name.clone(), lane: rest.key, keeps });
+                }
                 self.settle(turn, rest, settled.reason, left_out);
             }
         }
+    }
+
+    /// Whether nothing of a lane can start, whatever a plan does, and all of it says why. Where machines are launched, what is said changes with
+    /// those that are.
+    fn is_quiet(&self, environments: Asked<'_>, rest: &Rest<'_>, reason: ReasonId) -> bool {
+        let is_hopeless =
+            |site: usize| self.environments[site].scaling.is_none() && self.sites[site].is_hopeless(rest.key.class);
+        rest.key.door != Door::Held
+            && !self.facts.hooks_missing
+            && rest.lane.all_say(&self.reasons[reason.0])
+            && environments.iter().flatten().all(|site| is_hopeless(*site))
+    }
+
+    /// Whether room can be kept for a class.
+    fn has_home(&mut self, environments: Asked<'_>, class: ClassId) -> bool {
+        let mut look = Look { facts: self.facts, kinds: self.kinds };
+        environments.iter().flatten().any(|site| self.sites[*site].has_home(class, &mut look))
     }
 
     /// Why one waits, if that is known before it is looked at.
@@ -215,7 +241,7 @@ impl<'w> Cycle<'w, '_> {
             self.tell(turn, &[rest], reason, left_out);
             return;
         }
-        for (rank, demand) in rest.lane.demands.range::<Rank, _>(rest.from..) {
+        for (rank, demand) in rest.lane.demands.range::<Rank, _>((rest.from, Bound::Unbounded)) {
             if left_out.contains(*demand) {
                 continue;
             }
@@ -241,12 +267,12 @@ impl<'w> Cycle<'w, '_> {
         let text = self.reasons[reason.0].clone();
         let mut all: Vec<Ranked<'w>> = Vec::new();
         for Rest { queue, key, lane, from, .. } in rests {
-            let untold = || lane.untold(from, &text).map(|(rank, demand)| (rank, *demand));
+            let untold = || lane.untold(*from, &text).map(|(rank, demand)| (rank, *demand));
             all.extend(untold().filter(|(_, demand)| !left_out.contains(*demand)));
             if !lane.is_said(&text) {
                 let some = || untold().take(SOME);
                 if some().filter(|(_, demand)| facts.said(*demand) == Some(&*text)).count() * 2 >= some().count() {
-                    self.told.push(Told { queue: (*queue).to_owned(), lane: *key, reason: text.clone() });
+                    self.memory.told.push(Told { queue: (*queue).to_owned(), lane: *key, reason: text.clone() });
                 }
             }
         }

@@ -318,3 +318,37 @@ fn refuse(snapshot: &mut Snapshot, more: u8) {
     });
     snapshot.refused = refused.collect();
 }
+
+/// Environments of queues: some have them for themselves, some share them.
+const SHARED: [&[&str]; 8] = [&["u"], &["v"], &["u", "v"], &["V", "w"], &["w", "x"], &["w"], &["u", "m"], &["m"]];
+
+/// The same in more queues and environments, as numbers have it.
+pub(crate) fn spread(mut snapshot: Snapshot, numbers: [u8; 16]) -> Snapshot {
+    let mut numbers = numbers.into_iter().cycle();
+    let mut any = |most: usize| usize::from(numbers.next().unwrap_or_default()) % most;
+    let own = snapshot.environments[2].clone();
+    for name in ["v", "w"] {
+        let (name, aws_name, uuid) = (name.to_owned(), name.to_uppercase(), format!("uuid-{name}"));
+        snapshot.environments.push(model::snapshot::Environment { name, aws_name, uuid, ..own.clone() });
+    }
+    for name in ["d", "e", "f", "g"] {
+        let strict_fifo = any(5) == 0;
+        let queue = snapshot.queues[1].clone();
+        let (name, aws_name, priority) = (name.to_owned(), name.to_uppercase(), [1, 5, 3][any(3)]);
+        snapshot.queues.push(model::snapshot::Queue { name, aws_name, priority, strict_fifo, ..queue });
+    }
+    for queue in snapshot.queues.iter_mut().skip(1) {
+        queue.environments = SHARED[any(8)].iter().map(ToString::to_string).collect();
+    }
+    for node in snapshot.nodes.iter_mut().filter(|node| node.environment_uuid == "uuid-u") {
+        node.environment_uuid = ["uuid-u", "uuid-v", "uuid-w"][any(3)].into();
+    }
+    for job in &mut snapshot.jobs {
+        job.queue = ["a", "b", "c", "d", "e", "f", "g"][any(7)].into();
+    }
+    for unit in &mut snapshot.units {
+        let of_job = unit.job.as_ref().and_then(|own| snapshot.jobs.iter().find(|job| job.uid == own.uid));
+        unit.queue = of_job.map_or_else(|| ["a", "d", "e", "f", "g"][any(5)].to_owned(), |job| job.queue.clone());
+    }
+    snapshot
+}

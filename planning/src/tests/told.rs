@@ -1,13 +1,15 @@
-//! Properties of what is said already: a world that remembers it plans as one does that has just been made of the same facts.
+//! Properties of what is remembered of plans: a world that was asked before plans as one does that has just been made of the same facts.
+
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use model::plan::Plan;
-use model::snapshot::{Place, Snapshot};
+use model::snapshot::{Closed, Place, Refused, Snapshot, Write};
 use model::status::{Code, Reason};
 use proptest::prelude::*;
 
-use super::any::{Any, crowds, worlds, write};
-use super::build::noon;
+use super::any::{crowds, spread, worlds, write};
+use super::build::{before, noon};
 use crate::world::World;
 
 /// A world that is asked again and again, and what it was told last.
@@ -58,6 +60,7 @@ impl Course {
         let Snapshot { queues, environments, jobs, units, nodes, hooks_missing, refused, .. } = &mut self.snapshot;
         let reason = Reason { code: Code::NamespaceWaiting, message: "many".into() };
         let (of_jobs, of_units, of_nodes) = (jobs.len().max(1), units.len().max(1), nodes.len().max(1));
+        let (of_queues, of_places) = (queues.len(), environments.len());
         match (what, jobs.get_mut(which % of_jobs), units.get_mut(which % of_units)) {
             (0, Some(job), _) => job.held = !job.held,
             (1, Some(job), _) => job.barred = job.barred.is_none().then_some(reason),
@@ -72,9 +75,9 @@ impl Course {
             }
             (9, _, Some(unit)) => unit.place = Place::Waiting,
             (10, _, Some(unit)) => unit.attempt = 3 - unit.attempt.min(2),
-            (11, ..) => queues[which % 3].enabled = !queues[which % 3].enabled,
-            (12, ..) => queues[which % 3].strict_fifo = !queues[which % 3].strict_fifo,
-            (13, ..) => environments[which % 3].enabled = !environments[which % 3].enabled,
+            (11, ..) => queues[which % of_queues].enabled ^= true,
+            (12, ..) => queues[which % of_queues].strict_fifo ^= true,
+            (13, ..) if of_places > 0 => environments[which % of_places].enabled ^= true,
             (14, ..) => *hooks_missing = !*hooks_missing,
             (15, ..) => drop(refused.pop()),
             (16, ..) => self.now += SignedDuration::from_secs(i64::from(how % 16)),
@@ -90,11 +93,43 @@ impl Course {
             20 if !units.is_empty() => drop(units.remove(which % units.len())),
             21 if !jobs.is_empty() => drop(jobs.remove(which % jobs.len())),
             22 => {
-                let queue = &mut queues[which % 3];
+                let of_queues = queues.len();
+                let queue = &mut queues[which % of_queues];
                 queue.name = if queue.name == "missing" { queue.aws_name.to_lowercase() } else { "missing".into() };
                 let name = queue.name.clone();
                 queues.iter_mut().rev().filter(|one| one.name == name).skip(1).for_each(|one| one.name += "x");
             }
+            _ => {}
+        }
+    }
+
+    /// Nodes give more or less, and queues and environments are other ones.
+    fn turn(&mut self, what: u8, which: usize, how: u8) {
+        let Snapshot { queues, environments, units, nodes, closed, refused, kept_since, .. } = &mut self.snapshot;
+        let (of_units, of_nodes, of_queues) = (units.len().max(1), nodes.len().max(1), queues.len());
+        let (node, unit) = (nodes.get_mut(which % of_nodes), units.get(which % of_units));
+        match (what, node, unit) {
+            (23 | 24, Some(node), _) => {
+                (node.used, node.units, node.idle_since) = (node.foreign.clone(), 0, Some(before(i64::from(how))));
+            }
+            (25, Some(node), _) => node.foreign.cpu = i64::from(how) * 10,
+            (26, Some(node), _) => node.ready ^= true,
+            (27, ..) => queues[which % of_queues].environments.rotate_left(1),
+            (28, ..) => queues[which % of_queues].priority = i32::from(how % 7),
+            (29, ..) => {
+                for environment in environments.iter_mut().filter(|one| ["n", "v"].contains(&one.name.as_str())) {
+                    let others = [environment.name.to_uppercase(), "x".to_owned()];
+                    environment.aws_name = others[usize::from(environment.aws_name != "x")].clone();
+                }
+            }
+            (30, ..) if closed.is_empty() => *closed = BTreeMap::from([("work".into(), Closed::Forbidden)]),
+            (30, ..) => closed.clear(),
+            (31, _, Some(unit)) => {
+                let (uid, write, message) = (unit.uid.clone(), Write::Bind, "policy p denies it".into());
+                refused.push(Refused { uid, write, message, rests: how.is_multiple_of(2) });
+            }
+            (32, _, Some(unit)) => drop(kept_since.insert(unit.uid.clone(), before(i64::from(how) * 10))),
+            (33, ..) if environments.len() > 1 => drop(environments.remove(which % environments.len())),
             _ => {}
         }
     }
@@ -106,13 +141,13 @@ impl Course {
         }
         self.happen(what, which, how[0]);
         self.go(what, which);
+        self.turn(what, which, how[0]);
         // What has not changed is not taken in again.
         self.world.show(self.snapshot.clone());
     }
 }
 
-fn check(given: &Any, steps: &[Step]) -> Result<(), TestCaseError> {
-    let snapshot = given.snapshot();
+fn check(snapshot: Snapshot, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut world = World::default();
     world.show(snapshot.clone());
     let mut course = Course { world, snapshot, now: noon() };
@@ -126,7 +161,7 @@ fn check(given: &Any, steps: &[Step]) -> Result<(), TestCaseError> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let how = prop_oneof![2 => Just([0; 4]), 1 => any::<[u8; 4]>()];
-    prop::collection::vec((0..23u8, any::<usize>(), how), 1..8)
+    prop::collection::vec((0..34u8, any::<usize>(), how), 1..8)
 }
 
 proptest! {
@@ -134,11 +169,18 @@ proptest! {
 
     #[test]
     fn the_plan_does_not_hang_on_what_is_remembered_of_those_before(given in worlds(), steps in steps()) {
-        check(&given, &steps)?;
+        check(given.snapshot(), &steps)?;
     }
 
     #[test]
     fn nor_does_it_where_many_wait_for_one_reason(given in crowds(), steps in steps()) {
-        check(&given, &steps)?;
+        check(given.snapshot(), &steps)?;
+    }
+
+    #[test]
+    fn nor_does_it_where_many_queues_share_some_environments(
+        given in prop_oneof![worlds(), crowds()], numbers in any::<[u8; 16]>(), steps in steps(),
+    ) {
+        check(spread(given.snapshot(), numbers), &steps)?;
     }
 }

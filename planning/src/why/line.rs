@@ -64,7 +64,7 @@ fn before_it(facts: &Facts<'_>, snapshot: &Snapshot, queue: &Queue) -> Vec<Strin
     others.sort_by_key(|other| (-other.priority, &other.name));
     let shares = |other: &&Queue| names(other).iter().any(|name| own.contains(name));
     let told = |other: &Queue| {
-        let size = facts.lines.get(&other.name).map_or(0, Line::size);
+        let size = facts.lines.get(&other.name).map_or(0, |line| line.size);
         (size > 0).then(|| format!("{} in queue {}, which comes first", wait(size), other.name))
     };
     others.into_iter().filter(shares).filter_map(told).collect()

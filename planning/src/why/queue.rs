@@ -19,7 +19,7 @@ pub(super) fn explain(seen: &Seen<'_>, facts: &Facts<'_>, queue: &Queue) -> Expl
     let line = facts.lines.get(&queue.name);
     let state = if queue.enabled { "ENABLED" } else { "DISABLED" };
     let strict = if queue.strict_fifo { ", strictFifo" } else { "" };
-    let (waiting, dispatched) = line.map_or((0, 0), |line| (line.size() + line.barred, line.dispatched));
+    let (waiting, dispatched) = line.map_or((0, 0), |line| (line.size + line.barred, line.dispatched));
     let title = format!(
         "queue {}: {state}, priority {}{strict}; {waiting} units wait, {dispatched} are on nodes",
         queue.name, queue.priority

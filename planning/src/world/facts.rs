@@ -57,6 +57,22 @@ pub(crate) struct Told {
     pub(crate) reason: Arc<Reason>,
 }
 
+/// A lane of which nothing can start, whatever a plan does, and of which all says why.
+#[derive(Debug)]
+pub(crate) struct Quiet {
+    pub(crate) queue: String,
+    pub(crate) lane: LaneKey,
+    /// Room can be kept for its first.
+    pub(crate) keeps: bool,
+}
+
+/// What is remembered of a plan.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) told: Vec<Told>,
+    pub(crate) quiet: Vec<Quiet>,
+}
+
 /// Everything that is known.
 #[derive(Debug, Default)]
 pub(crate) struct Facts<'a> {
@@ -309,10 +325,15 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Remembers of which demands of a lane a reason is said.
-    pub(crate) fn remember(&mut self, Told { queue, lane, reason }: &Told) {
+    /// Remembers of which demands of a lane a reason is said, and which lanes need not be looked at.
+    pub(crate) fn remember(&mut self, Memory { told, quiet }: &Memory) {
         let mut lines = std::mem::take(&mut self.lines);
-        lines.remember(queue, *lane, reason, |demand| self.said(demand));
+        for Told { queue, lane, reason } in told {
+            lines.remember(queue, *lane, reason, |demand| self.said(demand));
+        }
+        for Quiet { queue, lane, keeps } in quiet {
+            lines.sleep(queue, *lane, *keeps);
+        }
         self.lines = lines;
     }
 

@@ -1,10 +1,12 @@
 //! The lines of queues: who wants room, in lanes of like demands, each in order.
 //!
 //! Invariant: a lane holds the demands of one class that come through one door, so that once one of them finds no room the next does not
-//! either. What it remembers of what was said spares looking at all of it, and changes nothing else. Knows nothing about room.
+//! either. What it remembers of what was said spares looking at all of it, and changes nothing else. A lane that sleeps is as it was when it was
+//! put to sleep: whatever comes or goes wakes it. Knows nothing about room.
 
 use std::collections::btree_map::Range;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use model::status::Reason;
@@ -63,13 +65,19 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// Those from a place on of which a reason may not be said already.
-    pub(crate) fn untold<'l>(&'l self, from: &Rank, reason: &Reason) -> Range<'l, Rank, Demand> {
-        if self.is_said(reason) { self.unlike.range(from..) } else { self.demands.range(from..) }
+    pub(crate) fn untold<'l>(&'l self, from: Bound<&Rank>, reason: &Reason) -> Range<'l, Rank, Demand> {
+        let all = if self.is_said(reason) { &self.unlike } else { &self.demands };
+        all.range::<Rank, _>((from, Bound::Unbounded))
     }
 
     /// Whether it is known of which of them this is said.
     pub(crate) fn is_said(&self, reason: &Reason) -> bool {
         self.said.as_deref() == Some(reason)
+    }
+
+    /// Whether it is known that this is said of each of them.
+    pub(crate) fn all_say(&self, reason: &Reason) -> bool {
+        self.is_said(reason) && self.unlike.is_empty()
     }
 
     /// Remembers of which of them this is said, if it is of most.
@@ -89,6 +97,12 @@ impl Lane {
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     pub(crate) lanes: HashMap<LaneKey, Lane>,
+    /// Those that plans look at; the others sleep.
+    awake: HashSet<LaneKey>,
+    /// Of those that sleep, those for which room can be kept, by their first.
+    heads: BTreeMap<Rank, LaneKey>,
+    /// Units that want room.
+    pub(crate) size: u64,
     /// Units on a node.
     pub(crate) dispatched: u32,
     /// Thousandths of a CPU that those ask for; anybody may ask for anything, and the sum is exact.
@@ -98,9 +112,38 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Units that want room.
-    pub(crate) fn size(&self) -> u64 {
-        self.lanes.values().map(|lane| lane.size).sum()
+    /// Whether a lane is looked at.
+    pub(crate) fn is_awake(&self, key: LaneKey) -> bool {
+        self.awake.contains(&key)
+    }
+
+    /// The lanes that plans look at: those that are awake, and of the others the first for which room can be kept.
+    pub(crate) fn looked_at(&self) -> impl Iterator<Item = (LaneKey, &Lane)> {
+        let first = self.heads.first_key_value().map(|(_, key)| key);
+        self.awake.iter().chain(first).filter_map(|key| Some((*key, self.lanes.get(key)?)))
+    }
+
+    /// The lanes that sleep.
+    pub(crate) fn asleep(&self) -> impl Iterator<Item = (LaneKey, &Lane)> {
+        let all = (self.awake.len() < self.lanes.len()).then_some(&self.lanes);
+        all.into_iter().flatten().map(|(key, lane)| (*key, lane)).filter(|(key, _)| !self.is_awake(*key))
+    }
+
+    /// Nothing of a lane can start, whatever a plan does, and all of it says why. `keeps`: room can be kept for its first.
+    fn sleep(&mut self, key: LaneKey, keeps: bool) {
+        let Some((first, _)) = self.lanes.get(&key).and_then(|lane| lane.demands.first_key_value()) else { return };
+        if keeps {
+            self.heads.insert(first.clone(), key);
+        }
+        self.awake.remove(&key);
+    }
+
+    fn wake(&mut self, key: LaneKey) {
+        if self.awake.insert(key)
+            && let Some((first, _)) = self.lanes.get(&key).and_then(|lane| lane.demands.first_key_value())
+        {
+            self.heads.remove(first);
+        }
     }
 }
 
@@ -127,26 +170,31 @@ impl Lines {
 
     /// Puts a demand in, of which something [is said](super::facts::said_of_unit), or nothing that is to be compared.
     pub(crate) fn insert(&mut self, queue: &str, key: LaneKey, rank: Rank, demand: Demand, said: Option<&Reason>) {
-        let lane = self.line(queue).lanes.entry(key).or_default();
-        lane.size += demand.size();
+        let own = self.line(queue);
+        own.wake(key);
+        let lane = own.lanes.entry(key).or_default();
         if lane.said.is_some() && lane.said.as_deref() != said {
             lane.unlike.insert(rank.clone(), demand);
         }
-        if let Some(before) = lane.demands.insert(rank, demand) {
-            lane.size -= before.size();
-        }
+        let before = lane.demands.insert(rank, demand).map_or(0, Demand::size);
+        lane.size += demand.size();
+        lane.size -= before;
+        own.size += demand.size();
+        own.size -= before;
     }
 
     /// Takes a demand out.
     pub(crate) fn remove(&mut self, queue: &str, key: LaneKey, rank: &Rank) {
-        let Some(lanes) = self.0.get_mut(queue).map(|line| &mut line.lanes) else { return };
-        let Some(lane) = lanes.get_mut(&key) else { return };
-        if let Some(before) = lane.demands.remove(rank) {
-            lane.size -= before.size();
-            lane.unlike.remove(rank);
-        }
+        let Some(own) = self.0.get_mut(queue).filter(|own| own.lanes.contains_key(&key)) else { return };
+        own.wake(key);
+        let Some(lane) = own.lanes.get_mut(&key) else { return };
+        let before = lane.demands.remove(rank).map_or(0, Demand::size);
+        lane.unlike.remove(rank);
+        lane.size -= before;
+        own.size -= before;
         if lane.demands.is_empty() {
-            lanes.remove(&key);
+            own.lanes.remove(&key);
+            own.awake.remove(&key);
         }
         self.tidy(queue);
     }
@@ -161,6 +209,30 @@ impl Lines {
     ) {
         if let Some(lane) = self.0.get_mut(queue).and_then(|line| line.lanes.get_mut(&key)) {
             lane.remember(reason, said);
+        }
+    }
+
+    /// Puts a lane [to sleep](Line::sleep).
+    pub(crate) fn sleep(&mut self, queue: &str, key: LaneKey, keeps: bool) {
+        if let Some(line) = self.0.get_mut(queue) {
+            line.sleep(key, keeps);
+        }
+    }
+
+    /// Wakes the lanes of some classes.
+    pub(crate) fn wake(&mut self, queue: &str, classes: impl Fn(ClassId) -> bool) {
+        let Some(line) = self.0.get_mut(queue) else { return };
+        let woken: Vec<LaneKey> = line.asleep().map(|(key, _)| key).filter(|key| classes(key.class)).collect();
+        for key in woken {
+            line.wake(key);
+        }
+    }
+
+    /// Wakes all lanes.
+    pub(crate) fn wake_all(&mut self) {
+        for line in self.0.values_mut() {
+            line.heads.clear();
+            line.awake = line.lanes.keys().copied().collect();
         }
     }
 

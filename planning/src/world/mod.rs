@@ -21,17 +21,19 @@ pub(crate) mod status;
 pub(crate) mod uid;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use model::plan::Plan;
 use model::snapshot::{Environment, Node, Snapshot};
 
 use crate::cycle::Cycle;
+use class::ClassId;
 pub use fact::{Fact, Thing};
 use facts::Facts;
 pub use front::Waiting;
 use kind::Kinds;
+use look::Look;
 use site::Site;
 use uid::Uid;
 
@@ -44,6 +46,8 @@ pub struct World<'a> {
     sites: BTreeMap<String, Site>,
     /// Environments whose sites are not as the facts are.
     stale: BTreeSet<String>,
+    /// Classes that may fare otherwise, by either name of the environment where they may; `None`: all.
+    news: HashMap<String, Option<BTreeSet<ClassId>>>,
 }
 
 /// Ids of what is not there any more are forgotten once there are this many, and more of them than of others.
@@ -72,14 +76,27 @@ impl<'a> World<'a> {
     /// Takes in what is so now.
     pub fn take(&mut self, fact: Fact<'a>) {
         match fact {
-            Fact::HooksMissing(missing) => self.facts.hooks_missing = missing,
-            Fact::Closed(closed) => self.facts.closed = closed,
+            Fact::HooksMissing(missing) => {
+                if std::mem::replace(&mut self.facts.hooks_missing, missing) != missing {
+                    self.facts.lines.wake_all();
+                }
+            }
+            Fact::Closed(closed) => {
+                if self.facts.closed != closed {
+                    self.facts.closed = closed;
+                    self.facts.lines.wake_all();
+                }
+            }
             Fact::Refused(refused) => self.facts.refused = refused,
             Fact::KeptSince(since) => self.facts.kept_since = since,
-            Fact::Queue(queue) => drop(self.facts.queues.insert(queue.name.clone(), queue)),
+            Fact::Queue(queue) => {
+                self.facts.lines.wake(&queue.name, |_| true);
+                self.facts.queues.insert(queue.name.clone(), queue);
+            }
             Fact::Environment(environment) => {
                 self.stale.insert(environment.name.clone());
-                self.facts.environments.insert(environment.name.clone(), environment);
+                let before = self.facts.environments.insert(environment.name.clone(), environment);
+                self.was(before.as_deref());
             }
             Fact::Node(node) => self.take_node(node),
             Fact::Machine(machine) => {
@@ -100,16 +117,16 @@ impl<'a> World<'a> {
     fn take_node(&mut self, node: Cow<'a, Node>) {
         let known = self.facts.nodes.at(&node.name);
         if known.is_some_and(|known| site::is_same_place(known, &node)) {
-            let mut names = std::mem::take(&mut self.facts.names);
             let environments = self.facts.environments.values();
-            for environment in environments.filter(|environment| environment.uuid == node.environment_uuid) {
-                let site = self.sites.get_mut(&environment.name).filter(|_| !self.stale.contains(&environment.name));
-                if site.is_some_and(|site| !site.refresh(&node, &self.facts, &mut names)) {
-                    self.stale.insert(environment.name.clone());
-                }
-            }
-            self.facts.names = names;
+            let of_node: Vec<String> = environments
+                .filter(|environment| environment.uuid == node.environment_uuid)
+                .map(|environment| environment.name.clone())
+                .collect();
+            let name = node.name.clone();
             self.facts.replace_node(node);
+            for environment in of_node {
+                self.refresh(&environment, &name);
+            }
             return;
         }
         let before = self.facts.remove_node(&node.name);
@@ -119,10 +136,14 @@ impl<'a> World<'a> {
 
     fn forget(&mut self, thing: &Thing<'_>) {
         match thing {
-            Thing::Queue(name) => drop(self.facts.queues.remove(*name)),
+            Thing::Queue(name) => {
+                self.facts.lines.wake(name, |_| true);
+                self.facts.queues.remove(*name);
+            }
             Thing::Environment(name) => {
-                self.facts.environments.remove(*name);
+                let before = self.facts.environments.remove(*name);
                 self.sites.remove(*name);
+                self.was(before.as_deref());
             }
             Thing::Node(name) => {
                 let before = self.facts.remove_node(name);
@@ -145,13 +166,11 @@ impl<'a> World<'a> {
             self.settle(now);
         }
         let marks: Vec<_> = self.sites.values().map(Site::mark).collect();
-        let (plan, told) = Cycle::new(&self.facts, &mut self.kinds, self.sites.values_mut().collect(), now).plan();
+        let (plan, memory) = Cycle::new(&self.facts, &mut self.kinds, self.sites.values_mut().collect(), now).plan();
         for (site, mark) in self.sites.values_mut().zip(marks) {
             site.back(mark);
         }
-        for one in &told {
-            self.facts.remember(one);
-        }
+        self.facts.remember(&memory);
         plan
     }
 
@@ -210,10 +229,32 @@ impl<'a> World<'a> {
         for name in std::mem::take(&mut self.stale) {
             if let Some(environment) = self.facts.environments.get(&name) {
                 let site = Site::new(environment, &self.facts, &mut names, &mut self.kinds, now);
+                self.news.insert(environment.aws_name.clone(), None);
+                self.news.insert(name.clone(), None);
                 self.sites.insert(name, site);
             }
         }
         self.facts.names = names;
+        self.wake();
+        let mut look = Look { facts: &self.facts, kinds: &mut self.kinds };
+        self.sites.values_mut().for_each(|site| site.find_hopeless(&mut look));
+    }
+
+    /// Wakes the lanes that may fare otherwise because of what has become of environments of their queues.
+    fn wake(&mut self) {
+        let news = std::mem::take(&mut self.news);
+        let queues = self.facts.queues.values().filter(|_| !news.is_empty());
+        for queue in queues {
+            let news: Vec<_> = queue.environments.iter().filter_map(|name| news.get(name)).collect();
+            let is_new = |class| news.iter().any(|one| one.as_ref().is_none_or(|classes| classes.contains(&class)));
+            self.facts.lines.wake(&queue.name, is_new);
+        }
+    }
+
+    /// An environment is not what it was: whoever named it so looks again.
+    fn was(&mut self, before: Option<&Environment>) {
+        let names = before.into_iter().flat_map(|before| [&before.name, &before.aws_name]);
+        self.news.extend(names.map(|name| (name.clone(), None)));
     }
 
     /// The environments with one of these UUIDs are not as they were.
@@ -225,21 +266,42 @@ impl<'a> World<'a> {
 
     /// What is kept on these nodes or machines is not as it was.
     fn touch_nodes(&mut self, touched: &[String]) {
-        let mut names = std::mem::take(&mut self.facts.names);
-        let Self { facts, sites, stale, .. } = self;
         for name in touched {
+            let facts = &self.facts;
             let node = facts.nodes.at(name);
             let is_of = |one: &&Cow<'_, Environment>| node.is_some_and(|node| node.environment_uuid == one.uuid);
             let of_node = facts.environments.values().filter(is_of).map(|one| &one.name);
-            for environment in of_node.chain(facts.machines.get(name).map(|machine| &machine.environment)) {
-                let site =
-                    sites.get_mut(environment).filter(|site| !stale.contains(environment) && site.has_node(name));
-                if !site.zip(node).is_some_and(|(site, node)| site.refresh(node, facts, &mut names)) {
-                    stale.insert(environment.clone());
+            let machine = facts.machines.get(name).map(|machine| &machine.environment);
+            let environments: Vec<String> = of_node.chain(machine).cloned().collect();
+            for environment in environments {
+                if self.sites.get(&environment).is_some_and(|site| site.has_node(name)) {
+                    self.refresh(&environment, name);
+                } else {
+                    self.stale.insert(environment);
                 }
             }
         }
-        self.facts.names = names;
+    }
+
+    /// Brings the room of a node in an environment up to date, if it has one.
+    fn refresh(&mut self, environment: &str, node: &str) {
+        let Self { facts, sites, stale, kinds, news, .. } = self;
+        let Some(site) = sites.get_mut(environment).filter(|_| !stale.contains(environment)) else { return };
+        let mut names = std::mem::take(&mut facts.names);
+        let freed = facts.nodes.at(node).map(|node| site.refresh(node, &mut names, &mut Look { facts, kinds }));
+        facts.names = names;
+        match freed {
+            Some(Some(classes)) if classes.is_empty() => {}
+            Some(Some(classes)) => {
+                let known = facts.environments.get(environment).into_iter().flat_map(|one| [&one.name, &one.aws_name]);
+                for name in known {
+                    if let Some(all) = news.entry(name.clone()).or_insert_with(|| Some(BTreeSet::new())) {
+                        all.extend(&classes);
+                    }
+                }
+            }
+            Some(None) | None => drop(stale.insert(environment.to_owned())),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: whatever a plan does to it is in its log, and going back to a mark leaves no trace. During a plan room only shrinks, so what did
 //! not fit once does not fit later. Knows nothing about queues.
 
+mod hopeless;
 mod survey;
 mod undo;
 
@@ -20,6 +21,7 @@ use super::look::Look;
 use super::shelf::{Entry, Shelf};
 use crate::explain::Note;
 use crate::promise::Promise;
+use hopeless::Hopeless;
 use survey::Survey;
 use undo::Done;
 
@@ -109,6 +111,8 @@ pub(crate) struct Site {
     full: HashSet<ClassId>,
     /// Classes for which no machine can be launched any more, and why.
     refused: HashMap<ClassId, Note>,
+    /// What holds before a plan.
+    hopeless: Hopeless,
     log: Vec<Done>,
 }
 
@@ -129,19 +133,29 @@ impl Site {
         self.by_name.get(name).is_some_and(|number| self.rooms[*number as usize].node.is_some())
     }
 
-    /// A node [is in the same place](is_same_place): brings its room up to date, if it has one. False: the site has to be found anew.
-    pub(crate) fn refresh(&mut self, node: &Node, facts: &Facts<'_>, names: &mut ResourceNames) -> bool {
+    /// A node [is in the same place](is_same_place): brings its room up to date, if it has one. Returns the classes that no node took before,
+    /// and that may fare otherwise now, or be told something else. `None`: the site has to be found anew.
+    pub(crate) fn refresh(
+        &mut self,
+        node: &Node,
+        names: &mut ResourceNames,
+        look: &mut Look<'_, '_>,
+    ) -> Option<Vec<ClassId>> {
         let number = self.by_name.get(&node.name).copied();
-        let Some(number) = number.filter(|number| self.rooms[*number as usize].node.is_some()) else { return true };
+        let Some(number) = number.filter(|number| self.rooms[*number as usize].node.is_some()) else {
+            return Some(Vec::new());
+        };
         if self.rooms[number as usize].promised.is_some() {
-            return false;
+            return None;
         }
         let before = self.entry(number);
         let room = &mut self.rooms[number as usize];
+        let given = room.given.clone();
         room.fill(node, names);
-        room.keep_holds(facts);
+        room.keep_holds(look.facts);
+        let is_given_other = room.given != given;
         self.shift(number, before);
-        true
+        Some(self.hope(number, is_given_other, look))
     }
 
     /// Whether time has changed it.
@@ -177,7 +191,7 @@ impl Site {
 
     /// The node on which a unit starts now: the fullest that takes it, so that others run empty.
     pub(crate) fn ready(&mut self, class: ClassId, look: &mut Look<'_, '_>) -> Option<u32> {
-        if self.full.contains(&class) {
+        if self.full.contains(&class) || self.is_hopeless(class) {
             return None;
         }
         let found = self.candidates(true, class, look).filter_map(|mut rooms| rooms.next());

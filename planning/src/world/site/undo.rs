@@ -1,6 +1,7 @@
 //! What a plan did to a site, to be undone.
 //!
-//! Invariant: going back to a mark leaves the site as it was then, whatever was done since. Does not know why anything is done or undone.
+//! Invariant: going back to a mark leaves the site as it was then, whatever was done since; which classes found no room meanwhile
+//! is kept in mind. Does not know why anything is done or undone.
 
 use std::collections::HashMap;
 
@@ -59,7 +60,10 @@ impl Site {
                     self.rooms.pop();
                 }
                 Done::Counted(before) => self.counts = before,
-                Done::Filled(class) => drop(self.full.remove(&class)),
+                Done::Filled(class) => {
+                    self.full.remove(&class);
+                    self.hopeless.doubt(class);
+                }
                 Done::Refused(class) => drop(self.refused.remove(&class)),
             }
         }
