@@ -15,6 +15,7 @@ mod serve;
 mod status;
 mod together;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -27,9 +28,10 @@ use crate::explain::{self, Note};
 use crate::world::class::ClassId;
 use crate::world::facts::{Facts, Memory, said_of_unit, speaks_for_itself};
 use crate::world::kind::Kinds;
-use crate::world::lines::{Demand, Door};
+use crate::world::lines::{Demand, Door, Line};
 use crate::world::rank::Rank;
 use crate::world::site::Site;
+use reserve::Owed;
 use row::{LeftOut, Ranked, Row};
 
 /// One planning cycle at work.
@@ -54,6 +56,8 @@ pub(crate) struct Cycle<'w, 'a> {
     /// Reasons that were given, and to which Jobs: of each Job the first. One that waits as a whole and says so already is left out.
     reasons: Vec<Arc<Reason>>,
     of_job: BTreeMap<u32, Said<'w>>,
+    /// Room kept for heads of queues that sleep.
+    owed: Owed,
     /// What lanes may remember.
     memory: Memory,
 }
@@ -86,7 +90,7 @@ impl<'w, 'a> Cycle<'w, 'a> {
     /// On these facts and sites. The sites are those of the environments, in the same order.
     pub(crate) fn new(facts: &'w Facts<'a>, kinds: &'w mut Kinds, sites: Vec<&'w mut Site>, now: Timestamp) -> Self {
         let environments: Vec<&Environment> = facts.environments.values().map(|one| &**one).collect();
-        let mut found = HashMap::new();
+        let mut found = HashMap::with_capacity(2 * environments.len());
         for (index, environment) in environments.iter().enumerate() {
             found.entry(environment.name.as_str()).or_insert(index);
             found.entry(environment.aws_name.as_str()).or_insert(index);
@@ -105,6 +109,7 @@ impl<'w, 'a> Cycle<'w, 'a> {
             settled: HashMap::new(),
             reasons: Vec::new(),
             of_job: BTreeMap::new(),
+            owed: Owed::default(),
             memory: Memory::default(),
         }
     }
@@ -112,7 +117,8 @@ impl<'w, 'a> Cycle<'w, 'a> {
     /// The plan, and what lanes may remember of it.
     pub(crate) fn plan(mut self) -> (Plan, Memory) {
         let mut queues: Vec<&'w Queue> = self.facts.queues.values().map(|queue| &**queue).collect();
-        queues.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
+        // They are in the order of their names.
+        queues.sort_by_key(|queue| Reverse(queue.priority));
         let (stood, mut left_out) = aside::stood(self.facts);
         for one in &stood {
             let reason = self.say(aside::reason(one.refused));
@@ -123,9 +129,11 @@ impl<'w, 'a> Cycle<'w, 'a> {
         for queue in queues.iter().filter(|_| has_markets) {
             self.count(queue, &left_out);
         }
+        let mut lines = 0;
         for (turn, (queue, away)) in (1..).step_by(2).zip(queues.iter().zip(&away)) {
             let line = self.facts.lines.get(&queue.name);
             if let Some(line) = line {
+                lines += 1;
                 self.serve(queue, turn, line, &left_out);
             }
             if !away.is_empty() {
@@ -145,7 +153,9 @@ impl<'w, 'a> Cycle<'w, 'a> {
             });
         }
         self.explain_the_barred(usize::MAX - 1);
-        self.explain_the_lost(usize::MAX, &left_out);
+        if lines < self.facts.lines.len() {
+            self.explain_the_lost(usize::MAX, &left_out);
+        }
         self.remember_kept();
         self.keep_minimum();
         self.retire_idle();
@@ -173,7 +183,10 @@ impl<'w, 'a> Cycle<'w, 'a> {
     /// ENABLED, and Jobs that were released
     /// (<https://docs.aws.amazon.com/batch/latest/APIReference/API_UpdateJobQueue.html>).
     fn turn_away(&self, queue: &'w Queue, left_out: &mut LeftOut<'w>) -> Vec<Ranked<'w>> {
-        let line = self.facts.lines.get(&queue.name).filter(|_| !queue.enabled);
+        if queue.enabled {
+            return Vec::new();
+        }
+        let line = self.facts.lines.get(&queue.name);
         let is_in =
             |demand: Demand| match demand {
                 Demand::Unit(slot) => self.facts.units.get(slot).is_some_and(|fact| {
@@ -305,12 +318,12 @@ impl<'w, 'a> Cycle<'w, 'a> {
 
     /// Gives a reason to what is in a queue that does not exist.
     fn explain_the_lost(&mut self, turn: usize, left_out: &LeftOut<'_>) {
-        for (name, line) in self.facts.lines.all() {
-            if !self.facts.queues.contains_key(name) {
-                let reason = self.say(explain::queue_not_found(name));
-                let rests = Row::new(name, line, left_out).settle_all();
-                self.tell(turn, &rests, reason, left_out);
-            }
+        let lost = self.facts.lines.all().filter(|(name, _)| !self.facts.queues.contains_key(*name));
+        let lost: BTreeMap<&'w str, &'w Line> = lost.collect();
+        for (name, line) in lost {
+            let reason = self.say(explain::queue_not_found(name));
+            let rests = Row::new(name, line, left_out).settle_all();
+            self.tell(turn, &rests, reason, left_out);
         }
     }
 

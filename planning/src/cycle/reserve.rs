@@ -4,6 +4,8 @@
 //! time that [`PATIENCE`] has passed, up to a part of them, so that one may be among them that others do leave; and a Job with a deadline keeps room for
 //! a part of itself for [`PATIENCE`] only. Knows nothing about how long things run.
 
+use std::collections::HashSet;
+
 use jiff::{SignedDuration, Timestamp};
 use model::snapshot::Job;
 
@@ -11,6 +13,7 @@ use super::Cycle;
 use super::choose::Market;
 use super::place::{Asked, is_at_limit};
 use super::together::{self, Taken, is_roomier};
+use crate::explain::Note;
 use crate::world::class::ClassId;
 use crate::world::facts::JobFact;
 use crate::world::lines::Demand;
@@ -22,6 +25,18 @@ use crate::world::uid::Uid;
 const PART: usize = 4;
 /// So long others are waited for before something else is tried.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
+
+/// The first of a queue that waits.
+type Head = (ClassId, Demand);
+
+/// Room that is kept although it has not been found out which.
+#[derive(Default)]
+pub(super) struct Owed {
+    /// For these, in order, in these environments.
+    heads: Vec<(Vec<Result<usize, Note>>, Head)>,
+    /// All of the environments.
+    sites: HashSet<usize>,
+}
 
 impl Cycle<'_, '_> {
     /// Keeps room for a part of a Job while others may still leave more to it. Returns for how long.
@@ -74,12 +89,7 @@ impl Cycle<'_, '_> {
 
     /// Keeps room for the head of a queue that waits, so that what passes it does not delay it.
     /// False: neither a node that others leave nor one that makes way would help.
-    pub(super) fn reserve(
-        &mut self,
-        environments: Asked<'_>,
-        (class, first): (ClassId, Demand),
-        taken: &Taken,
-    ) -> bool {
+    pub(super) fn reserve(&mut self, environments: Asked<'_>, (class, first): Head, taken: &Taken) -> bool {
         let Some(uid) = self.uid(first) else { return false };
         let since = self.facts.kept_since.get(uid).copied().unwrap_or(self.now);
         let times = self.now.duration_since(since).as_secs() / PATIENCE.as_secs();
@@ -98,6 +108,26 @@ impl Cycle<'_, '_> {
             self.keep(uid);
         }
         kept > 0 || has_way
+    }
+
+    /// Keeps room for the head of a queue of which all lanes sleep. It is known that there is some: which, is found out when somebody else looks.
+    pub(super) fn owe(&mut self, environments: Vec<Result<usize, Note>>, head: Head) {
+        let Some(uid) = self.uid(head.1) else { return };
+        self.keep(uid);
+        for site in environments.iter().flatten() {
+            self.owed.sites.insert(*site);
+        }
+        self.owed.heads.push((environments, head));
+    }
+
+    /// Somebody looks at these environments: finds out which room is kept there.
+    pub(super) fn pay(&mut self, environments: Asked<'_>) {
+        if !environments.iter().flatten().any(|site| self.owed.sites.contains(site)) {
+            return;
+        }
+        for (environments, head) in std::mem::take(&mut self.owed).heads {
+            self.reserve(&environments, head, &Taken::default());
+        }
     }
 
     /// Keeps the emptiest nodes on which a unit fits when others have left, at most so many. Returns how many.

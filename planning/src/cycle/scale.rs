@@ -53,6 +53,9 @@ impl Cycle<'_, '_> {
     /// Retires nodes that have been idle for long enough, and those whose environment is gone, disabled or over its limit.
     pub(super) fn retire_idle(&mut self) {
         let facts = self.facts;
+        if facts.machines.is_empty() {
+            return;
+        }
         let index_of: HashMap<&str, usize> =
             (0..).zip(&self.environments).map(|(index, one)| (one.name.as_str(), index)).collect();
         let serving = || facts.machines.values().map(|machine| &**machine).filter(|one| one.stage == Stage::Serving);

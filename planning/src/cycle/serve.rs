@@ -59,11 +59,32 @@ struct Head {
 impl<'w> Cycle<'w, '_> {
     /// Gives room to one queue's line, which is the how manieth that is looked at.
     pub(super) fn serve(&mut self, queue: &'w Queue, turn: usize, line: &'w Line, left_out: &LeftOut<'_>) {
-        let mut row = Row::new(&queue.name, line, left_out);
-        if self.has_markets && !left_out.is_of(&queue.name) {
-            line.asleep().for_each(|(key, lane)| self.no_longer(key.class, lane.size));
-        }
         let environments = self.environments(queue);
+        if !left_out.is_of(&queue.name) {
+            if self.has_markets {
+                line.asleep().for_each(|(key, lane)| self.no_longer(key.class, lane.size));
+            }
+            if line.is_asleep() {
+                if let Some(head) = line.head() {
+                    self.owe(environments, head);
+                }
+                return;
+            }
+        }
+        self.pay(&environments);
+        self.serve_row(queue, turn, line, left_out, &environments);
+    }
+
+    /// Gives room to those of a line that have to be looked at.
+    fn serve_row(
+        &mut self,
+        queue: &'w Queue,
+        turn: usize,
+        line: &'w Line,
+        left_out: &LeftOut<'_>,
+        environments: Asked<'_>,
+    ) {
+        let mut row = Row::new(&queue.name, line, left_out);
         let view = self.view(queue);
         let mut head = Head::default();
         while let Some(next) = row.next() {
@@ -73,7 +94,7 @@ impl<'w> Cycle<'w, '_> {
                 self.tell(turn, &row.settle_all(), reason, left_out);
                 return;
             }
-            let own = self.open_to(&environments, next.key.door);
+            let own = self.open_to(environments, next.key.door);
             if let Some(notes) = own.as_deref().and_then(all_closed) {
                 // Nothing but an admin's word is missing, and that only to the API: nobody waits for it.
                 let reason = self.say(explain::reason(&notes));
@@ -86,7 +107,7 @@ impl<'w> Cycle<'w, '_> {
             let class = next.key.class;
             // Environments that are open to all are those of the view.
             let view = own.is_none().then_some(view);
-            let environments = own.as_deref().unwrap_or(&environments);
+            let environments = own.as_deref().unwrap_or(environments);
             let blocked = if let Some(known) = self.known(view, &next) {
                 self.explain(turn, (next.rank, next.demand), known.reason);
                 self.no_longer(class, next.demand.size());
@@ -125,8 +146,7 @@ impl<'w> Cycle<'w, '_> {
     fn is_quiet(&self, environments: Asked<'_>, rest: &Rest<'_>, reason: ReasonId) -> bool {
         let is_hopeless =
             |site: usize| self.environments[site].scaling.is_none() && self.sites[site].is_hopeless(rest.key.class);
-        rest.key.door != Door::Held
-            && !self.facts.hooks_missing
+        !self.facts.hooks_missing
             && rest.lane.all_say(&self.reasons[reason.0])
             && environments.iter().flatten().all(|site| is_hopeless(*site))
     }

@@ -2,6 +2,7 @@
 
 mod admission;
 pub(crate) mod any;
+mod asleep;
 mod attempts;
 mod bare;
 pub(crate) mod build;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use model::plan::Plan;
-use model::snapshot::{Closed, Place, Refused, Snapshot, Write};
+use model::snapshot::{Closed, Place, Refused, Snapshot, Unit, Write};
 use model::status::{Code, Reason};
 use proptest::prelude::*;
 
@@ -17,6 +17,8 @@ struct Course {
     world: World<'static>,
     snapshot: Snapshot,
     now: Timestamp,
+    /// Units that are gone, and may come back.
+    gone: Vec<Unit>,
 }
 
 /// Something that happens: what, to which, and how.
@@ -90,7 +92,8 @@ impl Course {
     fn go(&mut self, what: u8, which: usize) {
         let Snapshot { queues, jobs, units, .. } = &mut self.snapshot;
         match what {
-            20 if !units.is_empty() => drop(units.remove(which % units.len())),
+            20 | 34 if !units.is_empty() => self.gone.push(units.remove(which % units.len())),
+            35 | 36 => units.extend(self.gone.pop().map(|unit| Unit { said: None, ..unit })),
             21 if !jobs.is_empty() => drop(jobs.remove(which % jobs.len())),
             22 => {
                 let of_queues = queues.len();
@@ -150,7 +153,7 @@ impl Course {
 fn check(snapshot: Snapshot, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut world = World::default();
     world.show(snapshot.clone());
-    let mut course = Course { world, snapshot, now: noon() };
+    let mut course = Course { world, snapshot, now: noon(), gone: Vec::new() };
     let mut plan = course.plan("at first")?;
     for step in steps {
         course.step(*step, &plan);
@@ -161,7 +164,7 @@ fn check(snapshot: Snapshot, steps: &[Step]) -> Result<(), TestCaseError> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let how = prop_oneof![2 => Just([0; 4]), 1 => any::<[u8; 4]>()];
-    prop::collection::vec((0..34u8, any::<usize>(), how), 1..8)
+    prop::collection::vec((0..37u8, any::<usize>(), how), 1..8)
 }
 
 proptest! {

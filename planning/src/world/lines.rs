@@ -99,8 +99,8 @@ pub(crate) struct Line {
     pub(crate) lanes: HashMap<LaneKey, Lane>,
     /// Those that plans look at; the others sleep.
     awake: HashSet<LaneKey>,
-    /// Of those that sleep, those for which room can be kept, by their first.
-    heads: BTreeMap<Rank, LaneKey>,
+    /// Of those that sleep, those for which room can be kept, by their first, and who that is.
+    heads: BTreeMap<Rank, (LaneKey, Demand)>,
     /// Units that want room.
     pub(crate) size: u64,
     /// Units on a node.
@@ -119,8 +119,19 @@ impl Line {
 
     /// The lanes that plans look at: those that are awake, and of the others the first for which room can be kept.
     pub(crate) fn looked_at(&self) -> impl Iterator<Item = (LaneKey, &Lane)> {
-        let first = self.heads.first_key_value().map(|(_, key)| key);
+        let first = self.heads.first_key_value().map(|(_, (key, _))| key);
         self.awake.iter().chain(first).filter_map(|key| Some((*key, self.lanes.get(key)?)))
+    }
+
+    /// The first for which room can be kept, where all lanes sleep.
+    pub(crate) fn head(&self) -> Option<(ClassId, Demand)> {
+        let (_, (key, first)) = self.heads.first_key_value().filter(|_| self.is_asleep())?;
+        Some((key.class, *first))
+    }
+
+    /// Whether plans look at no lane but that of the [`head`](Self::head).
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.awake.is_empty()
     }
 
     /// The lanes that sleep.
@@ -131,9 +142,9 @@ impl Line {
 
     /// Nothing of a lane can start, whatever a plan does, and all of it says why. `keeps`: room can be kept for its first.
     fn sleep(&mut self, key: LaneKey, keeps: bool) {
-        let Some((first, _)) = self.lanes.get(&key).and_then(|lane| lane.demands.first_key_value()) else { return };
+        let Some((rank, first)) = self.lanes.get(&key).and_then(|lane| lane.demands.first_key_value()) else { return };
         if keeps {
-            self.heads.insert(first.clone(), key);
+            self.heads.insert(rank.clone(), (key, *first));
         }
         self.awake.remove(&key);
     }
@@ -152,14 +163,19 @@ impl Line {
 pub(crate) struct Lines(HashMap<String, Line>);
 
 impl Lines {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// One line.
     pub(crate) fn get(&self, queue: &str) -> Option<&Line> {
         self.0.get(queue)
     }
 
-    /// All lines, in the order of their names.
-    pub(crate) fn all(&self) -> BTreeMap<&str, &Line> {
-        self.0.iter().map(|(name, line)| (name.as_str(), line)).collect()
+    /// All lines by name, in no order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Line)> {
+        self.0.iter().map(|(name, line)| (name.as_str(), line))
     }
 
     /// A demand and its place.
