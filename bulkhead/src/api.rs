@@ -9,15 +9,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use api::crd::{ExternalProvider, Provider};
+use axum::Router;
 use clap::Args;
+use cluster::admin::Readiness;
 use cluster::client::Clients;
 use cluster::lease::Tenure;
-use cluster::serve::{self, Addressed};
+use cluster::serve::{self, Addressed, ServingCert, TlsListener};
 use cluster::shutdown::{DRAIN_CAP, Shutdown};
 use cluster::tasks::Tasks;
 use gateway::KubeObjects;
 use jiff::SignedDuration;
 use model::front::Fronts;
+use model::keys;
 use model::names::{ArnBase, is_reserved_namespace};
 use prometheus_client::registry::Registry;
 use records::{Amount, Quotas, Store, Term};
@@ -44,13 +47,17 @@ pub(crate) struct ApiArgs {
     /// replicas may run. Without it there is no API. From a Secret: set the variable.
     #[arg(long, env = "BULKHEAD_DATABASE", hide_env_values = true)]
     database: Option<String>,
-    /// Where on loopback the AWS Batch API is served. There is no authentication yet: whoever may use `kubectl port-forward` reaches it.
+    /// Where the AWS Batch API is served to whoever has keys, over TLS: signed with AWS Signature Version 4, judged by the cluster's RBAC.
+    /// Without it there is no such address.
+    #[arg(long)]
+    api_secure_listen: Option<SocketAddr>,
+    /// Where on loopback the AWS Batch API is served without asking for keys: to whoever may use `kubectl port-forward` in this namespace.
     #[arg(long, default_value = "127.0.0.1:8070", value_parser = on_loopback)]
     api_listen: SocketAddr,
     /// Serve the API here instead, to whoever reaches this address. For local clusters.
     #[arg(long)]
     insecure_listen: Option<SocketAddr>,
-    /// Serve the API under this name, too: `name`, or `name:port` for that port alone; may be said several times. Requests under other names are refused, so that no web
+    /// Serve the API under this name, too, and have certificates made for it: `name`, or `name:port` for that port alone; may be said several times. Requests under other names are refused, so that no web
     /// page can call it. Names of the loopback and of Service bulkhead-api are always served, and the address that a request comes in at.
     #[arg(long = "served-host", value_name = "NAME")]
     served_hosts: Vec<String>,
@@ -116,6 +123,14 @@ impl ApiArgs {
             namespace: Amount { jobs: self.namespace_api_jobs, bytes: self.namespace_api_bytes },
             all: Amount { jobs: self.api_jobs, bytes: self.api_bytes },
         }
+    }
+
+    /// Names for which the certificate has to be good, besides those that every installation has. It is for names alone: who serves under
+    /// an address, or a name that is none, brings a certificate.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        let domain = format!("{}.{}.svc.{}", keys::API_SERVICE, keys::NAMESPACE, self.cluster_domain);
+        let hosts = self.served_hosts.iter().filter_map(|host| gateway::Served::name(host));
+        hosts.chain([domain]).filter(|name| certs::is_dns_name(name))
     }
 
     /// How the leader serves the API's jobs.
@@ -203,38 +218,88 @@ pub(crate) struct Sources<'a> {
     pub(crate) fronts: watch::Receiver<Option<Arc<Fronts>>>,
 }
 
+/// What of this process the API is part of.
+pub(crate) struct Process<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) registry: &'a mut Registry,
+    pub(crate) readiness: &'a Readiness,
+    pub(crate) shutdown: &'a Shutdown,
+    pub(crate) tasks: &'a mut Tasks,
+}
+
 /// Starts to serve the API.
 pub(crate) async fn serve(
     arguments: &ApiArgs,
     arn: ArnBase,
     clients: &Clients,
     sources: Sources<'_>,
-    registry: &mut Registry,
-    (shutdown, tasks): (&Shutdown, &mut Tasks),
+    mut process: Process<'_>,
 ) -> anyhow::Result<()> {
     let objects = KubeObjects::new(clients.retrying.clone());
-    let metrics = gateway::Metrics::new(registry);
+    let metrics = gateway::Metrics::new(process.registry);
     let served_hosts = arguments.served_hosts.iter().map(String::as_str);
     let served = gateway::Served::new(&arguments.cluster_domain, served_hosts)
         .map_err(|message| anyhow::anyhow!("--served-host: {message}"))?;
     let (default_provider, default_namespace) =
         (arguments.default_provider.clone(), arguments.default_namespace.clone());
-    let config = gateway::Config { arn, default_provider, default_namespace, served, metrics };
+    let config = gateway::Config {
+        arn,
+        default_provider,
+        default_namespace,
+        guard: None,
+        room: gateway::Room::default(),
+        served,
+        metrics,
+    };
+    if let Some(address) = arguments.api_secure_listen {
+        let guard = Some(guard(clients, &mut process));
+        let config = gateway::Config { guard, ..config.clone() };
+        let router = gateway::router(sources.stores.subscribe(), sources.fronts.clone(), objects.clone(), config);
+        serve_with_keys(address, router, clients, &mut process).await?;
+    }
     let router = gateway::router(sources.stores.subscribe(), sources.fronts, objects, config);
     let address = arguments.insecure_listen.unwrap_or(arguments.api_listen);
     let listener = TcpListener::bind(address).await.with_context(|| format!("the API cannot listen on {address}"))?;
     tracing::info!(api = %address, "listening");
-    let shutdown = shutdown.clone();
-    tasks.spawn_infallible("API listener", async move {
+    let shutdown = process.shutdown.clone();
+    process.tasks.spawn_infallible("API listener", async move {
         serve::run(Addressed(listener), router, &shutdown, DRAIN_CAP).await;
+    });
+    Ok(())
+}
+
+/// Who lets in callers that have keys.
+fn guard(clients: &Clients, process: &mut Process<'_>) -> gateway::Guard {
+    let masters = watch::Sender::default();
+    let guard = gateway::Guard::new(gateway::KubeJudge::new(clients.retrying.clone()), masters.subscribe());
+    let keeping = gateway::keep_masters(clients.retrying.clone(), process.namespace.to_owned(), masters);
+    process.tasks.spawn_interruptible("access keys", keeping);
+    guard
+}
+
+/// Serves over TLS, with the certificate that the leader keeps.
+async fn serve_with_keys(
+    address: SocketAddr,
+    router: Router,
+    clients: &Clients,
+    process: &mut Process<'_>,
+) -> anyhow::Result<()> {
+    let (cert, check) = (ServingCert::empty(), process.readiness.check("API certificate"));
+    let config = certs::Config::in_namespace(process.namespace);
+    process
+        .tasks
+        .spawn_interruptible("API certificate", certs::follow(clients.retrying.clone(), config, cert.clone(), check));
+    let listener = TlsListener::bind(address, cert).await?;
+    tracing::info!(api = %listener.address(), "listening, with keys");
+    let shutdown = process.shutdown.clone();
+    process.tasks.spawn_infallible("API listener with keys", async move {
+        serve::run(listener, router, &shutdown, DRAIN_CAP).await;
     });
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use model::keys;
-
     use super::*;
 
     #[test]

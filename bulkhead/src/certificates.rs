@@ -33,11 +33,20 @@ pub(crate) struct CertificateArgs {
 }
 
 impl CertificateArgs {
-    /// What to keep in an installation in `namespace`; `None`: somebody else does.
-    pub(crate) fn config(&self, namespace: &str) -> Result<Option<certs::Config>, certs::ConfigError> {
+    /// What to keep in an installation in `namespace`, also under these names; `None`: somebody else does.
+    pub(crate) fn config(
+        &self,
+        namespace: &str,
+        names: impl Iterator<Item = String>,
+    ) -> Result<Option<certs::Config>, certs::ConfigError> {
         let Self { certs: source, ca_life, leaf_life, certs_settle } = *self;
         let times = certs::Times { ca_life, leaf_life, settle: certs_settle };
-        let config = certs::Config { times, ..certs::Config::in_namespace(namespace) };
+        let mut config = certs::Config { times, ..certs::Config::in_namespace(namespace) };
+        for name in names {
+            if !config.names.contains(&name) {
+                config.names.push(name);
+            }
+        }
         config.validate()?;
         Ok((source == Source::Internal).then_some(config))
     }
@@ -56,7 +65,7 @@ mod tests {
 
     fn config(args: &[&str]) -> Result<Option<certs::Config>, String> {
         let cli = Cli::try_parse_from([&["controller"], args].concat()).map_err(|error| error.to_string())?;
-        cli.args.config("ns").map_err(|error| error.to_string())
+        cli.args.config("ns", std::iter::empty()).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Where the controller serves the API, on its pod's loopback.
 const PORT: u16 = 8070;
@@ -31,10 +32,7 @@ impl Connection {
 
     /// Forwards a port of a pod.
     pub(crate) async fn to(client: &Client, namespace: &str, pod: &str, port: u16) -> anyhow::Result<Self> {
-        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        let mut forward =
-            pods.portforward(pod, &[port]).await.with_context(|| format!("cannot forward a port to {pod}"))?;
-        let stream = forward.take_stream(port).context("the port-forward has no stream")?;
+        let stream = forward(client, namespace, pod, port).await?;
         let (sender, driver) =
             http1::handshake(TokioIo::new(stream)).await.context("the controller does not answer")?;
         // It ends with the connection; what went wrong, the request says.
@@ -64,6 +62,19 @@ impl Connection {
         }
         Ok(answer)
     }
+}
+
+/// A stream to a port of a pod.
+pub(crate) async fn forward(
+    client: &Client,
+    namespace: &str,
+    pod: &str,
+    port: u16,
+) -> anyhow::Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let forward = pods.portforward(pod, &[port]).await;
+    let mut forward = forward.with_context(|| format!("cannot forward a port to {pod}"))?;
+    forward.take_stream(port).context("the port-forward has no stream")
 }
 
 /// The controllers that are ready; there is one.

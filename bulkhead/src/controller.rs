@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use cluster::admin::{Admin, Heartbeat, Readiness};
+use cluster::admin::{Admin, Check, Heartbeat, Readiness};
 use cluster::client::{self, Clients};
 use cluster::events::{self, Reporter};
 use cluster::index::{Index, NamespaceLimits};
@@ -104,7 +104,7 @@ struct Leading {
 /// Runs until SIGTERM, or until the Lease is lost or a part fails.
 pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> anyhow::Result<()> {
     // Refused at the start, not when this replica leads one day.
-    arguments.certificates.config(&arguments.namespace)?;
+    arguments.certificates.config(&arguments.namespace, arguments.api.names())?;
     let (readiness, shutdown) = (Readiness::new(), Shutdown::new());
     shutdown.on_signals(readiness.clone(), Duration::ZERO).context("signals cannot be received")?;
     let mut registry = telemetry::registry("controller");
@@ -124,7 +124,14 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     let fronts = queue::Told::default();
     let mut tasks = Tasks::new(shutdown.clone());
     let sources = api::Sources { stores: &stores, fronts: fronts.subscribe() };
-    api::serve(&arguments.api, base, &clients, sources, &mut registry, (&shutdown, &mut tasks)).await?;
+    let process = api::Process {
+        namespace: &arguments.namespace,
+        registry: &mut registry,
+        readiness: &readiness,
+        shutdown: &shutdown,
+        tasks: &mut tasks,
+    };
+    api::serve(&arguments.api, base, &clients, sources, process).await?;
     tasks.spawn_infallible("record store", {
         let (stores, shutdown) = (stores.clone(), shutdown.clone());
         async move { stores.open(false, shutdown).await }
@@ -137,14 +144,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     }
     let policies = Policies::unknown(arguments.network.never(), None);
     policies::spawn(&clients.retrying, &policies, &mut tasks);
-    tasks.spawn_interruptible("readiness", {
-        let index = index.clone();
-        async move {
-            index.wait_synced().await;
-            synced.set(true);
-            std::future::pending::<()>().await;
-        }
-    });
+    tasks.spawn_interruptible("readiness", ready_when_synced(index.clone(), synced));
     let leading = Leading {
         clients,
         batch,
@@ -163,6 +163,13 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     tasks.spawn("leader", async move { lead(leading).await });
     tasks.run(DRAIN).await?;
     Ok(())
+}
+
+/// Holds the check from the first complete look at the cluster on.
+async fn ready_when_synced(index: Index, synced: Check) {
+    index.wait_synced().await;
+    synced.set(true);
+    std::future::pending::<()>().await;
 }
 
 /// Waits for the Lease, works until asked to stop, gives the Lease back.
@@ -204,7 +211,7 @@ async fn lead(leading: Leading) -> Result<(), BoxError> {
     let config = loop_config(&arguments, minor(&version.major, &version.minor));
     let mut work = Tasks::new(shutdown.clone());
     work.spawn_infallible("events", writer.run(shutdown.clone()));
-    if let Some(config) = arguments.certificates.config(&arguments.namespace)? {
+    if let Some(config) = arguments.certificates.config(&arguments.namespace, arguments.api.names())? {
         work.spawn_interruptible("certificates", certs::keep(clients.retrying.clone(), config)?);
     } else {
         tracing::info!("the webhook's certificate is left to somebody else");

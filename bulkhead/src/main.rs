@@ -7,6 +7,7 @@ mod controller;
 mod dump;
 mod explain;
 mod jobs;
+mod keys;
 mod namespace;
 mod simulate;
 mod uninstall;
@@ -52,6 +53,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Lets the AWS Batch API make pods in namespaces, or ends that.
     Namespace(namespace::NamespaceArgs),
+    /// Makes access keys, with which AWS's clients call the AWS Batch API.
+    Keys(keys::KeysArgs),
     /// Removes Bulkhead from the cluster: webhooks, waiting work, machines, custom resources, its namespace.
     Uninstall(uninstall::UninstallArgs),
 }
@@ -171,6 +174,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Dump(arguments) => dump::run(arguments, kubeconfig.as_deref()).await,
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Namespace(arguments) => namespace::run(arguments, kubeconfig.as_deref()).await,
+        Command::Keys(arguments) => keys::run(arguments, kubeconfig.as_deref()).await,
         Command::Uninstall(arguments) => uninstall::run(arguments, kubeconfig.as_deref()).await,
     }
 }

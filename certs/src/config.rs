@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use model::keys::{NAMESPACE, WEBHOOK_CONFIGURATIONS};
+use model::keys::{API_BUNDLE, API_SERVICE, NAMESPACE, WEBHOOK_CONFIGURATIONS};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -36,6 +36,8 @@ pub struct Config {
     pub secret: String,
     /// Name of the Secret with the leaf, for whoever serves.
     pub leaf_secret: String,
+    /// Name of the `ConfigMap` with the authorities' certificates, for clients of the API.
+    pub bundle: String,
     /// Names of the `MutatingWebhookConfiguration`s whose webhooks are called with these certificates.
     pub webhook_configurations: Vec<String>,
     /// The names the leaf is valid for.
@@ -56,19 +58,20 @@ impl Config {
     /// What an installation in `namespace` keeps. The leaf's names contain the namespace, so changing the field alone is not
     /// enough.
     pub fn in_namespace(namespace: &str) -> Self {
-        let service = "bulkhead-webhook";
+        let of = |service: &str| {
+            // What the API server asks for comes first.
+            let within = format!("{service}.{namespace}");
+            [format!("{within}.svc"), format!("{within}.svc.cluster.local"), within, service.to_owned()]
+        };
+        // Whoever forwards a port to the API calls it so.
+        let names = of("bulkhead-webhook").into_iter().chain(of(API_SERVICE)).chain(["localhost".to_owned()]);
         Self {
             namespace: namespace.to_owned(),
             secret: "bulkhead-certs".to_owned(),
             leaf_secret: "bulkhead-webhook-tls".to_owned(),
+            bundle: API_BUNDLE.to_owned(),
             webhook_configurations: WEBHOOK_CONFIGURATIONS.map(str::to_owned).to_vec(),
-            names: vec![
-                // What the API server asks for comes first.
-                format!("{service}.{namespace}.svc"),
-                format!("{service}.{namespace}.svc.cluster.local"),
-                format!("{service}.{namespace}"),
-                service.to_owned(),
-            ],
+            names: names.collect(),
             times: Times::default(),
             look_every: Duration::from_secs(10),
         }
@@ -76,7 +79,7 @@ impl Config {
 }
 
 /// Why a [`Config`] cannot work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// X.509 counts whole seconds.
     #[error("the leaf's life {0:?} is too short: it must be at least 1 s")]
@@ -97,6 +100,9 @@ pub enum ConfigError {
         /// The CA's life.
         ca: Duration,
     },
+    /// No client can ask for it.
+    #[error("no certificate can be made for {0:?}: it is no DNS name, without wildcard and dot at the end")]
+    Name(String),
     /// The leaf must be valid for something.
     #[error("no name is given for the serving certificate")]
     Nameless,
@@ -114,27 +120,52 @@ impl Config {
             Err(ConfigError::Settle { settle, ca })
         } else if self.names.is_empty() {
             Err(ConfigError::Nameless)
+        } else if let Some(name) = self.names.iter().find(|name| !is_dns_name(name)) {
+            Err(ConfigError::Name(name.clone()))
         } else {
             Ok(())
         }
     }
 }
 
+/// Whether a certificate can be for this: a leaf that is for anything else is looked at in vain, and made again and again.
+pub fn is_dns_name(name: &str) -> bool {
+    let label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label) && name.parse::<std::net::IpAddr>().is_err()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(times: Times, expect: Result<(), ConfigError>) {
-        assert_eq!(Config { times, ..Config::default() }.validate(), expect);
+    fn check(times: Times, expect: &Result<(), ConfigError>) {
+        assert_eq!(&Config { times, ..Config::default() }.validate(), expect);
     }
 
     #[test]
     fn lives_that_cannot_work_are_refused() {
         let good = Times::default();
-        check(good, Ok(()));
-        check(Times { leaf_life: 91 * DAY, ..good }, Err(ConfigError::Leaf { leaf: 91 * DAY, ca: 90 * DAY }));
-        check(Times { settle: 8 * DAY, ..good }, Err(ConfigError::Settle { settle: 8 * DAY, ca: 90 * DAY }));
-        check(Times { leaf_life: Duration::ZERO, ..good }, Err(ConfigError::Short(Duration::ZERO)));
+        check(good, &Ok(()));
+        check(Times { leaf_life: 91 * DAY, ..good }, &Err(ConfigError::Leaf { leaf: 91 * DAY, ca: 90 * DAY }));
+        check(Times { settle: 8 * DAY, ..good }, &Err(ConfigError::Settle { settle: 8 * DAY, ca: 90 * DAY }));
+        check(Times { leaf_life: Duration::ZERO, ..good }, &Err(ConfigError::Short(Duration::ZERO)));
+        for (name, good) in [
+            ("a.example", true),
+            ("localhost", true),
+            ("*.a", false),
+            ("a.", false),
+            ("[", false),
+            ("::1", false),
+            ("10.0.0.1", false),
+            ("", false),
+            ("-a", false),
+        ] {
+            let named = Config { names: vec![name.to_owned()], ..Config::default() };
+            assert_eq!(named.validate(), if good { Ok(()) } else { Err(ConfigError::Name(name.to_owned())) });
+        }
         let nameless = Config { names: Vec::new(), ..Config::default() };
         assert_eq!(nameless.validate(), Err(ConfigError::Nameless));
     }

@@ -13,7 +13,10 @@ use cluster::telemetry::chain;
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
+use k8s_openapi::api::{
+    admissionregistration::v1::MutatingWebhookConfiguration,
+    core::v1::{ConfigMap, Secret},
+};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ObjectMeta, Patch, PatchParams, PostParams},
@@ -22,7 +25,7 @@ use kube::{
 
 use crate::{
     config::{Config, ConfigError},
-    data::Data,
+    data::{BUNDLE, Data},
     decide::{Action, decide, staggered},
     examine::{Stored, examine},
     inject,
@@ -72,6 +75,7 @@ type SecretData = Option<BTreeMap<String, ByteString>>;
 struct Keeper {
     secrets: Api<Secret>,
     configurations: Api<MutatingWebhookConfiguration>,
+    bundles: Api<ConfigMap>,
     config: Config,
     memory: Memory,
     /// The last trouble that was logged, so that it is logged once and not every few seconds.
@@ -83,6 +87,7 @@ impl Keeper {
     fn new(client: Client, config: Config) -> Self {
         Self {
             secrets: Api::namespaced(client.clone(), &config.namespace),
+            bundles: Api::namespaced(client.clone(), &config.namespace),
             configurations: Api::all(client),
             config,
             memory: Memory::default(),
@@ -111,7 +116,10 @@ impl Keeper {
     }
 
     async fn pass(&mut self) {
-        match self.steps().await {
+        let steps = self.steps().await;
+        // Nobody who is served hangs on it.
+        let published = self.publish().await;
+        match steps.and(published) {
             Ok(()) => {
                 if self.trouble.take().is_some() {
                     tracing::info!("certificates are kept again");
@@ -179,6 +187,28 @@ impl Keeper {
         let step = self.write(name, secret, wanted).await?;
         tracing::info!(secret = name, "the serving certificate is handed on");
         Ok(Some(step))
+    }
+
+    /// Brings the `ConfigMap` for clients of the API to what they should trust.
+    async fn publish(&self) -> Result<(), KeepError> {
+        let secret = within("read the certificates' Secret", self.secrets.get_opt(&self.config.secret)).await?;
+        let Some(secret) = secret else { return Ok(()) };
+        let bundle = examine(&Data::read(secret.data.as_ref()), &self.config.names).bundle();
+        let (name, wanted) = (&self.config.bundle, BTreeMap::from([(BUNDLE.to_owned(), bundle)]));
+        let params = PostParams::default();
+        let written = match within("read the ConfigMap of the CAs", self.bundles.get_opt(name)).await? {
+            Some(found) if found.data.as_ref() == Some(&wanted) => return Ok(()),
+            Some(found) => {
+                let changed = ConfigMap { data: Some(wanted), ..found };
+                within("replace the ConfigMap of the CAs", self.bundles.replace(name, &params, &changed)).await
+            }
+            None => {
+                let metadata = new_secret(&self.config.namespace, name).metadata;
+                let new = ConfigMap { metadata, data: Some(wanted), ..ConfigMap::default() };
+                within("create the ConfigMap of the CAs", self.bundles.create(&params, &new)).await
+            }
+        };
+        again_after_race(written.map(drop)).map(drop)
     }
 
     /// Those that are there.

@@ -21,6 +21,6 @@ mod memory;
 #[cfg(test)]
 mod simulation_tests;
 
-pub use config::{Config, ConfigError, Times};
+pub use config::{Config, ConfigError, Times, is_dns_name};
 pub use follow::follow;
 pub use keep::keep;

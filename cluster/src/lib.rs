@@ -2,6 +2,7 @@
 //!
 //! Invariant: decisions are made elsewhere; here they are fed and carried out.
 
+pub mod access;
 pub mod admin;
 pub mod answer;
 pub mod cache;

@@ -1,4 +1,4 @@
-//! Who may call at all, as long as callers have no keys: programs that were pointed at this very address, and no web page.
+//! What may call at all, with keys or without: programs that were pointed at this very address, and no web page.
 //!
 //! Invariant: pure. A page can only be kept out by what its browser says and cannot leave away: the name it looked up, where the page is from, and a content type that
 //! it may not send elsewhere without asking first. Does not know who the caller is.
@@ -13,8 +13,6 @@ use model::keys;
 
 use crate::failure::Failure;
 
-/// Name of the Service of the API.
-const SERVICE: &str = "bulkhead-api";
 /// Of these browsers send some with every request.
 const SEC_FETCH: &str = "sec-fetch-";
 
@@ -25,13 +23,19 @@ pub struct Served(BTreeSet<(String, Option<u16>)>);
 impl Served {
     /// The Service's names in a cluster whose DNS ends in `domain`, and those given: `name`, or `name:port` for that port alone.
     pub fn new<'a>(domain: &str, given: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
-        let within = format!("{SERVICE}.{}", keys::NAMESPACE);
-        let service = [SERVICE.to_owned(), within.clone(), format!("{within}.svc"), format!("{within}.svc.{domain}")];
+        let within = format!("{}.{}", keys::API_SERVICE, keys::NAMESPACE);
+        let service =
+            [keys::API_SERVICE.to_owned(), within.clone(), format!("{within}.svc"), format!("{within}.svc.{domain}")];
         let mut names: BTreeSet<_> = service.into_iter().map(|name| (name, None)).collect();
         for text in given {
             names.insert(read(text).ok_or_else(|| format!("{text} is no host name and no host name with a port"))?);
         }
         Ok(Self(names))
+    }
+
+    /// The name in `name` or `name:port`.
+    pub fn name(text: &str) -> Option<String> {
+        read(text).map(|(name, _)| name)
     }
 
     /// `at`: the address at which the request came in, which whoever uses it need not look up.

@@ -55,6 +55,13 @@ pub(crate) enum Failure {
     Exceeded(Exceeded),
     /// It took too long.
     Late,
+    /// The caller is nobody that is known, or may not do that.
+    Denied {
+        /// AWS's name for it.
+        kind: &'static str,
+        /// For the caller.
+        message: String,
+    },
     /// Something that it needs does not answer.
     Unavailable {
         /// For the caller.
@@ -70,7 +77,7 @@ impl Failure {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Refused(_) | Self::Malformed(_) | Self::NoHost => StatusCode::BAD_REQUEST,
-            Self::Host(_) | Self::Page(_) => StatusCode::FORBIDDEN,
+            Self::Host(_) | Self::Page(_) | Self::Denied { .. } => StatusCode::FORBIDDEN,
             Self::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::UnknownOperation(_) => StatusCode::NOT_FOUND,
@@ -88,6 +95,7 @@ impl Failure {
         match self {
             Self::Refused(_) | Self::NoHost => "ClientException",
             Self::Host(_) | Self::Page(_) => "AccessDeniedException",
+            Self::Denied { kind, .. } => kind,
             Self::ContentType(_) => "UnsupportedMediaTypeException",
             Self::NotAcceptable(_) => "NotAcceptableException",
             Self::Malformed(_) => "SerializationException",
@@ -125,7 +133,9 @@ impl Failure {
                 flag(exceeded)
             ),
             Self::Late => "The request took too long; try again".to_owned(),
-            Self::Malformed(message) | Self::Unavailable { message, .. } => message.clone(),
+            Self::Malformed(message) | Self::Denied { message, .. } | Self::Unavailable { message, .. } => {
+                message.clone()
+            }
             Self::Crashed => "Internal error; the log of Bulkhead's controller says where".to_owned(),
         }
     }

@@ -5,14 +5,17 @@
 use std::sync::Arc;
 
 use model::front::Fronts;
+use model::keys;
 use model::names::ArnBase;
 use records::Store;
 use tokio::sync::watch;
 
+use crate::auth::Guard;
 use crate::cache::Queues;
 use crate::caller::Served;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
+use crate::routes::Room;
 
 /// How the gateway answers.
 #[derive(Clone, Debug)]
@@ -24,8 +27,12 @@ pub struct Config {
     pub default_provider: Option<api::crd::Provider>,
     /// Where pods of environments go that are made through the API without `eksConfiguration`. `None`: namespace `default`.
     pub default_namespace: Option<String>,
+    /// Who is let in, and what they may; `None`: whoever reaches it, to everything.
+    pub guard: Option<Guard>,
     /// Under which names it is called.
     pub served: Served,
+    /// How much there is for requests.
+    pub room: Room,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -52,6 +59,11 @@ impl<O> Gateway<O> {
     /// What the last plan left waiting; `None`: another process plans, or none does yet.
     pub(crate) fn fronts(&self) -> Option<Arc<Fronts>> {
         self.fronts.borrow().clone()
+    }
+
+    /// Where what belongs to nobody's namespace belongs, and pods of environments that say nothing of a cluster go.
+    pub(crate) fn default_namespace(&self) -> &str {
+        self.config.default_namespace.as_deref().unwrap_or(keys::BATCH_NAMESPACE)
     }
 
     /// The record store, once it is open.

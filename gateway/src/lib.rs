@@ -4,6 +4,8 @@
 //! resources look up, call them and write. Compute environments and job queues are the custom resources, so that kubectl and the
 //! API see the same objects; jobs and definitions are records. It starts nothing: what it stores, the queue loop finds.
 
+mod aside;
+mod auth;
 mod cache;
 mod caller;
 mod decode;
@@ -22,7 +24,9 @@ mod operation;
 mod page;
 mod privileges;
 mod queues;
+mod rights;
 mod routes;
+mod session;
 mod stored;
 mod tagging;
 mod tags;
@@ -30,8 +34,9 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
+pub use auth::{AUDIENCE, Generation, Guard, Judge, KubeJudge, MASTER, Masters, NoRandomness, keep_masters};
 pub use caller::Served;
 pub use gateway::Config;
 pub use metrics::Metrics;
 pub use objects::{Kind, KubeObjects, ObjectError, Objects};
-pub use routes::router;
+pub use routes::{Room, router};

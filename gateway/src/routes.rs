@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+use crate::aside;
+use crate::auth::Caller;
 use crate::caller;
 use crate::decode;
 use crate::dispatch::perform;
@@ -30,6 +32,7 @@ use crate::gateway::{Config, Gateway};
 use crate::limits::TIME_LIMIT;
 use crate::objects::Objects;
 use crate::operation::{Operation, Route, route};
+use crate::session::Session;
 use crate::tagging;
 
 /// The longest request that has a meaning: a definition has at most 24 KiB, a list at most 100 ARNs.
@@ -46,11 +49,21 @@ const SMALL_KIB: u32 = 256;
 /// No client needs longer to send a body of at most 128 KiB.
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What requests are answered with, and how much of it there is.
-struct Server<O> {
-    gateway: Arc<Gateway<O>>,
+/// How much there is for requests, at all addresses together. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Room(Arc<Limits>);
+
+#[derive(Debug)]
+struct Limits {
     slots: Semaphore,
     memory: Semaphore,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        let [slots, memory] = [CONCURRENCY, MEMORY_KIB].map(Semaphore::new);
+        Self(Arc::new(Limits { slots, memory }))
+    }
 }
 
 /// The API. Until a store is open every operation on jobs and job definitions answers 503. `fronts`: what the last plan left waiting, if
@@ -61,21 +74,23 @@ pub fn router(
     objects: impl Objects,
     config: Config,
 ) -> Router {
-    let [slots, memory] = [CONCURRENCY, MEMORY_KIB].map(Semaphore::new);
-    let gateway = Arc::new(Gateway::new(stores, fronts, objects, config));
-    Router::new().fallback(serve).with_state(Arc::new(Server { gateway, slots, memory }))
+    Router::new().fallback(serve).with_state(Arc::new(Gateway::new(stores, fronts, objects, config)))
 }
 
-async fn serve<O: Objects>(State(server): State<Arc<Server<O>>>, request: Request) -> Response {
-    let config = &server.gateway.config;
+async fn serve<O: Objects>(State(gateway): State<Arc<Gateway<O>>>, request: Request) -> Response {
+    let config = &gateway.config;
     let (begun, id) = (Instant::now(), Uuid::new_v4());
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let at = parts.extensions.get::<LocalAddress>().map(|address| address.0.ip());
     let let_in = caller::check(&parts.uri, &parts.headers, &config.served, at);
+    if let_in.is_ok() && aside::is_here(&parts) {
+        return aside::answer(config, &parts, body, id, begun).await;
+    }
+    let mut by = None;
     let (operation, result) = match route(parts.method.as_str(), path) {
         route if let_in.is_err() => (route.name(), let_in.map(|()| Value::Null)),
-        Route::Built(operation, name) => (name, limited(&server, operation, &parts, body).await),
+        Route::Built(operation, name) => (name, limited(&gateway, (operation, name), &parts, body, &mut by).await),
         Route::NotBuilt(name) => {
             (name, Err(Failure::Refused(Invalid(format!("{name} is not supported by Bulkhead yet")))))
         }
@@ -86,11 +101,12 @@ async fn serve<O: Objects>(State(server): State<Arc<Server<O>>>, request: Reques
     let code = result.as_ref().map_or_else(Failure::status, |_| StatusCode::OK);
     config.metrics.answered(operation, code.as_u16(), took);
     let request = id.to_string();
+    let caller = by.as_ref().map(Caller::name);
     match &result {
-        Ok(_) => tracing::info!(operation, request, ?took, "answered"),
+        Ok(_) => tracing::info!(operation, caller, request, ?took, "answered"),
         Err(failure) => {
             let (code, kind, message, cause) = (code.as_u16(), failure.kind(), failure.message(id), failure.cause());
-            tracing::warn!(operation, request, code, kind, message, cause, ?took, "refused");
+            tracing::warn!(operation, caller, request, code, kind, message, cause, ?took, "refused");
         }
     }
     respond(id, result)
@@ -98,23 +114,30 @@ async fn serve<O: Objects>(State(server): State<Arc<Server<O>>>, request: Reques
 
 /// Decode → decide → act, within limits.
 async fn limited<O: Objects>(
-    server: &Server<O>,
-    operation: Operation,
+    gateway: &Arc<Gateway<O>>,
+    (operation, name): (Operation, &'static str),
     parts: &Parts,
     body: Body,
+    by: &mut Option<Caller>,
 ) -> Result<Value, Failure> {
     let headers = &parts.headers;
     caller::media(headers, !body.is_end_stream())?;
     // Who is slow to send it keeps nobody from being answered.
     let body = read(operation, headers, body).await?;
-    let _slot = server.slots.try_acquire().map_err(|_| Failure::Busy)?;
+    let _slot = gateway.config.room.0.slots.try_acquire().map_err(|_| Failure::Busy)?;
     let large = u32::try_from(weight::kib(&body)).ok().filter(|kib| *kib > SMALL_KIB);
-    let _memory = server.memory.try_acquire_many(large.unwrap_or(0)).map_err(|_| Failure::Busy)?;
+    let _memory = gateway.config.room.0.memory.try_acquire_many(large.unwrap_or(0)).map_err(|_| Failure::Busy)?;
     let work = AssertUnwindSafe(async {
+        let caller = match &gateway.config.guard {
+            None => Caller::Anybody,
+            Some(guard) => guard.caller(parts, &body, &["batch"]).await?,
+        };
+        *by = Some(caller.clone());
+        let session = Session { gateway: gateway.clone(), caller, operation: name };
         let mut members = decode::body(&body)?;
         drop(body);
         members.extend(tagging::in_uri(&parts.uri)?);
-        perform(&server.gateway, operation, &members).await
+        perform(&session, operation, &members).await
     });
     match tokio::time::timeout(TIME_LIMIT, work.catch_unwind()).await {
         Ok(Ok(result)) => result,

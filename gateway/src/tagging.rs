@@ -9,6 +9,7 @@ use api::{ComputeEnvironment, JobQueue};
 use axum::http::Uri;
 use model::job::JobId;
 use percent_encoding::percent_decode_str;
+use planning::access::Ask;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,8 @@ use crate::failure::{Failure, Invalid};
 use crate::gateway::Gateway;
 use crate::names::{Resource, definition, in_arn};
 use crate::objects::{Kind, Objects};
+use crate::rights::about;
+use crate::session::Session;
 use crate::stored;
 use crate::tags::{count, tags};
 
@@ -26,8 +29,15 @@ pub(crate) fn in_uri(uri: &Uri) -> Result<Map<String, Value>, Failure> {
     let arn = percent_decode_str(arn).decode_utf8();
     let arn = arn.map_err(|_| Failure::Malformed("The resource's ARN in the path is no text".to_owned()))?;
     let mut members = Map::from_iter([("resourceArn".to_owned(), json!(arn))]);
-    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let keys: Vec<Value> = pairs.filter(|(name, _)| name == "tagKeys").map(|(_, value)| json!(value)).collect();
+    // As signatures have it: a plus is a plus.
+    let pairs = uri.query().unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let keys = pairs.filter(|(name, _)| *name == "tagKeys").map(|(_, value)| percent_decode_str(value).decode_utf8());
+    let keys: Vec<Value> = keys
+        .map(|key| {
+            key.map(|key| json!(key))
+                .map_err(|_| Failure::Malformed("A key of a tag in the query is no text".to_owned()))
+        })
+        .collect::<Result<_, _>>()?;
     if !keys.is_empty() {
         members.insert("tagKeys".to_owned(), Value::Array(keys));
     }
@@ -93,43 +103,44 @@ fn tagged(arn: &str) -> Result<Tagged<'_>, Invalid> {
     }
 }
 
-pub(crate) async fn list<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+pub(crate) async fn list<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: List = decode::members(body)?;
     let arn = &request.resource_arn;
+    demand(session, arn, "get").await?;
     let found = match tagged(arn)? {
-        Tagged::Environment(name) => of_object::<ComputeEnvironment>(gateway, name).await?,
-        Tagged::Queue(name) => of_object::<JobQueue>(gateway, name).await?,
+        Tagged::Environment(name) => of_object::<ComputeEnvironment>(session, name).await?,
+        Tagged::Queue(name) => of_object::<JobQueue>(session, name).await?,
         Tagged::Definition(name, revision) => {
-            let found = gateway.records()?.definition(&name, Some(revision)).await?;
+            let found = session.records()?.definition(&name, Some(revision)).await?;
             found.map(|definition| definition.body.get("tags").cloned().unwrap_or_else(|| json!({})))
         }
-        Tagged::Job(id) => gateway.records()?.jobs(&[id]).await?.first().map(|job| json!(job.spec.tags)),
+        Tagged::Job(id) => session.records()?.jobs(&[id]).await?.first().map(|job| json!(job.spec.tags)),
     };
     Ok(json!({"tags": found.ok_or_else(|| missing(arn))?}))
 }
 
-pub(crate) async fn tag<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+pub(crate) async fn tag<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: Tag = decode::members(body)?;
     tags(&request.tags)?;
     let change_to = |there: &mut Map<String, Value>| {
         there.extend(request.tags.iter().map(|(key, value)| (key.clone(), json!(value))));
         count(there.len())
     };
-    change(gateway, &request.resource_arn, change_to).await
+    change(session, &request.resource_arn, change_to).await
 }
 
-pub(crate) async fn untag<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+pub(crate) async fn untag<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: Untag = decode::members(body)?;
     let change_to = |there: &mut Map<String, Value>| {
         there.retain(|key, _| !request.tag_keys.contains(key));
         Ok(())
     };
-    change(gateway, &request.resource_arn, change_to).await
+    change(session, &request.resource_arn, change_to).await
 }
 
 /// Changes the tags of a resource, if what comes of it may be.
 async fn change<O: Objects>(
-    gateway: &Gateway<O>,
+    session: &Session<O>,
     arn: &str,
     change: impl Fn(&mut Map<String, Value>) -> Result<(), Invalid>,
 ) -> Result<Value, Failure> {
@@ -140,11 +151,12 @@ async fn change<O: Objects>(
         let after = Value::Object(after);
         Ok((after != *there).then_some(after))
     };
+    demand(session, arn, "update").await?;
     match tagged(arn)? {
-        Tagged::Environment(name) => change_object::<ComputeEnvironment>(gateway, name, changed).await?,
-        Tagged::Queue(name) => change_object::<JobQueue>(gateway, name, changed).await?,
+        Tagged::Environment(name) => change_object::<ComputeEnvironment>(session, name, changed).await?,
+        Tagged::Queue(name) => change_object::<JobQueue>(session, name, changed).await?,
         Tagged::Definition(name, revision) => {
-            if !change_definition(gateway, (&name, revision), changed).await? {
+            if !change_definition(session, (&name, revision), changed).await? {
                 return Err(missing(arn).into());
             }
         }
@@ -156,6 +168,29 @@ async fn change<O: Objects>(
         }
     }
     Ok(json!({}))
+}
+
+/// Refuses whoever may not do this with a resource. Of one that is not there nothing is to be known.
+async fn demand<O: Objects>(session: &Session<O>, arn: &str, verb: &'static str) -> Result<(), Failure> {
+    let ask = match tagged(arn)? {
+        Tagged::Environment(name) => {
+            let ask = |object: &str| Ask::environment(verb, object);
+            return session.demand_of::<ComputeEnvironment>(name, ask, arn).await;
+        }
+        Tagged::Queue(name) => {
+            return session.demand_of::<JobQueue>(name, |object| Ask::queue(verb, object), arn).await;
+        }
+        Tagged::Definition(name, _) => {
+            let Some(known) = session.records()?.namespace_of_definition(&name).await? else { return Ok(()) };
+            Ask::definitions(verb, known.as_deref())
+        }
+        Tagged::Job(id) => {
+            let found = session.records()?.jobs(&[id]).await?;
+            let Some(kept) = found.first() else { return Ok(()) };
+            about(verb, kept)
+        }
+    };
+    session.demand(&ask, arn).await
 }
 
 /// What is kept of a resource, with other tags; `None`: it has these already.
@@ -251,6 +286,8 @@ mod tests {
                 "/v1/tags/a?tagKeys=x%20y&tagKeys=z%2B&other=1",
                 Some(json!({"resourceArn": "a", "tagKeys": ["x y", "z+"]})),
             ),
+            ("/v1/tags/a?tagKeys=x+y", Some(json!({"resourceArn": "a", "tagKeys": ["x+y"]}))),
+            ("/v1/tags/a?tagKeys=%FF", None),
             ("/v1/tags/a?tagKeys=", Some(json!({"resourceArn": "a", "tagKeys": [""]}))),
             ("/v1/tags/%FF", None),
             ("/v1/submitjob?tagKeys=x", Some(json!({}))),

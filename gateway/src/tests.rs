@@ -4,8 +4,10 @@ mod environments;
 mod fronts;
 mod fuzz;
 mod jobs;
+mod keys;
 mod memory;
 mod tags;
+mod tokens;
 mod wire;
 
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use self::memory::MemoryObjects;
-use crate::{Config, Metrics, Served, router};
+use crate::{Config, Metrics, Room, Served, router};
 
 /// The API with its stores.
 struct World {
@@ -122,6 +124,8 @@ pub(crate) fn config() -> Config {
         arn: ArnBase::default(),
         default_provider: Some(serde_json::from_value(provider).unwrap()),
         default_namespace: None,
+        guard: None,
+        room: Room::default(),
         served: Served::default(),
         metrics: Metrics::new(&mut Registry::default()),
     }

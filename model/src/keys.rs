@@ -83,6 +83,10 @@ pub const POD_HOOK: &str = "pods.bulkhead.dev";
 pub const LATE_POD_HOOK: &str = "late-pods.bulkhead.dev";
 /// Namespace of an installation.
 pub const NAMESPACE: &str = "bulkhead-system";
+/// Name of the Service of the AWS Batch API.
+pub const API_SERVICE: &str = "bulkhead-api";
+/// Name of the `ConfigMap` with the certificates of the authorities that clients of the API should trust.
+pub const API_BUNDLE: &str = "bulkhead-api-ca";
 /// The controller's user name at the API server; its own writes to Jobs are not corrected by the hooks.
 pub const CONTROLLER_USER: &str = "system:serviceaccount:bulkhead-system:bulkhead-controller";
 /// User names under which Kubernetes' own Job controller makes pods: with an account for each controller, or without.

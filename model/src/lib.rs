@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod dump;
 pub mod front;
+pub mod identity;
 pub mod job;
 pub mod keys;
 pub mod names;

@@ -37,6 +37,11 @@ impl ArnBase {
         format!("arn:aws:batch:{}:{}:job-definition/{name}:{revision}", self.region, self.account)
     }
 
+    /// ARN of all revisions of a job definition.
+    pub fn job_definition_name(&self, name: &str) -> String {
+        format!("arn:aws:batch:{}:{}:job-definition/{name}", self.region, self.account)
+    }
+
     /// ARN of a job or of a child.
     pub fn job(&self, id: JobId) -> String {
         format!("arn:aws:batch:{}:{}:job/{id}", self.region, self.account)

@@ -1,5 +1,6 @@
 //! Decisions, all pure: where things go, when, and why. No I/O, no clock, no randomness: time and ids are arguments.
 
+pub mod access;
 pub mod admission;
 pub mod api_pod;
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: cheap to clone; the same for the whole term of a leader.
 
+use cluster::access::Access;
 use cluster::events::Events;
 use cluster::index::Index;
 use cluster::policies::Policies;
@@ -16,6 +17,8 @@ pub(crate) struct Context {
     /// Makes pods of the API, and does nothing else.
     pub(crate) batch: Client,
     pub(crate) rights: Rights,
+    /// What submitters may do.
+    pub(crate) access: Access,
     pub(crate) index: Index,
     pub(crate) events: Events,
     pub(crate) policies: Policies,

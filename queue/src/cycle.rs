@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use cluster::access::Access;
 use cluster::admin::Heartbeat;
 use cluster::clock;
 use cluster::events::Events;
@@ -86,9 +87,9 @@ pub struct Parts {
 /// leads by now.
 pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(), records::Error> {
     let Parts { client, batch, index, policies, events, nodes, metrics, heartbeat, store, mut dumps, fronts } = parts;
-    let rights = Rights::new(client.clone());
+    let (rights, access) = (Rights::new(client.clone()), Access::new(client.clone()));
     let Config { min_interval, label_after_bind, limits, launches_at_once } = config;
-    let context = Context { client, batch, rights, index, events, policies, label_after_bind };
+    let context = Context { client, batch, rights, access, index, events, policies, label_after_bind };
     let mut door = ApiDoor::new(store, limits);
     let mut version = context.index.version();
     let mut world = World::default();

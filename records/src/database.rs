@@ -51,19 +51,21 @@ impl Dialect {
         AssertSqlSafe(text.replace("{each}", each))
     }
 
-    fn schema(self) -> [(i64, &'static str); 4] {
+    fn schema(self) -> [(i64, &'static str); 5] {
         match self {
             Self::Sqlite => [
                 (1, include_str!("../migrations/sqlite/1.sql")),
                 (2, include_str!("../migrations/sqlite/2.sql")),
                 (3, include_str!("../migrations/sqlite/3.sql")),
                 (4, include_str!("../migrations/sqlite/4.sql")),
+                (5, include_str!("../migrations/sqlite/5.sql")),
             ],
             Self::Postgres => [
                 (1, include_str!("../migrations/postgres/1.sql")),
                 (2, include_str!("../migrations/postgres/2.sql")),
                 (3, include_str!("../migrations/postgres/3.sql")),
                 (4, include_str!("../migrations/postgres/4.sql")),
+                (5, include_str!("../migrations/postgres/5.sql")),
             ],
         }
     }

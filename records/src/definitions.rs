@@ -16,7 +16,8 @@ use crate::looks;
 use crate::rows::{list, number, read, time};
 use crate::store::Store;
 
-const COLUMNS: &str = "d.name, d.revision, d.body, d.created, d.deregistered";
+const COLUMNS: &str = "d.name, d.revision, d.body, d.created, d.deregistered,
+    (SELECT r.namespace FROM revisions r WHERE r.name = d.name)";
 
 /// A revision of a job definition.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,29 +32,53 @@ pub struct Definition {
     pub body: Value,
     /// When.
     pub created: Timestamp,
+    /// To which namespace all of its name belong; `None`: to nobody's.
+    pub namespace: Option<String>,
 }
 
 /// Submissions look up the same few definitions again and again.
 pub(crate) type Looks = looks::Looks<(String, Option<u32>), Result<Option<Arc<Definition>>, Error>>;
 
 impl Store {
-    /// Stores a new revision: one more than the highest that was ever given out under this name.
-    pub async fn register(&self, name: &str, body: &Value, at: Timestamp) -> Result<u32, Error> {
+    /// Stores a new revision: one more than the highest that was ever given out under this name. All of a name belong to one namespace, so
+    /// where there are some of another it is a [`Error::Conflict`].
+    pub async fn register(
+        &self,
+        name: &str,
+        body: &Value,
+        at: Timestamp,
+        namespace: Option<&str>,
+    ) -> Result<u32, Error> {
         if name.contains('\0') {
             return Err(Error::Invalid(format!("{name:?} contains a NUL character, which cannot be stored")));
         }
         self.call("register", async {
             let mut transaction = self.database.begin().await?;
             // Who comes at the same time waits here for the row, or for the whole file.
-            let text = "INSERT INTO revisions (name, last) VALUES ($1, 1)
-                ON CONFLICT (name) DO UPDATE SET last = revisions.last + 1 RETURNING last";
-            let row = sqlx::query(text).bind(name.to_owned()).fetch_one(&mut *transaction).await?;
+            let text = "INSERT INTO revisions (name, last, namespace) VALUES ($1, 1, $2)
+                ON CONFLICT (name) DO UPDATE SET last = revisions.last + 1 RETURNING last, namespace";
+            let query = sqlx::query(text).bind(name.to_owned()).bind(namespace.map(str::to_owned));
+            let row = query.fetch_one(&mut *transaction).await?;
             let revision = number(&row, 0)?;
+            if row.try_get::<Option<String>, _>(1)?.as_deref() != namespace {
+                return Err(Error::Conflict(format!("job definition {name} of another namespace")));
+            }
             let text = "INSERT INTO definitions (name, revision, body, created) VALUES ($1, $2, $3, $4)";
             let query = sqlx::query(text).bind(name.to_owned()).bind(i64::from(revision)).bind(body.to_string());
             query.bind(at.as_millisecond()).execute(&mut *transaction).await?;
             transaction.commit().await?;
             Ok(revision)
+        })
+        .await
+    }
+
+    /// To which namespace the definitions of a name belong, those that are gone included: `Some(None)` is nobody's, `None` that there never was
+    /// one.
+    pub async fn namespace_of_definition(&self, name: &str) -> Result<Option<Option<String>>, Error> {
+        self.call("namespace_of_definition", async {
+            let query = sqlx::query("SELECT namespace FROM revisions WHERE name = $1").bind(name.to_owned());
+            let row = query.fetch_optional(&self.database.reads).await?;
+            Ok(row.map(|row| row.try_get::<Option<String>, _>(0)).transpose()?)
         })
         .await
     }
@@ -187,7 +212,8 @@ fn definition(row: &AnyRow) -> Result<Definition, Error> {
     let (name, revision): (String, u32) = (row.try_get(0)?, number(row, 1)?);
     let body = read(&row.try_get::<String, _>(2)?, &format!("job definition {name}:{revision}"))?;
     let deregistered: Option<i64> = row.try_get(4)?;
-    Ok(Definition { name, revision, active: deregistered.is_none(), body, created: time(row, 3)? })
+    let (created, namespace) = (time(row, 3)?, row.try_get(5)?);
+    Ok(Definition { name, revision, active: deregistered.is_none(), body, created, namespace })
 }
 
 fn after_definition(cursor: &str) -> Result<(u32, String), Error> {

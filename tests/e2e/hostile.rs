@@ -220,7 +220,8 @@ async fn carry_out(tenant: &Tenant, attempt: &Attempt) -> Result<(), String> {
     let input = attempt.object.as_ref().map(Value::to_string).unwrap_or_default();
     let answer = tenant.world.kubectl_with(&args, &input).await.map_err(|error| format!("{error:#}"));
     match (answer, attempt.expect) {
-        (_, Expect::Harmless) => Ok(()),
+        (_, Expect::Harmless) | (Ok(_), Expect::LetIn) => Ok(()),
+        (Err(said), Expect::LetIn) => let_in_later(tenant, attempt, &args, &input, said).await,
         (Err(said), Expect::Within(_)) if said.contains("denied the request") || said.contains("Forbidden") => Ok(()),
         (answer, Expect::Within(patience)) => answer.map(drop).map_err(|said| format!("not within {patience}: {said}")),
         (Err(said), Expect::Refused(words)) if said.contains(words) => Ok(()),
@@ -229,6 +230,26 @@ async fn carry_out(tenant: &Tenant, attempt: &Attempt) -> Result<(), String> {
         }
         (Ok(_), Expect::Refused(words)) => Err(format!("let in; should be refused with {words:?}")),
     }
+}
+
+/// Tries again what failed, as it may where the machine is slow: a refusal stays one.
+async fn let_in_later(
+    tenant: &Tenant,
+    attempt: &Attempt,
+    args: &[&str],
+    input: &str,
+    said: String,
+) -> Result<(), String> {
+    let short = |said: String| said.chars().take(400).collect::<String>();
+    eprintln!("{}, at first: {}", attempt.what, short(said));
+    let again = eventually("it is let in", || async {
+        Ok(match tenant.world.kubectl_with(args, input).await.map_err(|error| format!("{error:#}")) {
+            // What was thought to have failed may have been done.
+            Err(said) if !said.contains("AlreadyExists") => Err(short(said)),
+            _ => Ok(()),
+        })
+    });
+    again.await.map_err(|error| format!("{error:#}"))
 }
 
 /// What was let in got nothing of others: no id, no rank.

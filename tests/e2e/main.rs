@@ -28,6 +28,7 @@ mod host_network;
 mod hostile;
 mod isolation;
 mod jobset;
+mod keys;
 mod kinds;
 mod large_objects;
 mod late;
@@ -153,6 +154,7 @@ fn scenarios() -> Vec<Scenario> {
         contract::scenarios(),
         dumps::scenarios(),
         ecs::scenarios(),
+        keys::scenarios(),
         explains::scenarios(),
         kinds::scenarios(),
         additions::scenarios(),

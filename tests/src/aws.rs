@@ -3,7 +3,7 @@
 //!
 //! Invariant: nothing of this machine's own AWS configuration is used, and an error says what was called and what was answered.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -28,6 +28,8 @@ pub struct Aws {
     http: reqwest::Client,
     /// Empty at first, removed at the end.
     home: PathBuf,
+    /// Variables of the programs in place of a key that nobody looks at.
+    keys: Vec<(String, String)>,
 }
 
 enum Target {
@@ -76,7 +78,19 @@ impl Aws {
         std::fs::create_dir(&home).with_context(|| format!("cannot make {}", home.display()))?;
         // No connection is kept: a controller that was restarted has another address, or none.
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
-        Ok(Self { target, clients, http, home })
+        Ok(Self { target, clients, http, home, keys: Vec::new() })
+    }
+
+    /// The same for somebody with keys: with these variables, too, in the programs' environment.
+    #[must_use]
+    pub fn with_keys(mut self, keys: &[(&str, &str)]) -> Self {
+        self.keys.extend(keys.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self
+    }
+
+    /// Empty, removed at the end.
+    pub fn home(&self) -> &Path {
+        &self.home
     }
 
     /// Where the API is now.
@@ -115,6 +129,13 @@ impl Aws {
         Ok(err.trim().to_owned())
     }
 
+    /// Runs `aws ARGS` of another service.
+    pub async fn of_service(&self, args: &[&str]) -> Result<Value> {
+        let (succeeded, out, err) = self.output(Command::new(&self.clients.aws).args(args)).await?;
+        ensure!(succeeded, "aws {}: {}", args.join(" "), err.trim());
+        serde_json::from_str(&out).with_context(|| format!("aws {}: no JSON: {out}", args.join(" ")))
+    }
+
     async fn cli(&self, args: &[&str]) -> Result<(bool, String, String)> {
         self.output(Command::new(&self.clients.aws).arg("batch").args(args)).await
     }
@@ -138,6 +159,11 @@ impl Aws {
             .env("HOME", &self.home)
             .env("AWS_CONFIG_FILE", self.home.join("config"))
             .env("AWS_SHARED_CREDENTIALS_FILE", self.home.join("credentials"));
+        if !self.keys.is_empty() {
+            // It would come before all others.
+            command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+            command.envs(self.keys.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        }
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
         let output = output.with_context(|| format!("cannot run {}", self.clients.aws.display()))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

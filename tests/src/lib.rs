@@ -6,6 +6,7 @@
 mod aws;
 mod batch_job;
 mod fixture;
+mod forward;
 mod look;
 mod machine_log;
 mod manifests;
@@ -17,6 +18,7 @@ mod world;
 pub use aws::{Answer, Aws};
 pub use batch_job::{STATES, attempts, brief, exit_codes, id_of};
 pub use fixture::Fixture;
+pub use forward::Forward;
 pub use look::{JobStatus, env_of, pod_index, ready};
 pub use machine_log::MachineLog;
 pub use manifests::{FORM_1, FORM_2, FORM_3, job, job_with};

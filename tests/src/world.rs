@@ -108,6 +108,13 @@ impl World {
         self.kubectl_with(args, "").await
     }
 
+    /// kubectl as an administrator.
+    pub(crate) fn kubectl_command(&self) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.arg("--kubeconfig").arg(&self.kubeconfig);
+        command
+    }
+
     /// `kubectl apply -f -`.
     pub async fn apply(&self, yaml: &str) -> Result<String> {
         self.kubectl_with(&["apply", "-f", "-"], yaml).await
@@ -115,9 +122,8 @@ impl World {
 
     /// Runs kubectl with something on its standard input.
     pub async fn kubectl_with(&self, args: &[&str], input: &str) -> Result<String> {
-        let mut child = Command::new(&self.kubectl)
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
+        let mut child = self
+            .kubectl_command()
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -13,6 +13,8 @@ pub(crate) use orchestration::{Orchestration, is_on_fargate};
 pub(crate) use show::is_valid;
 
 use api::{ComputeEnvironment, JobQueue};
+use kube::ResourceExt as _;
+use planning::access::Ask;
 use serde_json::{Map, Value, json};
 
 use crate::decode;
@@ -21,50 +23,61 @@ use crate::gateway::Gateway;
 use crate::names::{Resource, name_of};
 use crate::objects::Objects;
 use crate::page;
+use crate::session::Session;
 use crate::stored;
 
-pub(crate) async fn create<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
-    let request = decode::members(body)?;
-    let wanted = create::environment(&request, body, &gateway.config)?;
+pub(crate) async fn create<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+    let request: request::Create = decode::members(body)?;
+    demand(session, "create", &request.compute_environment_name).await?;
+    let wanted = create::environment(&request, body, &session.config)?;
     let name = wanted.aws_name().to_owned();
     let taken = Invalid(format!("Object already exists: compute environment {name}"));
-    stored::create(&gateway.objects, wanted, taken).await?;
-    Ok(named(gateway, &name))
+    stored::create(&session.objects, wanted, taken).await?;
+    Ok(named(session, &name))
 }
 
-pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+pub(crate) async fn describe<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Describe = decode::members(body)?;
     let size = page::size(request.max_results, 100)?;
-    let mut all: Vec<ComputeEnvironment> = gateway.objects.list().await?;
+    let mut all: Vec<ComputeEnvironment> = session.objects.list().await?;
     if !request.compute_environments.is_empty() {
         let given = &request.compute_environments;
         let named = given.iter().map(|given| name_of(Resource::ComputeEnvironment, given));
         let named = named.collect::<Result<Vec<_>, _>>()?;
         all.retain(|environment| named.contains(&environment.aws_name()));
     }
+    let mut all = session.seen(all, |it| Ask::environment("get", &it.name_any())).await?;
     all.sort_by(|a, b| a.aws_name().cmp(b.aws_name()));
     let (shown, next) = page::cut(all, |it| it.aws_name(), request.next_token.as_deref(), size);
-    let shown = shown.iter().map(|environment| show::detail(environment, &gateway.config.arn)).collect();
+    let shown = shown.iter().map(|environment| show::detail(environment, &session.config.arn)).collect();
     Ok(page::answer("computeEnvironments", shown, next))
 }
 
-pub(crate) async fn update<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+pub(crate) async fn update<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::UpdateEnvironment = decode::members(body)?;
     let given = name_of(Resource::ComputeEnvironment, &request.compute_environment)?;
+    demand(session, "update", given).await?;
     let decide = |stored: &ComputeEnvironment, _: &[JobQueue]| {
         let wanted = update::environment(stored, &request, body)?;
         Ok(Some(wanted).filter(|wanted| wanted.spec != stored.spec))
     };
-    stored::update(&gateway.objects, given, decide).await?;
-    Ok(named(gateway, given))
+    stored::update(&session.objects, given, decide).await?;
+    Ok(named(session, given))
 }
 
-pub(crate) async fn delete<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+pub(crate) async fn delete<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Delete = decode::members(body)?;
     let given = name_of(Resource::ComputeEnvironment, &request.compute_environment)?;
+    demand(session, "delete", given).await?;
     // What is gone is deleted.
-    stored::delete(&gateway.objects, given, update::may_delete).await?;
+    stored::delete(&session.objects, given, update::may_delete).await?;
     Ok(json!({}))
+}
+
+/// Refuses whoever may not do this with an environment (AWS name).
+async fn demand<O: Objects>(session: &Session<O>, verb: &'static str, name: &str) -> Result<(), Failure> {
+    let arn = session.config.arn.compute_environment(name);
+    session.demand_of::<ComputeEnvironment>(name, |object| Ask::environment(verb, object), &arn).await
 }
 
 fn named<O>(gateway: &Gateway<O>, name: &str) -> Value {

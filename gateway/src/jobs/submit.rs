@@ -126,6 +126,7 @@ pub(crate) fn spec(
         tags,
         share: None,
         priority: None,
+        submitter: None,
     })
 }
 

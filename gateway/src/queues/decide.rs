@@ -57,10 +57,15 @@ pub(crate) fn queue(
 
 /// Where pods of a queue's jobs go that say nothing themselves, if its first environment has room for them.
 pub(crate) fn namespace(queue: &JobQueue, environments: &[ComputeEnvironment]) -> String {
+    namespaces(queue, environments).next().unwrap_or_else(|| BATCH_NAMESPACE.to_owned())
+}
+
+/// Where these pods go in each environment of a queue.
+pub(crate) fn namespaces(queue: &JobQueue, environments: &[ComputeEnvironment]) -> impl Iterator<Item = String> {
     let called =
         |name: &String| environments.iter().find(|it| it.aws_name() == name || it.metadata.name.as_ref() == Some(name));
-    let first = queue.spec.compute_environments.iter().find_map(called);
-    first.and_then(|it| it.spec.namespace.clone()).unwrap_or_else(|| BATCH_NAMESPACE.to_owned())
+    let all = queue.spec.compute_environments.iter().filter_map(called);
+    all.map(|it| it.spec.namespace.clone().unwrap_or_else(|| BATCH_NAMESPACE.to_owned()))
 }
 
 /// The stored object with the changes of a request.

@@ -8,25 +8,26 @@ use model::front::{Fronts, InLine, MOST};
 use model::names::ArnBase;
 use serde_json::{Map, Value, json};
 
-use super::{recent, request};
+use super::{demand, recent, request};
 use crate::decode;
 use crate::failure::{Failure, Invalid};
-use crate::gateway::Gateway;
 use crate::names::{Resource, name_of};
 use crate::objects::Objects;
+use crate::session::Session;
 
-pub(crate) async fn snapshot<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+pub(crate) async fn snapshot<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Snapshot = decode::members(body)?;
     let name = name_of(Resource::JobQueue, &request.job_queue)?;
-    if recent(gateway, name).await?.is_none() {
+    demand(session, "get", name).await?;
+    if recent(session, name).await?.is_none() {
         return Err(Invalid(format!("Job queue {name} does not exist")).into());
     }
-    let arn = &gateway.config.arn;
-    if let Some(fronts) = gateway.fronts() {
+    let arn = &session.config.arn;
+    if let Some(fronts) = session.fronts() {
         return Ok(planned(&fronts, name, arn));
     }
     let now = Timestamp::now();
-    let stored = gateway.records()?.front(name, u32::try_from(MOST).unwrap_or(u32::MAX)).await?;
+    let stored = session.records()?.front(name, u32::try_from(MOST).unwrap_or(u32::MAX)).await?;
     let jobs: Vec<InLine> = stored.into_iter().map(|(job, since)| InLine { job, since }).collect();
     Ok(json!({"frontOfQueue": front(&jobs, now, arn)}))
 }

@@ -7,11 +7,14 @@ mod front;
 mod request;
 mod show;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::{ComputeEnvironment, JobQueue};
+use kube::ResourceExt as _;
 use model::job::{Stop, StopKind};
+use planning::access::Ask;
 use serde_json::{Map, Value, json};
 
 use crate::cache::{AGE, Listed};
@@ -22,62 +25,67 @@ use crate::limits::TIME_LIMIT;
 use crate::names::{Resource, name_of};
 use crate::objects::Objects;
 use crate::page;
+use crate::session::Session;
 use crate::stored::{self, find};
 pub(crate) use front::snapshot;
 
 /// After the first of these no cache has a queue any more that was deleted, after the second no request that found it is under way.
 const LATE: [Duration; 2] = [AGE, TIME_LIMIT];
 
-pub(crate) async fn create<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+pub(crate) async fn create<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Create = decode::members(body)?;
-    let environments = gateway.objects.list().await?;
+    demand(session, "create", &request.job_queue_name).await?;
+    let environments = session.objects.list().await?;
     let wanted = decide::queue(&request, body, &environments)?;
     let name = wanted.aws_name().to_owned();
     let taken = Invalid(format!("Job queue {name} already exists"));
-    let created = stored::create(&gateway.objects, wanted, taken).await;
-    gateway.queues.forget();
-    created.map(|()| named(gateway, &name))
+    let created = stored::create(&session.objects, wanted, taken).await;
+    session.queues.forget();
+    created.map(|()| named(session, &name))
 }
 
-pub(crate) async fn describe<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+pub(crate) async fn describe<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Describe = decode::members(body)?;
     let size = page::size(request.max_results, 100)?;
-    let mut all: Vec<JobQueue> = gateway.objects.list().await?;
+    let mut all: Vec<JobQueue> = session.objects.list().await?;
     if !request.job_queues.is_empty() {
         let named = request.job_queues.iter().map(|given| name_of(Resource::JobQueue, given));
         let named = named.collect::<Result<Vec<_>, _>>()?;
         all.retain(|queue| named.contains(&queue.aws_name()));
     }
+    let mut all = session.seen(all, |it| Ask::queue("get", &it.name_any())).await?;
     all.sort_by(|a, b| a.aws_name().cmp(b.aws_name()));
-    let environments = gateway.objects.list().await?;
+    let environments = session.objects.list().await?;
     let (shown, next) = page::cut(all, |it| it.aws_name(), request.next_token.as_deref(), size);
-    let shown = shown.iter().map(|queue| show::detail(queue, &environments, &gateway.config.arn)).collect();
+    let shown = shown.iter().map(|queue| show::detail(queue, &environments, &session.config.arn)).collect();
     Ok(page::answer("jobQueues", shown, next))
 }
 
-pub(crate) async fn update<O: Objects>(gateway: &Gateway<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
+pub(crate) async fn update<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Update = decode::members(body)?;
     let given = name_of(Resource::JobQueue, &request.job_queue)?;
+    demand(session, "update", given).await?;
     let decide = |stored: &JobQueue, environments: &[ComputeEnvironment]| {
         let wanted = decide::changed(stored, &request, body, environments)?;
         Ok(Some(wanted).filter(|wanted| wanted.spec != stored.spec))
     };
-    let updated = stored::update(&gateway.objects, given, decide).await;
-    gateway.queues.forget();
-    updated.map(|()| named(gateway, given))
+    let updated = stored::update(&session.objects, given, decide).await;
+    session.queues.forget();
+    updated.map(|()| named(session, given))
 }
 
-pub(crate) async fn delete<O: Objects>(gateway: &Arc<Gateway<O>>, body: &Map<String, Value>) -> Result<Value, Failure> {
+pub(crate) async fn delete<O: Objects>(session: &Session<O>, body: &Map<String, Value>) -> Result<Value, Failure> {
     let request: request::Delete = decode::members(body)?;
     let given = name_of(Resource::JobQueue, &request.job_queue)?;
+    demand(session, "delete", given).await?;
     let allow = |stored: &JobQueue, _: &[ComputeEnvironment]| decide::may_delete(stored);
-    let deleted = stored::delete(&gateway.objects, given, allow).await;
-    gateway.queues.forget();
+    let deleted = stored::delete(&session.objects, given, allow).await;
+    session.queues.forget();
     if deleted? {
-        tokio::spawn(end_late_jobs(gateway.clone(), given.to_owned(), LATE));
+        tokio::spawn(end_late_jobs(session.gateway.clone(), given.to_owned(), LATE));
     }
     // What is gone is deleted; who died before its jobs were told asks again.
-    end_jobs(gateway, given).await
+    end_jobs(session, given).await
 }
 
 /// The jobs of a queue that is deleted end with it
@@ -125,6 +133,11 @@ impl Recent {
     pub(crate) fn namespace(&self) -> String {
         decide::namespace(self.queue(), &self.listed.environments)
     }
+
+    /// All namespaces to which the plan may send these: which environment they get it says later.
+    pub(crate) fn namespaces(&self) -> BTreeSet<String> {
+        decide::namespaces(self.queue(), &self.listed.environments).collect()
+    }
 }
 
 /// The queue of an AWS name, as it was at most two seconds ago.
@@ -145,6 +158,12 @@ pub(crate) async fn recent<O: Objects>(gateway: &Gateway<O>, name: &str) -> Resu
     let listed = Arc::new(Listed { queues, environments: gateway.objects.list().await? });
     gateway.queues.put(begun, generation, listed.clone());
     Ok(in_it(listed))
+}
+
+/// Refuses whoever may not do this with a queue (AWS name).
+pub(crate) async fn demand<O: Objects>(session: &Session<O>, verb: &'static str, name: &str) -> Result<(), Failure> {
+    let arn = session.config.arn.job_queue(name);
+    session.demand_of::<JobQueue>(name, |object| Ask::queue(verb, object), &arn).await
 }
 
 fn named<O>(gateway: &Gateway<O>, name: &str) -> Value {

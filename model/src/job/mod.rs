@@ -11,7 +11,7 @@ mod spec;
 pub use attempt::{Attempt, ContainerEnd};
 pub use id::{JobId, NotAJobId};
 pub use pod::{ContainerFacts, ContainerState, PodFacts, PodPhase, Unmounted};
-pub use spec::{Dependency, DependencyKind, EvaluateOnExit, OfContainer, RetryAction, RetryStrategy, Spec};
+pub use spec::{Dependency, DependencyKind, EvaluateOnExit, OfContainer, RetryAction, RetryStrategy, Spec, Submitter};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

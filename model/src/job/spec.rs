@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Door, JobId};
+use crate::identity::Identity;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +58,19 @@ pub struct Spec {
     /// Its priority inside its share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
+    /// Who submitted it; `None`: a Kubernetes Job, or submitted where no keys are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitter: Option<Submitter>,
+}
+
+/// Who submitted a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Submitter {
+    /// What he may do is asked again when the job starts.
+    pub identity: Identity,
+    /// In which namespace the job is for whoever asks for it, if it names none: that of the first environment of its queue, then.
+    pub namespace: String,
 }
 
 impl Spec {

@@ -29,6 +29,7 @@ fn spec(pod: Value) -> Spec {
         tags: [].into(),
         share: None,
         priority: None,
+        submitter: None,
     }
 }
 

@@ -38,6 +38,7 @@ fn spec(array_size: Option<u32>, depends_on: Vec<Dependency>) -> Spec {
         tags: BTreeMap::new(),
         share: None,
         priority: None,
+        submitter: None,
     }
 }
 

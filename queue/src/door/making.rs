@@ -6,19 +6,23 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use cluster::access::Unanswered;
 use cluster::fault::{self, Point};
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace as RawNamespace, Pod};
-use kube::Api;
 use kube::api::{DynamicObject, PostParams};
 use kube::core::{ApiResource, Status};
+use kube::{Api, ResourceExt as _};
 use model::clock::Moment;
-use model::job::{JobId, JobRecord, Spec};
+use model::job::{JobId, JobRecord, Spec, Submitter};
+use model::names::object_name;
+use planning::access::{Ask, to_run};
 use planning::admission::pod::Surroundings;
 use planning::admission::policy::NamespaceFacts;
 use planning::api_pod::{self, Made};
 use planning::lifecycle::{self, Duty};
+use planning::pod_security::beyond_baseline;
 use serde_json::json;
 
 use super::allowed::allowed;
@@ -174,6 +178,9 @@ async fn make(context: Context, making: Making, namespace: Namespace) -> (JobId,
         Ok(pod) => pod,
         Err(message) => return (id, name, never(message)),
     };
+    if let Some(outcome) = not_any_more(&context, &making.spec, &pod, &placed.namespace).await {
+        return (id, name, outcome);
+    }
     let kind = ApiResource::erase::<Pod>(&());
     let pods: Api<DynamicObject> = Api::namespaced_with(context.batch.clone(), &placed.namespace, &kind);
     let outcome = match pods.create(&PostParams::default(), &pod).await {
@@ -185,6 +192,33 @@ async fn make(context: Context, making: Making, namespace: Namespace) -> (JobId,
         }
     };
     (id, name, outcome)
+}
+
+/// Whoever submitted the job may have lost the right to since; `None`: he has it still, or nobody asked who he was.
+async fn not_any_more(context: &Context, spec: &Spec, pod: &DynamicObject, namespace: &str) -> Option<Outcome> {
+    let Submitter { identity, .. } = spec.submitter.as_ref()?;
+    let is_privileged = !beyond_baseline(&pod.data["spec"], &json!(pod.metadata.annotations)).is_empty();
+    let queue = context.index.job_queues().into_iter().find(|queue| queue.aws_name() == spec.queue);
+    let queue = queue.map_or_else(|| object_name(&spec.queue), |queue| queue.name_any());
+    let mut asks = vec![Ask::queue("use", &queue)];
+    asks.extend(to_run(&spec.pod, is_privileged, namespace));
+    let lacks = async {
+        if !context.access.is_there(identity).await? {
+            return Ok(Some(format!("{}, who submitted it, is not there any more", identity.user)));
+        }
+        let lacks = context.access.lacks(identity, asks).await?;
+        Ok(lacks
+            .map(|ask| format!("no role of Kubernetes lets {}, who submitted it, {}", identity.user, ask.sentence())))
+    };
+    match lacks.await {
+        Ok(None) => None,
+        // Roles are replaced in two steps: it is tried again for a while.
+        Ok(Some(message)) => Some(Outcome::Refused { message, passing: true, failing: false }),
+        Err::<_, Unanswered>(error) => {
+            tracing::warn!(error = cluster::telemetry::chain(&error), "cannot ask what a job's submitter may do");
+            Some(Outcome::Unclear)
+        }
+    }
 }
 
 /// Whether the API server will answer the same again: the pod is wrong, too large, forbidden, or its namespace is not there.

@@ -191,6 +191,7 @@ fn without_pod(spec: &Spec) -> Arc<Spec> {
         tags: spec.tags.clone(),
         share: None,
         priority: None,
+        submitter: None,
     })
 }
 

@@ -126,6 +126,7 @@ pub(super) fn lean(spec: &Spec) -> Spec {
         parameters: BTreeMap::new(),
         tags: BTreeMap::new(),
         container: None,
+        submitter: None,
         pod: json!({"containers": containers("containers"), "initContainers": containers("initContainers"), "volumes": claims}),
         ..spec.clone()
     }
@@ -185,6 +186,7 @@ mod tests {
             tags: BTreeMap::new(),
             share: None,
             priority: None,
+            submitter: None,
         }
     }
 

@@ -40,6 +40,7 @@ fn submission(number: u128) -> Submission {
         tags: BTreeMap::new(),
         share: None,
         priority: None,
+        submitter: None,
     };
     let record = JobRecord::submitted(job(number), Timestamp::UNIX_EPOCH);
     Submission { record, spec: Arc::new(spec), namespace: "ns".to_owned() }

@@ -12,12 +12,13 @@ use crate::{Definition, Leading, Store};
 
 pub(super) async fn revisions_are_given_out_once(store: Leading) {
     let body = json!({"type": "container", "text": "a\u{0}\"é"});
-    let all = (0..20).map(|_| store.register("hello", &body, at(1)));
+    let all = (0..20).map(|_| store.register("hello", &body, at(1), None));
     let revisions: BTreeSet<u32> = futures::future::join_all(all).await.into_iter().map(|it| it.unwrap()).collect();
     assert_eq!(revisions, (1..=20).collect());
-    assert_eq!(store.register("Hello", &body, at(1)).await.unwrap(), 1, "another name");
+    assert_eq!(store.register("Hello", &body, at(1), None).await.unwrap(), 1, "another name");
     let found = store.definition("hello", Some(20)).await.unwrap();
-    let expect = Definition { name: "hello".to_owned(), revision: 20, active: true, body, created: at(1) };
+    let expect =
+        Definition { name: "hello".to_owned(), revision: 20, active: true, body, created: at(1), namespace: None };
     assert_eq!(found, Some(expect.into()));
 }
 
@@ -25,7 +26,7 @@ pub(super) async fn a_definition_is_found_until_it_is_purged(store: Leading) {
     let now = Timestamp::now();
     let days = |it: i64| now - SignedDuration::from_hours(it * 24);
     for _ in 0..3 {
-        store.register("a", &json!({}), days(300)).await.unwrap();
+        store.register("a", &json!({}), days(300), None).await.unwrap();
     }
     let latest = async || store.definition("a", None).await.unwrap().map(|it| it.revision);
     assert_eq!(latest().await, Some(3));
@@ -39,11 +40,31 @@ pub(super) async fn a_definition_is_found_until_it_is_purged(store: Leading) {
     store.retain(at(0), 10).await.unwrap();
     assert_eq!(store.definition("a", Some(3)).await.unwrap(), None);
     assert_eq!(store.definition("a", Some(2)).await.unwrap().map(|it| it.active), Some(false));
-    assert_eq!(store.register("a", &json!({}), now).await.unwrap(), 4, "a number is not given out again");
+    assert_eq!(store.register("a", &json!({}), now, None).await.unwrap(), 4, "a number is not given out again");
+}
+
+pub(super) async fn definitions_of_a_name_belong_to_the_namespace_of_the_first(store: Leading) {
+    let register = async |name: &str, namespace| store.register(name, &json!({}), at(1), namespace).await;
+    assert_eq!(store.namespace_of_definition("a").await.unwrap(), None);
+    assert_eq!(register("a", Some("team")).await.unwrap(), 1);
+    assert_eq!(register("a", Some("team")).await.unwrap(), 2);
+    for other in [Some("other"), None] {
+        assert!(matches!(register("a", other).await, Err(crate::Error::Conflict(_))), "{other:?}");
+    }
+    assert_eq!(store.namespace_of_definition("a").await.unwrap(), Some(Some("team".to_owned())));
+    assert_eq!(register("a", Some("team")).await.unwrap(), 3, "what was refused took no number");
+    assert_eq!(register("b", None).await.unwrap(), 1);
+    assert!(matches!(register("b", Some("team")).await, Err(crate::Error::Conflict(_))));
+    assert_eq!(store.namespace_of_definition("b").await.unwrap(), Some(None));
+    let all = store.definitions(None, None, None, None, 10).await.unwrap().items;
+    let of: Vec<_> = all.iter().map(|it| (it.name.as_str(), it.revision, it.namespace.as_deref())).collect();
+    assert_eq!(of, [("a", 3, Some("team")), ("a", 2, Some("team")), ("a", 1, Some("team")), ("b", 1, None)]);
+    let found = store.definition("a", None).await.unwrap().unwrap();
+    assert_eq!(found.namespace.as_deref(), Some("team"));
 }
 
 pub(super) async fn changes_of_a_definition_come_one_after_the_other(store: Leading) {
-    store.register("a", &json!({"tags": {}}), at(1)).await.unwrap();
+    store.register("a", &json!({"tags": {}}), at(1), None).await.unwrap();
     let add = |number: usize| {
         store.change_definition("a", 1, move |body| {
             let mut body = body.clone();
@@ -65,7 +86,7 @@ pub(super) async fn changes_of_a_definition_come_one_after_the_other(store: Lead
 pub(super) async fn pages_of_definitions(store: Leading) {
     for name in ["b", "a.c", "a", "B"] {
         for _ in 0..3 {
-            store.register(name, &json!({"n": name}), at(1)).await.unwrap();
+            store.register(name, &json!({"n": name}), at(1), None).await.unwrap();
         }
     }
     store.deregister("a", 2, at(2)).await.unwrap();

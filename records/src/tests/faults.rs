@@ -123,7 +123,7 @@ async fn a_schema_of_a_later_release_is_left_alone() {
     let server = Postgresql::start().unwrap();
     for url in [url(directory.path()), server::create(&server, "later").await] {
         let error = later(&url).await;
-        assert!(matches!(error, Error::TooNew { found: 99, known: 4 }), "{error:?}");
+        assert!(matches!(error, Error::TooNew { found: 99, known: 5 }), "{error:?}");
         assert!(error.to_string().contains("written by a later release"), "{error}");
     }
     let error = refusal(&server.url("nowhere")).await;
@@ -143,12 +143,12 @@ async fn a_postgresql_that_comes_back_is_used_again() {
     let unavailable = |error: Error| assert!(error.is_transient(), "{error:?}");
     unavailable(store.submit(submission(2, spec("a"))).await.unwrap_err());
     unavailable(store.jobs(&[job(1)]).await.unwrap_err());
-    unavailable(store.register("a", &json!({}), Timestamp::now()).await.unwrap_err());
+    unavailable(store.register("a", &json!({}), Timestamp::now(), None).await.unwrap_err());
     unavailable(store.write(&[], &[]).await.unwrap_err());
     unavailable(refusal(&url).await);
     server.up().unwrap();
     store.submit(submission(2, spec("a"))).await.unwrap();
     assert_eq!(store.jobs(&[job(1), job(2)]).await.unwrap().len(), 2);
-    assert_eq!(store.register("a", &json!({}), Timestamp::now()).await.unwrap(), 1);
+    assert_eq!(store.register("a", &json!({}), Timestamp::now(), None).await.unwrap(), 1);
     store.close().await;
 }

@@ -52,6 +52,7 @@ const CASES: &[(&str, Case)] = cases! {
     quota: one_namespace_is_refused_and_others_are_not, room_comes_back_when_jobs_have_ended, what_is_counted_is_what_is_there,
         who_is_refused_takes_nothing_from_those_beside;
     definitions: revisions_are_given_out_once, a_definition_is_found_until_it_is_purged, pages_of_definitions,
+        definitions_of_a_name_belong_to_the_namespace_of_the_first,
         changes_of_a_definition_come_one_after_the_other;
 };
 
@@ -113,6 +114,7 @@ fn spec(name: &str) -> Spec {
         parameters: [("a".to_owned(), "b".to_owned())].into(),
         tags: [("c".to_owned(), "d".to_owned())].into(),
         share: None,
+        submitter: None,
         priority: Some(-1),
     }
 }

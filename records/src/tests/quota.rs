@@ -196,7 +196,7 @@ async fn two_replicas_take_together_what_one_may() {
 
 /// Makes of a store what the release before left.
 const BEFORE: &str = "DROP TABLE usage; ALTER TABLE jobs DROP COLUMN namespace; ALTER TABLE jobs DROP COLUMN bytes;
-    ALTER TABLE jobs DROP COLUMN reason_since; DELETE FROM _sqlx_migrations WHERE version > 2;";
+    ALTER TABLE jobs DROP COLUMN reason_since; ALTER TABLE revisions DROP COLUMN namespace; DELETE FROM _sqlx_migrations WHERE version > 2;";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_earlier_releases_stored_is_counted_and_a_restart_forgets_nothing() {

@@ -51,6 +51,7 @@ fn spec(attempts: u32) -> Spec {
         tags: [].into(),
         share: None,
         priority: None,
+        submitter: None,
     }
 }
 

@@ -154,6 +154,7 @@ mod tests {
             tags: [].into(),
             share: None,
             priority: None,
+            submitter: None,
         };
         (JobRecord::submitted(JobId::new(Uuid::from_u128(number)), at(10)), Arc::new(spec))
     }

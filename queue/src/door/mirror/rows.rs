@@ -101,6 +101,7 @@ pub(super) fn spec(seen: &Seen, asked: &Asked, world: &World<'_>) -> Spec {
         tags: std::collections::BTreeMap::new(),
         share: None,
         priority: None,
+        submitter: None,
     }
 }
 

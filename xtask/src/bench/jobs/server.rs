@@ -33,7 +33,15 @@ pub(super) fn api(store: Store) -> Router {
     let (_, fronts) = watch::channel(None);
     let metrics = Metrics::new(&mut cluster::telemetry::registry("controller"));
     let (arn, served) = (ArnBase::default(), Served::default());
-    let config = Config { arn, default_provider: None, default_namespace: None, served, metrics };
+    let config = Config {
+        arn,
+        default_provider: None,
+        default_namespace: None,
+        guard: None,
+        room: gateway::Room::default(),
+        served,
+        metrics,
+    };
     gateway::router(stores, fronts, Fixed::new(), config)
 }
 
