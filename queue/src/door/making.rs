@@ -212,8 +212,8 @@ async fn not_any_more(context: &Context, spec: &Spec, pod: &DynamicObject, names
     };
     match lacks.await {
         Ok(None) => None,
-        // Roles are replaced in two steps: it is tried again for a while.
-        Ok(Some(message)) => Some(Outcome::Refused { message, passing: true, failing: false }),
+        // It is tried a few times more before that counts, as roles may be replaced in two steps.
+        Ok(Some(message)) => Some(never(message)),
         Err::<_, Unanswered>(error) => {
             tracing::warn!(error = cluster::telemetry::chain(&error), "cannot ask what a job's submitter may do");
             Some(Outcome::Unclear)
