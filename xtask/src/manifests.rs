@@ -263,7 +263,8 @@ mod tests {
             ports.map(|port| serde_json::to_value(port.port).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(of("webhook"), [9443]);
-        assert!(of("controller").is_empty() && of("scheduler").is_empty());
+        assert_eq!(of("controller"), [8443]);
+        assert!(of("scheduler").is_empty());
     }
 
     #[test]
