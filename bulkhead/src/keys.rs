@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use axum::body::{Body, to_bytes};
 use axum::http::Uri;
 use clap::{Args, Subcommand, ValueEnum};
@@ -128,6 +128,11 @@ async fn token(client: &Client, (namespace, name): &(String, String)) -> anyhow:
     };
     let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
     let made = accounts.create_token_request(name, &PostParams::default(), &request).await;
+    let made = made.map_err(|error| match error {
+        // As kubectl says it.
+        kube::Error::Api(answer) => anyhow!(answer.message),
+        other => other.into(),
+    });
     let made =
         made.with_context(|| format!("cannot make a token of service account {name} in namespace {namespace}"))?;
     made.status.and_then(|status| status.token).context("the API server answered without a token")

@@ -9,7 +9,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use cluster::serve::{self, Unread};
+use cluster::serve;
 use serde_json::json;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -66,12 +66,7 @@ pub(crate) async fn answer(config: &Config, parts: &Parts, body: Body, id: Uuid,
 }
 
 async fn sts(config: &Config, parts: &Parts, body: Body, id: Uuid) -> Result<Response, Failure> {
-    let body = serve::read(body, BODY_LIMIT, BODY_PATIENCE, |_| true).await.map_err(|unread| match unread {
-        Unread::TooLong(limit) => Failure::TooLarge(limit),
-        Unread::Late(_) => Failure::BodyLate,
-        Unread::NoRoom => Failure::Busy,
-        Unread::Broken(_) => Failure::Malformed("The body cannot be read".to_owned()),
-    })?;
+    let body = serve::read(body, BODY_LIMIT, BODY_PATIENCE, |_| true).await?;
     let account = &config.arn.account;
     let answer = match &config.guard {
         Some(guard) => guard.sts(parts, &body, account, id).await?,

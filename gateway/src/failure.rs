@@ -4,6 +4,7 @@
 //! message of it. What went wrong inside is logged and never sent.
 
 use axum::http::StatusCode;
+use cluster::serve::Unread;
 use records::{Counted, Exceeded, Measure};
 use uuid::Uuid;
 
@@ -172,6 +173,18 @@ fn flag(exceeded: &Exceeded) -> &'static str {
 impl From<Invalid> for Failure {
     fn from(invalid: Invalid) -> Self {
         Self::Refused(invalid)
+    }
+}
+
+/// Why the body of a request was not read.
+impl From<Unread> for Failure {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLong(limit) => Self::TooLarge(limit),
+            Unread::Late(_) => Self::BodyLate,
+            Unread::NoRoom => Self::Busy,
+            Unread::Broken(_) => Self::Malformed("The body cannot be read".to_owned()),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use cluster::serve::{self, LocalAddress, Unread, weight};
+use cluster::serve::{self, LocalAddress, weight};
 use futures::FutureExt as _;
 use model::front::Fronts;
 use records::Store;
@@ -153,12 +153,7 @@ async fn read(operation: Operation, headers: &HeaderMap, body: Body) -> Result<a
         return Err(failure);
     }
     // Every connection may have one body on its way: together at most 64 MiB.
-    let body = serve::read(body, BODY_LIMIT, BODY_PATIENCE, |_| true).await.map_err(|unread| match unread {
-        Unread::TooLong(limit) => Failure::TooLarge(limit),
-        Unread::Late(_) => Failure::BodyLate,
-        Unread::NoRoom => Failure::Busy,
-        Unread::Broken(_) => Failure::Malformed("The body cannot be read".to_owned()),
-    })?;
+    let body = serve::read(body, BODY_LIMIT, BODY_PATIENCE, |_| true).await?;
     fits(operation, body.len())?;
     Ok(body)
 }
