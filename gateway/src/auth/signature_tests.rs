@@ -225,3 +225,18 @@ proptest! {
         prop_assert!(check(&headers, &sent, SECRET, now()).is_err());
     }
 }
+
+#[test]
+fn what_a_request_says_of_its_body_has_to_be_so() {
+    let right = hex(digest::digest(&digest::SHA256, Signed::new().body).as_ref());
+    for (said, expect) in
+        [(right.as_str(), Ok(())), ("UNSIGNED-PAYLOAD", Err(Wrong::Mismatch)), (&"0".repeat(64), Err(Wrong::Mismatch))]
+    {
+        let mut request = Signed::new().without("authorization").with("x-amz-content-sha256", said);
+        let map = request.map();
+        let names = "content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token";
+        let authorization = sign(&request.sent(&map), "AKIDEXAMPLE", SECRET, "service", names);
+        request.headers.push(("authorization", authorization));
+        assert_eq!(request.check(), expect, "{said}");
+    }
+}
