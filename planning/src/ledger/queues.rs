@@ -131,8 +131,11 @@ impl Queue {
             let earliest = next.peek().map(|Reverse((rank, _))| *rank);
             if let Some((_, number)) = firsts.next_if(|(first, _)| earliest.is_none_or(|earliest| **first < earliest)) {
                 let line = line(*number);
-                next.extend(line.next.map(|rank| Reverse((rank, lines.len()))));
-                lines.push(line);
+                // A need of which all jobs rest has no part of what is shown.
+                if let Some(rank) = line.next {
+                    next.push(Reverse((rank, lines.len())));
+                    lines.push(line);
+                }
                 continue;
             }
             let Some(Reverse((_, at))) = next.pop() else { break };

@@ -69,6 +69,20 @@ fn a_retry_is_shown_before_others_of_its_need_and_of_others() {
 }
 
 #[test]
+fn a_need_of_which_all_rest_takes_no_part_of_what_is_shown() {
+    let mut ledger = Ledger::default();
+    let due = now() + SignedDuration::from_secs(1);
+    for (number, need) in "abaaaaaaa".chars().chain(['c', 'c', 'c']).enumerate() {
+        let rests = (need == 'b').then_some(due);
+        let record = JobRecord { not_before: rests, ..record(number as u128) };
+        ledger.take_in(record, &Arc::new(spec(None, vec![])), &shape(need), now());
+    }
+    // The first four, and four more: two of `c`, because there are two needs, and what is left to the oldest.
+    let shown = ledger.waiting(4, |_| false, now());
+    assert_eq!(numbers(&shown.jobs), [0, 2, 3, 4, 5, 6, 9, 10].into());
+}
+
+#[test]
 fn jobs_flow_past_others_that_are_blocked_even_if_one_of_them_is_among_the_first() {
     let (most, jobs) = (20, 500);
     let needs: String = std::iter::repeat_n('a', most - 1).chain(std::iter::repeat_n('b', jobs)).chain(['c']).collect();
