@@ -1,5 +1,7 @@
 //! The stages that cargo does: format, lints, tests that need no cluster.
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
@@ -37,8 +39,32 @@ pub(super) fn unit() -> Result<()> {
     for target in &targets {
         tests.args(["--test", target]);
     }
+    seed(&mut tests);
     children::run(&mut tests)?;
     children::run(tool::cargo().args(["test", "--workspace", "--locked", "--quiet", "--doc"]))
+}
+
+/// What proptest reads the seed of its cases from.
+const SEED: &str = "PROPTEST_RNG_SEED";
+
+/// Has properties try the same cases wherever the same files are tested, so that a failure is seen again, and others after each change. Whoever
+/// wants others sets the seed.
+fn seed(tests: &mut Command) {
+    if std::env::var_os(SEED).is_some() {
+        return;
+    }
+    let tree = Command::new("git").args(["rev-parse", "HEAD^{tree}"]).current_dir(crate::image::root()).output();
+    let said = tree.ok().filter(|tree| tree.status.success());
+    // Without git, proptest takes its own.
+    if let Some(seed) = said.and_then(|tree| seed_of(&String::from_utf8_lossy(&tree.stdout))) {
+        eprintln!("cases of properties: {SEED}={seed}");
+        tests.env(SEED, seed.to_string());
+    }
+}
+
+/// The seed for a hash that git printed.
+fn seed_of(hash: &str) -> Option<u64> {
+    u64::from_str_radix(hash.get(..16)?, 16).ok()
 }
 
 /// What `cargo metadata` says.
@@ -62,6 +88,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_seed_is_the_beginning_of_a_hash() {
+        assert_eq!(seed_of("00000000000000ff9c1d3e5f00000000deadbeef\n"), Some(255));
+        assert_eq!(seed_of("fatal"), None);
+        assert_eq!(seed_of("not a hash of git's"), None);
+    }
 
     #[test]
     fn own_test_targets_run_and_the_end_to_end_tests_wait_for_a_cluster() {
