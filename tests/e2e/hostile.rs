@@ -19,11 +19,18 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use model::keys;
 use serde_json::{Value, json};
-use tests::{Fixture, PodLog, World, eventually, job, together};
+use tests::{Fixture, PodLog, World, eventually, eventually_for, job, together};
 use tokio::task::JoinHandle;
 
 use crate::{Company, Scenario};
 use attempts::{Attempt, Expect, attempts, bare, pod};
+
+/// How long an attempt is asked again that was not answered.
+const ANSWERED: Duration = Duration::from_mins(5);
+/// What kubectl says when the API server, on a machine with other work, has run out of the minute that it gives a request.
+const NO_ANSWER: [&str; 2] = ["Error from server (Timeout)", "Client.Timeout exceeded"];
+/// An attempt that takes longer is said.
+const SLOW: Duration = Duration::from_secs(5);
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
@@ -213,43 +220,37 @@ async fn tenant(fixture: &Fixture) -> Result<Tenant> {
 
 /// `Err`: it went otherwise than it must.
 async fn carry_out(tenant: &Tenant, attempt: &Attempt) -> Result<(), String> {
-    let mut args: Vec<&str> = attempt.args.iter().map(String::as_str).collect();
-    if let Expect::Within(patience) = attempt.expect {
-        args.extend(["--request-timeout", patience]);
-    }
-    let input = attempt.object.as_ref().map(Value::to_string).unwrap_or_default();
-    let answer = tenant.world.kubectl_with(&args, &input).await.map_err(|error| format!("{error:#}"));
+    let short = |said: &str| said.chars().take(400).collect::<String>();
+    let answer = answered(tenant, attempt).await?;
     match (answer, attempt.expect) {
-        (_, Expect::Harmless) | (Ok(_), Expect::LetIn) => Ok(()),
-        (Err(said), Expect::LetIn) => let_in_later(tenant, attempt, &args, &input, said).await,
-        (Err(said), Expect::Within(_)) if said.contains("denied the request") || said.contains("Forbidden") => Ok(()),
-        (answer, Expect::Within(patience)) => answer.map(drop).map_err(|said| format!("not within {patience}: {said}")),
+        (_, Expect::Harmless | Expect::Answered) | (Ok(_), Expect::LetIn) => Ok(()),
+        (Err(said), Expect::LetIn) => Err(format!("not let in: {}", short(&said))),
         (Err(said), Expect::Refused(words)) if said.contains(words) => Ok(()),
-        (Err(said), Expect::Refused(words)) => {
-            Err(format!("refused, but not with {words:?}: {}", said.chars().take(400).collect::<String>()))
-        }
+        (Err(said), Expect::Refused(words)) => Err(format!("refused, but not with {words:?}: {}", short(&said))),
         (Ok(_), Expect::Refused(words)) => Err(format!("let in; should be refused with {words:?}")),
     }
 }
 
-/// Tries again what failed, as it may where the machine is slow: a refusal stays one.
-async fn let_in_later(
-    tenant: &Tenant,
-    attempt: &Attempt,
-    args: &[&str],
-    input: &str,
-    said: String,
-) -> Result<(), String> {
-    let short = |said: String| said.chars().take(400).collect::<String>();
-    eprintln!("{}, at first: {}", attempt.what, short(said));
-    let again = eventually("it is let in", || async {
-        Ok(match tenant.world.kubectl_with(args, input).await.map_err(|error| format!("{error:#}")) {
-            // What was thought to have failed may have been done.
-            Err(said) if !said.contains("AlreadyExists") => Err(short(said)),
-            _ => Ok(()),
+/// What the API server says to it; asked again as long as it says that it had no time, as it may where the machine is slow.
+async fn answered(tenant: &Tenant, attempt: &Attempt) -> Result<Result<String, String>, String> {
+    let args: Vec<&str> = attempt.args.iter().map(String::as_str).collect();
+    let input = attempt.object.as_ref().map(Value::to_string).unwrap_or_default();
+    let tries = AtomicU32::new(0);
+    let answer = eventually_for(ANSWERED, "the API server answers", || async {
+        let begun = Instant::now();
+        let answer = tenant.world.kubectl_with(&args, &input).await.map_err(|error| format!("{error:#}"));
+        let is_again = tries.fetch_add(1, Ordering::Relaxed) > 0;
+        if begun.elapsed() > SLOW {
+            eprintln!("{}: {} s", attempt.what, begun.elapsed().as_secs());
+        }
+        Ok(match answer {
+            Err(said) if NO_ANSWER.iter().any(|words| said.contains(words)) => Err(said.chars().take(400).collect()),
+            // What was not answered may have been done.
+            Err(said) if is_again && said.contains("AlreadyExists") => Ok(Ok(said)),
+            answer => Ok(answer),
         })
     });
-    again.await.map_err(|error| format!("{error:#}"))
+    answer.await.map_err(|error| format!("{error:#}"))
 }
 
 /// What was let in got nothing of others: no id, no rank.
