@@ -216,6 +216,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) stores: &'a Stores,
     /// Who comes next in each queue, while this process leads.
     pub(crate) fronts: watch::Receiver<Option<Arc<Fronts>>>,
+    /// Client of user `aws-batch`, in whose name logs are read.
+    pub(crate) batch: kube::Client,
 }
 
 /// What of this process the API is part of.
@@ -247,6 +249,7 @@ pub(crate) async fn serve(
         default_provider,
         default_namespace,
         guard: None,
+        outputs: Arc::new(gateway::KubeOutputs::new(sources.batch)),
         room: gateway::Room::default(),
         served,
         metrics,

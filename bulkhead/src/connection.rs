@@ -5,6 +5,7 @@
 use anyhow::{Context as _, bail};
 use axum::body::{Body, to_bytes};
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::http::request::Builder;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
@@ -49,10 +50,18 @@ impl Connection {
 
     /// Calls an operation of the API.
     pub(crate) async fn call(&mut self, operation: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = Request::post(format!("/v1/{operation}"))
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_string()))?;
+        let request = Request::post(format!("/v1/{operation}")).header("content-type", "application/json");
+        self.answer(request, body).await
+    }
+
+    /// Calls an operation of what shows logs.
+    pub(crate) async fn call_logs(&mut self, operation: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = Request::post("/").header("content-type", "application/x-amz-json-1.1");
+        self.answer(request.header("x-amz-target", format!("Logs_20140328.{operation}")), body).await
+    }
+
+    async fn answer(&mut self, request: Builder, body: &Value) -> anyhow::Result<Value> {
+        let request = request.header("host", "localhost").body(Body::from(body.to_string()))?;
         let response = self.send(request).await?;
         let status = response.status();
         let bytes = to_bytes(response.into_body(), ANSWER_LIMIT).await?;

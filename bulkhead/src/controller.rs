@@ -123,7 +123,7 @@ pub(crate) async fn run(arguments: Arguments, kubeconfig: Option<PathBuf>) -> an
     let stores = Arc::new(Stores::new(&arguments.api, &mut registry));
     let fronts = queue::Told::default();
     let mut tasks = Tasks::new(shutdown.clone());
-    let sources = api::Sources { stores: &stores, fronts: fronts.subscribe() };
+    let sources = api::Sources { stores: &stores, fronts: fronts.subscribe(), batch: batch.clone() };
     let process = api::Process {
         namespace: &arguments.namespace,
         registry: &mut registry,

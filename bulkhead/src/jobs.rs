@@ -82,7 +82,7 @@ pub(crate) async fn run(args: JobsArgs, kubeconfig: Option<&Path>) -> anyhow::Re
 }
 
 /// Writes what was asked for. Who stops reading, as `head` does, has what they wanted.
-fn say(text: &str, out: &mut impl Write) -> anyhow::Result<()> {
+pub(crate) fn say(text: &str, out: &mut impl Write) -> anyhow::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write the answer"),

@@ -8,6 +8,7 @@ mod dump;
 mod explain;
 mod jobs;
 mod keys;
+mod logs;
 mod namespace;
 mod simulate;
 mod uninstall;
@@ -45,6 +46,8 @@ enum Command {
     Controller(Box<controller::Arguments>),
     /// Shows jobs: what is in the queues, why it waits, what became of it.
     Jobs(jobs::JobsArgs),
+    /// Prints what a job of the API has printed, and goes on as long as it runs, if asked to.
+    Logs(logs::LogsArgs),
     /// Says why a job or pod waits, and what would let it start; or what a queue does.
     Explain(explain::ExplainArgs),
     /// Writes what the planner sees, as JSON.
@@ -170,6 +173,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Controller(arguments) => controller::run(*arguments, kubeconfig).await,
         Command::Jobs(arguments) => jobs::run(arguments, kubeconfig.as_deref()).await,
+        Command::Logs(arguments) => logs::run(arguments, kubeconfig.as_deref()).await,
         Command::Explain(arguments) => explain::run(arguments, kubeconfig.as_deref()).await,
         Command::Dump(arguments) => dump::run(arguments, kubeconfig.as_deref()).await,
         Command::Simulate(arguments) => simulate::run(&arguments),

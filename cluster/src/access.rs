@@ -32,10 +32,12 @@ pub enum Unanswered {
 
 /// Whether he may.
 pub async fn may(client: Client, identity: Identity, ask: Ask) -> Result<bool, Unanswered> {
+    let (resource, subresource) = ask.parts();
     let resource = ResourceAttributes {
         verb: Some(ask.verb.to_owned()),
         group: Some(ask.group.to_owned()),
-        resource: Some(ask.resource.to_owned()),
+        resource: Some(resource.to_owned()),
+        subresource: subresource.map(str::to_owned),
         namespace: ask.namespace,
         name: ask.name,
         ..ResourceAttributes::default()

@@ -46,6 +46,8 @@ pub(crate) enum Failure {
     ContentType(String),
     /// It takes no answer that there is.
     NotAcceptable(String),
+    /// What it names is not there.
+    NotFound(String),
     /// Its body is longer than any that has a meaning.
     TooLarge(usize),
     /// Its body does not come.
@@ -77,7 +79,7 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Refused(_) | Self::Malformed(_) | Self::NoHost => StatusCode::BAD_REQUEST,
+            Self::Refused(_) | Self::Malformed(_) | Self::NoHost | Self::NotFound(_) => StatusCode::BAD_REQUEST,
             Self::Host(_) | Self::Page(_) | Self::Denied { .. } => StatusCode::FORBIDDEN,
             Self::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
@@ -97,6 +99,7 @@ impl Failure {
             Self::Refused(_) | Self::NoHost => "ClientException",
             Self::Host(_) | Self::Page(_) => "AccessDeniedException",
             Self::Denied { kind, .. } => kind,
+            Self::NotFound(_) => "ResourceNotFoundException",
             Self::ContentType(_) => "UnsupportedMediaTypeException",
             Self::NotAcceptable(_) => "NotAcceptableException",
             Self::Malformed(_) => "SerializationException",
@@ -134,9 +137,10 @@ impl Failure {
                 flag(exceeded)
             ),
             Self::Late => "The request took too long; try again".to_owned(),
-            Self::Malformed(message) | Self::Denied { message, .. } | Self::Unavailable { message, .. } => {
-                message.clone()
-            }
+            Self::Malformed(message)
+            | Self::NotFound(message)
+            | Self::Denied { message, .. }
+            | Self::Unavailable { message, .. } => message.clone(),
             Self::Crashed => "Internal error; the log of Bulkhead's controller says where".to_owned(),
         }
     }
@@ -147,6 +151,12 @@ impl Failure {
             Self::Unavailable { cause, .. } => Some(cause),
             _ => None,
         }
+    }
+
+    /// What only another service of AWS does: so that clients that ask one on the way go on without it.
+    pub(crate) fn elsewhere() -> Self {
+        let message = "Bulkhead serves AWS Batch here, of Amazon CloudWatch Logs what reads logs, and of AWS STS what gives keys; nothing else";
+        Self::Denied { kind: "AccessDeniedException", message: message.to_owned() }
     }
 
     /// No record store is open.

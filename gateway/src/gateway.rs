@@ -14,11 +14,12 @@ use crate::auth::Guard;
 use crate::cache::Queues;
 use crate::caller::Served;
 use crate::failure::Failure;
+use crate::logs::Outputs;
 use crate::metrics::Metrics;
 use crate::routes::Room;
 
 /// How the gateway answers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Account and region of the ARNs in answers.
     pub arn: ArnBase,
@@ -29,6 +30,8 @@ pub struct Config {
     pub default_namespace: Option<String>,
     /// Who is let in, and what they may; `None`: whoever reaches it, to everything.
     pub guard: Option<Guard>,
+    /// Where what containers print is found.
+    pub outputs: Arc<dyn Outputs>,
     /// Under which names it is called.
     pub served: Served,
     /// How much there is for requests.

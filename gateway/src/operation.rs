@@ -94,16 +94,6 @@ pub(crate) enum Route {
     Unknown,
 }
 
-impl Route {
-    /// Name of the operation, for logs.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Built(_, name) | Self::NotBuilt(name) => name,
-            Self::Method | Self::Unknown => "unknown",
-        }
-    }
-}
-
 /// Finds the operation of a request.
 pub(crate) fn route(method: &str, path: &str) -> Route {
     let Some(name) = path.strip_prefix("/v1/") else { return Route::Unknown };

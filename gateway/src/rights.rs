@@ -35,9 +35,10 @@ impl<O> Session<O> {
         if self.may(ask).await? {
             return Ok(());
         }
-        let (arn, operation, name) = (self.caller.arn(&self.config.arn.account), self.operation, self.caller.name());
+        let (arn, name) = (self.caller.arn(&self.config.arn.account), self.caller.name());
+        let (service, operation) = (self.service, self.operation);
         let message = format!(
-            "User: {arn} is not authorized to perform: batch:{operation} on resource: {on} because no role of Kubernetes lets {name} {}",
+            "User: {arn} is not authorized to perform: {service}:{operation} on resource: {on} because no role of Kubernetes lets {name} {}",
             ask.sentence()
         );
         Err(Failure::Denied { kind: "AccessDeniedException", message })

@@ -12,6 +12,8 @@ use crate::gateway::Gateway;
 pub(crate) struct Session<O> {
     pub(crate) gateway: Arc<Gateway<O>>,
     pub(crate) caller: Caller,
+    /// The service that is called, as permissions name it.
+    pub(crate) service: &'static str,
     /// Name of the operation.
     pub(crate) operation: &'static str,
 }

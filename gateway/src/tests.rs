@@ -5,7 +5,9 @@ mod fronts;
 mod fuzz;
 mod jobs;
 mod keys;
+mod logs;
 mod memory;
+mod readers;
 mod tags;
 mod tokens;
 mod wire;
@@ -125,6 +127,7 @@ pub(crate) fn config() -> Config {
         default_provider: Some(serde_json::from_value(provider).unwrap()),
         default_namespace: None,
         guard: None,
+        outputs: Arc::new(crate::tests::logs::Nothing),
         room: Room::default(),
         served: Served::default(),
         metrics: Metrics::new(&mut Registry::default()),

@@ -47,6 +47,16 @@ impl ArnBase {
         format!("arn:aws:batch:{}:{}:job/{id}", self.region, self.account)
     }
 
+    /// ARN of a group of logs.
+    pub fn log_group(&self, name: &str) -> String {
+        format!("arn:aws:logs:{}:{}:log-group:{name}", self.region, self.account)
+    }
+
+    /// ARN of a log in a group.
+    pub fn log_stream(&self, group: &str, name: &str) -> String {
+        format!("{}:log-stream:{name}", self.log_group(group))
+    }
+
     /// ARN of what stands for the Amazon ECS cluster of a compute environment, in AWS's form; there is none.
     pub fn ecs_cluster(&self, aws_name: &str) -> String {
         let uuid = self.compute_environment_uuid(aws_name);

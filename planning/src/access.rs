@@ -20,7 +20,7 @@ pub struct Ask {
     pub verb: &'static str,
     /// API group of the resource.
     pub group: &'static str,
-    /// Resource, in the plural.
+    /// Resource, in the plural; with a part of it as roles name it: `batchjobs/log`.
     pub resource: &'static str,
     /// `None`: it has none.
     pub namespace: Option<String>,
@@ -54,6 +54,11 @@ impl Ask {
         Self::new(verb, "batchjobs", namespace, None)
     }
 
+    /// About what the jobs printed whose pods go to a namespace, as for jobs.
+    pub fn output(namespace: Option<&str>) -> Self {
+        Self::new("get", "batchjobs/log", namespace, None)
+    }
+
     fn core(verb: &'static str, resource: &'static str, namespace: &str, name: &str) -> Self {
         Self { group: "", ..Self::new(verb, resource, Some(namespace), Some(name)) }
     }
@@ -69,18 +74,25 @@ impl Ask {
         self.name.is_some().then(|| Self { name: None, ..self.clone() })
     }
 
+    /// The resource, and which part of it.
+    pub fn parts(&self) -> (&'static str, Option<&'static str>) {
+        self.resource.split_once('/').map_or((self.resource, None), |(resource, part)| (resource, Some(part)))
+    }
+
     /// As in `create batchjobs.bulkhead.dev in namespace team`.
     pub fn sentence(&self) -> String {
         let group = if self.group.is_empty() { String::new() } else { format!(".{}", self.group) };
         let short = |name: &str| name.chars().take(LONGEST_NAME).collect::<String>();
         let name = self.name.as_deref().map(|name| format!(" {}", short(name))).unwrap_or_default();
-        let namespaced = matches!(self.resource, "batchjobs" | "jobdefinitions");
+        let (resource, part) = self.parts();
+        let part = part.map(|part| format!("/{part}")).unwrap_or_default();
+        let namespaced = matches!(resource, "batchjobs" | "jobdefinitions");
         let place = match self.namespace.as_deref() {
             Some(namespace) => format!(" in namespace {}", short(namespace)),
             None if namespaced => " in all namespaces".to_owned(),
             None => String::new(),
         };
-        format!("{} {}{group}{name}{place}", self.verb, self.resource)
+        format!("{} {resource}{group}{part}{name}{place}", self.verb)
     }
 }
 
@@ -152,6 +164,7 @@ mod tests {
             (Ask::environment("delete", "e"), "delete computeenvironments.bulkhead.dev e"),
             (Ask::definitions("get", Some("n")), "get jobdefinitions.bulkhead.dev in namespace n"),
             (Ask::jobs("get", None), "get batchjobs.bulkhead.dev in all namespaces"),
+            (Ask::output(Some("n")), "get batchjobs.bulkhead.dev/log in namespace n"),
         ] {
             assert_eq!(ask.sentence(), expect);
         }

@@ -33,6 +33,7 @@ mod kinds;
 mod large_objects;
 mod late;
 mod lines;
+mod logs;
 mod losses;
 mod outage;
 mod owners;
@@ -155,6 +156,7 @@ fn scenarios() -> Vec<Scenario> {
         dumps::scenarios(),
         ecs::scenarios(),
         keys::scenarios(),
+        logs::scenarios(),
         explains::scenarios(),
         kinds::scenarios(),
         additions::scenarios(),

@@ -55,7 +55,7 @@ pub(super) fn job(job: &Value) -> String {
         line("Pod", format!("{} on {}, namespace {namespace}", text(&pod["podName"]), text(&pod["nodeName"])));
     }
     if let Some(stream) = job["container"]["logStreamName"].as_str() {
-        line("Pod", pod_of(stream));
+        line("Log", stream.to_owned());
     }
     if let Some(counts) = job["arrayProperties"]["statusSummary"].as_object().filter(|counts| !counts.is_empty()) {
         let some = counts.iter().filter(|(_, count)| count.as_u64() != Some(0));
@@ -70,17 +70,11 @@ pub(super) fn job(job: &Value) -> String {
     out
 }
 
-/// The pod of a job of one container: the last part of what AWS calls its log stream.
-fn pod_of(stream: &str) -> String {
-    stream.rsplit('/').next().unwrap_or_default().to_owned()
-}
-
 /// An attempt of a job of one container, of which the API does not say where it was.
 fn container_line(attempt: &Value) -> String {
     let container = &attempt["container"];
-    let pod = container["logStreamName"].as_str().map_or_else(|| "-".to_owned(), pod_of);
     let reasons = [&attempt["statusReason"], &container["reason"]].into_iter().filter_map(Value::as_str);
-    format!("{pod}, {}: {}", exit(container), reasons.collect::<Vec<_>>().join(": "))
+    format!("{}: {}", exit(container), reasons.collect::<Vec<_>>().join(": "))
 }
 
 fn exit(container: &Value) -> String {
@@ -203,11 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn a_job_of_one_container_shows_the_pods_that_its_logs_are_of() {
+    fn a_job_of_one_container_shows_where_its_log_is() {
         let shown = job(&json!({
-            "jobId": "a", "container": {"logStreamName": "d/default/aws-batch.x"}, "eksAttempts": [],
+            "jobId": "a", "container": {"logStreamName": "d/default/a-2"}, "eksAttempts": [],
             "attempts": [
-                {"container": {"exitCode": 137, "reason": "OutOfMemoryError: x", "logStreamName": "d/default/aws-batch.w"}, "statusReason": "why"},
+                {"container": {"exitCode": 137, "reason": "OutOfMemoryError: x", "logStreamName": "d/default/a-1"}, "statusReason": "why"},
                 {"container": {}, "statusReason": "no"},
             ],
         }));
@@ -215,9 +209,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "Pod:        aws-batch.x",
-                "Attempt 1:  aws-batch.w, exit code 137: why: OutOfMemoryError: x",
-                "Attempt 2:  -, did not run: no",
+                "Log:        d/default/a-2",
+                "Attempt 1:  exit code 137: why: OutOfMemoryError: x",
+                "Attempt 2:  did not run: no",
             ]
         );
     }

@@ -5,7 +5,7 @@
 //! for; other reasons are the cluster's.
 
 use jiff::Timestamp;
-use model::job::{Attempt, ContainerEnd, Spec};
+use model::job::{Attempt, ContainerEnd};
 use model::status::JobState;
 use planning::lifecycle::texts;
 use records::Kept;
@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::pod::{EXECUTION, written};
 use super::properties::ContainerProperties;
 use crate::jobs::Members;
+use crate::logs;
 
 /// `statusReason` of a job whose container has ended well; others have their own, and an array has no container.
 pub(crate) fn went_well(job: &Kept) -> Option<&'static str> {
@@ -45,23 +46,23 @@ pub(crate) fn container(job: &Kept, rest: &Map<String, Value>) -> Value {
         shown.maybe("reason", reason(end));
     }
     // Before a container has run there is no output.
-    let pod_name = record.placed.as_ref().map(|placed| &placed.pod_name).or(last.map(|last| &last.pod_name));
-    shown.maybe("logStreamName", record.started.and(pod_name).map(|pod| log_stream(spec, pod)));
+    let attempt = record.placed.as_ref().map(|_| record.attempt).or(last.map(|last| last.number));
+    shown.maybe("logStreamName", record.started.and(attempt).map(|attempt| logs::stream_of(job, attempt)));
     Value::Object(shown.0)
 }
 
 /// `attempts`.
 pub(crate) fn attempts(job: &Kept) -> Value {
-    job.attempts.iter().map(|one| attempt(one, &job.spec)).collect()
+    job.attempts.iter().map(|one| attempt(one, job)).collect()
 }
 
-fn attempt(attempt: &Attempt, spec: &Spec) -> Value {
+fn attempt(attempt: &Attempt, job: &Kept) -> Value {
     let mut container = Members::default();
     if let Some(end) = attempt.containers.first() {
         container.maybe("exitCode", end.exit_code);
         container.maybe("reason", reason(end));
     }
-    container.maybe("logStreamName", attempt.started.map(|_| log_stream(spec, &attempt.pod_name)));
+    container.maybe("logStreamName", attempt.started.map(|_| logs::stream_of(job, attempt.number)));
     container.set("networkInterfaces", json!([]));
     let mut shown = Members::default();
     shown.set("container", Value::Object(container.0));
@@ -78,14 +79,6 @@ pub(crate) fn reason(end: &ContainerEnd) -> Option<&str> {
         Some("Completed" | "Error") => None,
         other => other,
     }
-}
-
-/// The first 200 characters of the definition's name, a fixed word, and what AWS has the id of a task for
-/// (<https://docs.aws.amazon.com/batch/latest/userguide/job_states.html>).
-fn log_stream(spec: &Spec, pod_name: &str) -> String {
-    let definition = spec.definition.rsplit('/').next().unwrap_or_default();
-    let name: String = definition.split(':').next().unwrap_or_default().chars().take(200).collect();
-    format!("{name}/default/{pod_name}")
 }
 
 /// Texts as they were written.
@@ -176,7 +169,10 @@ mod tests {
         running.record.placed = Some(serde_json::from_value(placed).unwrap());
         running.record.stopped = None;
         let shown = container(&running, &Map::new());
-        assert_eq!((&shown["logStreamName"], shown.get("exitCode")), (&json!("Def/default/p9"), None));
+        assert_eq!(
+            (&shown["logStreamName"], shown.get("exitCode")),
+            (&json!("Def/default/00000000-0000-0000-0000-000000000001-1"), None)
+        );
         running.record.started = None;
         assert_eq!(container(&running, &Map::new()).get("logStreamName"), None);
     }
@@ -199,10 +195,10 @@ mod tests {
         let ended = job("FAILED", &[(Some(137), Some("OOMKilled"), Some("s")), (Some(0), Some("Completed"), None)]);
         let shown = container(&ended, &Map::new());
         assert_eq!((&shown["exitCode"], shown.get("reason")), (&json!(0), None));
-        assert_eq!(shown["logStreamName"], "Def/default/p2");
+        assert_eq!(shown["logStreamName"], "Def/default/00000000-0000-0000-0000-000000000001-2");
         let first = json!({"container": {"exitCode": 137, "reason": "OutOfMemoryError: Container killed due to memory usage",
-            "logStreamName": "Def/default/p1", "networkInterfaces": []}, "startedAt": 1000, "stoppedAt": 2000, "statusReason": "s"});
-        let second = json!({"container": {"exitCode": 0, "logStreamName": "Def/default/p2", "networkInterfaces": []},
+            "logStreamName": "Def/default/00000000-0000-0000-0000-000000000001-1", "networkInterfaces": []}, "startedAt": 1000, "stoppedAt": 2000, "statusReason": "s"});
+        let second = json!({"container": {"exitCode": 0, "logStreamName": "Def/default/00000000-0000-0000-0000-000000000001-2", "networkInterfaces": []},
             "startedAt": 1000, "stoppedAt": 2000, "statusReason": "Essential container in task exited"});
         assert_eq!(attempts(&ended), json!([first, second]));
         let error = job("FAILED", &[(Some(1), Some("Error"), Some("s"))]);

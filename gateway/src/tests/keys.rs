@@ -17,7 +17,7 @@ use crate::{Generation, Guard, Judge, Masters};
 
 /// What Kubernetes says.
 #[derive(Clone, Default)]
-struct Says(Arc<Mutex<Said>>);
+pub(super) struct Says(Arc<Mutex<Said>>);
 
 #[derive(Default)]
 struct Said {
@@ -35,7 +35,7 @@ impl Says {
         if said.silent { Err(Unanswered::Late) } else { Ok(of(&mut said)) }
     }
 
-    fn give(&self, name: &str, right: &str) {
+    pub(super) fn give(&self, name: &str, right: &str) {
         self.0.lock().unwrap().rights.insert((account(name).user, right.to_owned()));
     }
 }
@@ -68,21 +68,21 @@ fn account(namespace: &str) -> Identity {
 
 /// A client's key.
 #[derive(Clone)]
-struct Key {
+pub(super) struct Key {
     id: String,
     secret: String,
     token: String,
 }
 
 /// The API where keys are asked for, beside the same without.
-struct Guarded {
-    world: World,
+pub(super) struct Guarded {
+    pub(super) world: World,
     router: Router,
-    says: Says,
+    pub(super) says: Says,
 }
 
 impl Guarded {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let world = World::ready().await;
         let says = Says::default();
         for namespace in ["red", "blue"] {
@@ -95,7 +95,7 @@ impl Guarded {
         Self { world, router, says }
     }
 
-    async fn send(&self, request: Request<Body>) -> (u16, String, String) {
+    pub(super) async fn send(&self, request: Request<Body>) -> (u16, String, String) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let kind = response.headers().get("x-amzn-errortype").map(|kind| kind.to_str().unwrap().to_owned());
         let status = response.status().as_u16();
@@ -110,7 +110,7 @@ impl Guarded {
         (status, body)
     }
 
-    async fn key(&self, namespace: &str) -> Key {
+    pub(super) async fn key(&self, namespace: &str) -> Key {
         let form = format!(
             "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=any&RoleSessionName=me&WebIdentityToken=token-{namespace}"
         );
@@ -154,19 +154,33 @@ fn said_of(says: &Says, namespace: &str) {
 }
 
 fn signed(key: &Key, method: &str, path: &str, body: &str, at: Timestamp) -> Request<Body> {
+    signed_for(("batch", None), key, method, path, body, at)
+}
+
+/// For a service, and what is called if a header says that.
+pub(super) fn signed_for(
+    (service, target): (&str, Option<&str>),
+    key: &Key,
+    method: &str,
+    path: &str,
+    body: &str,
+    at: Timestamp,
+) -> Request<Body> {
     let mut headers = HeaderMap::new();
-    for (name, value) in [
+    let date = at.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let of_all = [
         ("content-type", "application/json"),
         ("host", "localhost:8443"),
-        ("x-amz-date", &at.strftime("%Y%m%dT%H%M%SZ").to_string()),
-        ("x-amz-security-token", &key.token),
-    ] {
+        ("x-amz-date", date.as_str()),
+        ("x-amz-security-token", key.token.as_str()),
+    ];
+    for (name, value) in of_all.into_iter().chain(target.map(|target| ("x-amz-target", target))) {
         headers.insert(name.parse::<axum::http::HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
     }
     let (path_only, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let sent = SentRequest { method, path: path_only, query, headers: &headers, body: body.as_bytes() };
-    let names = "content-type;host;x-amz-date;x-amz-security-token";
-    let authorization = sign(&sent, &key.id, &key.secret, "batch", names);
+    let names = ["content-type;host;x-amz-date;x-amz-security-token", target.map_or("", |_| ";x-amz-target")].concat();
+    let authorization = sign(&sent, &key.id, &key.secret, service, &names);
     headers.insert("authorization", HeaderValue::from_str(&authorization).unwrap());
     let mut request = Request::builder().method(method).uri(path).body(body.to_owned().into()).unwrap();
     *request.headers_mut() = headers;

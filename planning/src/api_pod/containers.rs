@@ -36,6 +36,13 @@ pub(super) fn complete(spec: &mut Map<String, Value>) -> Result<(), String> {
     Ok(())
 }
 
+/// Names of the containers of a spec that is complete; those that run first come last.
+pub(super) fn names(spec: &Map<String, Value>) -> Vec<String> {
+    let of = |list| spec.get(list).and_then(Value::as_array).into_iter().flatten();
+    let all = ["containers", "initContainers"].into_iter().flat_map(of);
+    all.filter_map(|container| container["name"].as_str().map(ToOwned::to_owned)).collect()
+}
+
 fn items<'a>(spec: &'a mut Map<String, Value>, list: &str) -> &'a mut [Value] {
     spec.get_mut(list).and_then(Value::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
 }

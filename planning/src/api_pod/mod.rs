@@ -39,6 +39,14 @@ pub struct Made<'a> {
     pub surroundings: Surroundings,
 }
 
+/// Names of the containers that the pod of a job has, its init containers last; of what has no pod none.
+pub fn containers(asked: &Value) -> Vec<String> {
+    let asked = shape::pick(asked, &POD, "podProperties").ok();
+    let spec = asked.and_then(|asked| asked.as_object().cloned());
+    spec.and_then(|mut spec| containers::complete(&mut spec).ok().map(|()| containers::names(&spec)))
+        .unwrap_or_default()
+}
+
 /// The pod, as it is sent to the API server. One that the planner cannot judge names no node but those among which kube-scheduler may
 /// choose.
 ///

@@ -249,6 +249,8 @@ fn containers_without_names_get_some() {
             let names = pod["spec"][list].as_array().into_iter().flatten().map(|c| c["name"].as_str().unwrap());
             assert_eq!(names.collect::<Vec<_>>(), expected);
         }
+        let asked = json!({"containers": list(containers), "initContainers": list(inits)});
+        assert_eq!(super::containers(&asked), expected.concat());
     };
     check(&[None], &[], [&["default"], &[]]);
     check(&[Some("")], &[], [&["default"], &[]]);

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use gateway::{Kind, ObjectError, Objects};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use gateway::{Extent, Kind, Lines, NoOutput, ObjectError, Objects, Outputs, Whose};
 use serde_json::{Value, json};
 
 use super::sample::NAME;
@@ -31,6 +33,12 @@ impl Fixed {
                 "status": {"status": "VALID", "statusReason": "Healthy"},
             }),
         ]))
+    }
+}
+
+impl Outputs for Fixed {
+    fn open(&self, _: Whose, _: Extent) -> BoxFuture<'_, Result<Lines, NoOutput>> {
+        async { Err(NoOutput::Gone) }.boxed()
     }
 }
 

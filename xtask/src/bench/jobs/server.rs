@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -38,6 +39,7 @@ pub(super) fn api(store: Store) -> Router {
         default_provider: None,
         default_namespace: None,
         guard: None,
+        outputs: Arc::new(Fixed::new()),
         room: gateway::Room::default(),
         served,
         metrics,
