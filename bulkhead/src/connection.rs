@@ -2,6 +2,8 @@
 //!
 //! Invariant: nothing listens on this machine.
 
+use std::fmt;
+
 use anyhow::{Context as _, bail};
 use axum::body::{Body, to_bytes};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -18,6 +20,23 @@ use tokio::io::{AsyncRead, AsyncWrite};
 const PORT: u16 = 8070;
 /// Above the longest answer of the API: a hundred jobs with their definitions.
 const ANSWER_LIMIT: usize = 64 << 20;
+
+/// What the API answers in place of what it was asked for.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: u16,
+    /// AWS's name for it, where the body has one.
+    pub(crate) kind: String,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// A connection to one port.
 pub(crate) struct Connection {
@@ -67,7 +86,10 @@ impl Connection {
         let bytes = to_bytes(response.into_body(), ANSWER_LIMIT).await?;
         let answer: Value = serde_json::from_slice(&bytes).context("the API answered something else than JSON")?;
         if !status.is_success() {
-            bail!("{}", answer["message"].as_str().unwrap_or("the API answered an error without a message"));
+            let message =
+                answer["message"].as_str().unwrap_or("the API answered an error without a message").to_owned();
+            let kind = answer["__type"].as_str().unwrap_or_default().to_owned();
+            return Err(Refused { status: status.as_u16(), kind, message }.into());
         }
         Ok(answer)
     }

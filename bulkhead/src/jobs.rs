@@ -78,14 +78,15 @@ pub(crate) async fn run(args: JobsArgs, kubeconfig: Option<&Path>) -> anyhow::Re
             if args.json { format!("{job:#}\n") } else { show::job(job) }
         }
     };
-    say(&text, &mut std::io::stdout())
+    say(&text, &mut std::io::stdout())?;
+    Ok(())
 }
 
-/// Writes what was asked for. Who stops reading, as `head` does, has what they wanted.
-pub(crate) fn say(text: &str, out: &mut impl Write) -> anyhow::Result<()> {
+/// Writes what was asked for. False: who reads has stopped, as `head` does, and has what they wanted.
+pub(crate) fn say(text: &str, out: &mut impl Write) -> anyhow::Result<bool> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write the answer"),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("cannot write the answer"),
     }
 }
 
@@ -150,10 +151,10 @@ mod tests {
     #[test]
     fn a_reader_that_goes_away_is_no_failure() {
         let mut all = Vec::new();
-        say("text\n", &mut all).unwrap();
+        assert!(say("text\n", &mut all).unwrap());
         assert_eq!(all, b"text\n");
         for late in [false, true] {
-            assert!(say("text\n", &mut Broken(ErrorKind::BrokenPipe, late)).is_ok());
+            assert!(!say("text\n", &mut Broken(ErrorKind::BrokenPipe, late)).unwrap());
             assert!(say("text\n", &mut Broken(ErrorKind::StorageFull, late)).is_err());
         }
     }

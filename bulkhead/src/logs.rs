@@ -13,7 +13,7 @@ use model::keys;
 use planning::api_pod;
 use serde_json::{Value, json};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Refused};
 use crate::jobs::say;
 
 /// How often a job that runs is asked for more.
@@ -54,68 +54,99 @@ pub(crate) async fn run(args: LogsArgs, kubeconfig: Option<&Path>) -> anyhow::Re
     let id: JobId = args.id.parse()?;
     let clients = cluster::client::connect(kubeconfig).await?;
     let mut api = Connection::open(&clients.retrying, &args.namespace).await?;
-    let mut reader = Reader { args: &args, id, attempt: 0, place: None };
+    let mut reader = Reader { args: &args, place: None };
     if args.follow {
-        return reader.follow(&mut api).await;
+        return reader.follow(&mut api, id).await;
     }
     let job = job(&mut api, id).await?;
-    let attempt = match (args.attempt, last_attempt(&job)) {
+    let attempt = match (args.attempt, attempts(&job).last()) {
         (Some(attempt), _) => attempt,
-        (None, Some(last)) => last,
+        (None, Some(last)) => *last,
         (None, None) => bail!("job {id} has not begun: it is {}", standing(&job)),
     };
     let stream = stream(&job, id, attempt, args.container.as_deref())?;
     if let Some(tail) = args.tail {
         let answer = api.call_logs("GetLogEvents", &question(&stream, None, Some(tail))).await?;
-        return print(&answer, args.timestamps);
+        print(&answer, args.timestamps)?;
+        return Ok(());
     }
-    while reader.page(&mut api, &stream).await? {}
+    while reader.page(&mut api, &stream).await? == Printed::Some {}
     Ok(())
 }
 
-/// What was read so far.
+/// What became of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Printed {
+    /// It was printed.
+    Some,
+    /// There is nothing, for now.
+    Nothing,
+    /// Nobody reads any more.
+    ToNobody,
+}
+
+/// How far an attempt was read.
 struct Reader<'a> {
     args: &'a LogsArgs,
-    id: JobId,
-    attempt: u32,
     place: Option<String>,
 }
 
 impl Reader<'_> {
-    /// Prints the next page. False: there is nothing, for now.
-    async fn page(&mut self, api: &mut Connection, stream: &str) -> anyhow::Result<bool> {
+    /// Prints the next page.
+    async fn page(&mut self, api: &mut Connection, stream: &str) -> anyhow::Result<Printed> {
         let answer = api.call_logs("GetLogEvents", &question(stream, self.place.as_deref(), None)).await?;
-        print(&answer, self.args.timestamps)?;
+        if !print(&answer, self.args.timestamps)? {
+            return Ok(Printed::ToNobody);
+        }
         self.place = Some(answer["nextForwardToken"].as_str().context("the API answered without a token")?.to_owned());
-        Ok(answer["events"].as_array().is_some_and(|events| !events.is_empty()))
+        let is_empty = answer["events"].as_array().is_none_or(Vec::is_empty);
+        Ok(if is_empty { Printed::Nothing } else { Printed::Some })
     }
 
-    /// Prints what comes, attempt after attempt, until the job has ended.
-    async fn follow(&mut self, api: &mut Connection) -> anyhow::Result<()> {
+    /// Prints what comes, attempt after attempt, until the job has ended. What is gone of an attempt is said, and keeps nobody from the next.
+    async fn follow(&mut self, api: &mut Connection, id: JobId) -> anyhow::Result<()> {
+        let mut done = 0;
         loop {
             // First whether it runs: what it printed before that is all there then.
-            let job = job(api, self.id).await?;
-            let (last, ended) = (last_attempt(&job), has_ended(&job));
-            for attempt in self.attempt.max(1)..=last.unwrap_or(0) {
-                if attempt != self.attempt {
-                    (self.attempt, self.place) = (attempt, None);
-                    if attempt > 1 {
-                        eprintln!("attempt {attempt}:");
+            let job = job(api, id).await?;
+            let begun = attempts(&job);
+            let before = done;
+            for attempt in begun.iter().copied().filter(|attempt| *attempt > before) {
+                let stream = stream(&job, id, attempt, self.args.container.as_deref())?;
+                let is_over = has_ended(&job) || begun.last() != Some(&attempt);
+                let printed = loop {
+                    match self.page(api, &stream).await {
+                        Ok(Printed::Some) => {}
+                        other => break other,
                     }
-                }
-                let stream = stream(&job, self.id, attempt, self.args.container.as_deref())?;
-                while self.page(api, &stream).await? {}
-            }
-            if ended {
-                return if last.is_some() {
-                    Ok(())
-                } else {
-                    bail!("job {} never began: it is {}", self.id, standing(&job))
                 };
+                match printed {
+                    Ok(Printed::ToNobody) => return Ok(()),
+                    Ok(_) if !is_over => break,
+                    Ok(_) => {}
+                    Err(error) if passes(&error) => break,
+                    Err(error) if is_gone(&error) => eprintln!("attempt {attempt}: {error}"),
+                    Err(error) => return Err(error),
+                }
+                (done, self.place) = (attempt, None);
+            }
+            if has_ended(&job) && begun.last().is_none_or(|last| *last == done) {
+                let never = begun.is_empty();
+                return if never { bail!("job {id} never began: it is {}", standing(&job)) } else { Ok(()) };
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
+}
+
+/// Whether there will be an answer later: a node or the store does not answer now, or too many ask.
+fn passes(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<Refused>();
+    refused.is_some_and(|refused| refused.status >= 500 || refused.kind == "ThrottlingException")
+}
+
+fn is_gone(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| refused.kind == "ResourceNotFoundException")
 }
 
 async fn job(api: &mut Connection, id: JobId) -> anyhow::Result<Value> {
@@ -148,12 +179,13 @@ fn stream(job: &Value, id: JobId, attempt: u32, container: Option<&str>) -> anyh
     Ok(format!("{definition}/{container}/{}-{attempt}", id.label()))
 }
 
-/// The attempt that runs, or was the last to run.
-fn last_attempt(job: &Value) -> Option<u32> {
-    let lists = ["attempts", "eksAttempts"].map(|list| job[list].as_array().map_or(0, Vec::len));
-    let ended = u32::try_from(lists.into_iter().max()?).ok()?;
-    let last = if job["status"] == "RUNNING" { ended + 1 } else { ended };
-    (last > 0).then_some(last)
+/// The attempts that have begun, in order; the last one may run.
+fn attempts(job: &Value) -> Vec<u32> {
+    let lists = ["attempts", "eksAttempts"].map(|list| job[list].as_array().map_or(&[][..], Vec::as_slice));
+    let ended = if lists[0].is_empty() { lists[1] } else { lists[0] };
+    let begun = (1..).zip(ended).filter(|(_, attempt)| attempt["startedAt"].is_number()).map(|(number, _)| number);
+    let runs = (job["status"] == "RUNNING").then(|| u32::try_from(ended.len()).unwrap_or(u32::MAX).saturating_add(1));
+    begun.chain(runs).collect()
 }
 
 fn has_ended(job: &Value) -> bool {
@@ -177,7 +209,8 @@ fn question(stream: &str, place: Option<&str>, tail: Option<u16>) -> Value {
     question
 }
 
-fn print(answer: &Value, timestamps: bool) -> anyhow::Result<()> {
+/// False: nobody reads any more.
+fn print(answer: &Value, timestamps: bool) -> anyhow::Result<bool> {
     say(&lines(answer, timestamps), &mut std::io::stdout())
 }
 
@@ -226,17 +259,35 @@ mod tests {
     }
 
     #[test]
-    fn the_last_attempt_is_the_one_that_runs() {
+    fn attempts_are_those_that_have_begun() {
+        let one = json!({"startedAt": 5});
         for (job, expect) in [
-            (json!({"status": "RUNNABLE"}), None),
-            (json!({"status": "STARTING", "eksAttempts": []}), None),
-            (json!({"status": "RUNNING", "eksAttempts": []}), Some(1)),
-            (json!({"status": "RUNNING", "attempts": [{}], "eksAttempts": []}), Some(2)),
-            (json!({"status": "RUNNABLE", "eksAttempts": [{}]}), Some(1)),
-            (json!({"status": "FAILED", "eksAttempts": [{}, {}]}), Some(2)),
-            (json!({"status": "FAILED"}), None),
+            (json!({"status": "RUNNABLE"}), &[][..]),
+            (json!({"status": "STARTING", "eksAttempts": []}), &[]),
+            (json!({"status": "RUNNING", "eksAttempts": []}), &[1]),
+            (json!({"status": "RUNNING", "attempts": [one], "eksAttempts": []}), &[1, 2]),
+            (json!({"status": "RUNNING", "attempts": [{}], "eksAttempts": []}), &[2]),
+            (json!({"status": "RUNNABLE", "eksAttempts": [one]}), &[1]),
+            (json!({"status": "FAILED", "eksAttempts": [one, {}]}), &[1]),
+            (json!({"status": "FAILED", "attempts": [{}, one]}), &[2]),
+            (json!({"status": "FAILED"}), &[]),
         ] {
-            assert_eq!(last_attempt(&job), expect, "{job}");
+            assert_eq!(attempts(&job), expect, "{job}");
+        }
+    }
+
+    #[test]
+    fn what_passes_is_waited_for() {
+        let refused =
+            |status, kind: &str| anyhow::Error::from(Refused { status, kind: kind.to_owned(), message: String::new() });
+        for (error, expect) in [
+            (refused(503, "ServiceUnavailableException"), (true, false)),
+            (refused(400, "ThrottlingException"), (true, false)),
+            (refused(400, "ResourceNotFoundException"), (false, true)),
+            (refused(400, "AccessDeniedException"), (false, false)),
+            (anyhow::anyhow!("the controller does not answer"), (false, false)),
+        ] {
+            assert_eq!((passes(&error), is_gone(&error)), expect, "{error:?}");
         }
     }
 

@@ -47,9 +47,11 @@ const CONCURRENCY: usize = 256;
 /// All requests being answered together, in KiB; those of at most `SMALL_KIB`, as usual ones are, have other room: 64 MiB.
 const MEMORY_KIB: usize = 96 << 10;
 const SMALL_KIB: u32 = 256;
-/// Pages of what jobs printed that are made at a time, each of about 1 MiB, which is there as an answer, too; and how long one waits for its turn.
-const OUTPUTS: usize = 16;
-const OUTPUT_WAIT: Duration = Duration::from_secs(5);
+/// Pages of what jobs printed that are made at a time, each of some MiB with its answer; and how long one waits for its turn.
+const OUTPUTS: usize = 8;
+const OUTPUT_WAIT: Duration = Duration::from_secs(3);
+/// Requests about output being answered, or waiting for their turn: who reads keeps nobody from submitting.
+const READERS: usize = 64;
 /// No client needs longer to send a body of at most 128 KiB.
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -61,13 +63,14 @@ pub struct Room(Arc<Limits>);
 struct Limits {
     slots: Semaphore,
     memory: Semaphore,
+    readers: Semaphore,
     outputs: Semaphore,
 }
 
 impl Default for Room {
     fn default() -> Self {
-        let [slots, memory, outputs] = [CONCURRENCY, MEMORY_KIB, OUTPUTS].map(Semaphore::new);
-        Self(Arc::new(Limits { slots, memory, outputs }))
+        let [slots, memory, readers, outputs] = [CONCURRENCY, MEMORY_KIB, READERS, OUTPUTS].map(Semaphore::new);
+        Self(Arc::new(Limits { slots, memory, readers, outputs }))
     }
 }
 
@@ -166,7 +169,11 @@ async fn limited<O: Objects>(
     caller::media(headers, !body.is_end_stream())?;
     // Who is slow to send it keeps nobody from being answered.
     let body = read(call, headers, body).await?;
-    let _slot = gateway.config.room.0.slots.try_acquire().map_err(|_| Failure::Busy)?;
+    let slots = match call {
+        Call::Batch(_) => &gateway.config.room.0.slots,
+        Call::Logs(_) => &gateway.config.room.0.readers,
+    };
+    let _slot = slots.try_acquire().map_err(|_| Failure::Busy)?;
     let large = u32::try_from(weight::kib(&body)).ok().filter(|kib| *kib > SMALL_KIB);
     let _memory = gateway.config.room.0.memory.try_acquire_many(large.unwrap_or(0)).map_err(|_| Failure::Busy)?;
     let work = AssertUnwindSafe(async {
@@ -182,7 +189,10 @@ async fn limited<O: Objects>(
         match call {
             Call::Batch(operation) => perform(&session, operation, &members).await,
             Call::Logs(operation) => {
-                let _room = gateway.config.room.for_output().await?;
+                let _room = match operation {
+                    logs::Operation::DescribeLogGroups => None,
+                    _ => Some(gateway.config.room.for_output().await?),
+                };
                 logs::perform(&session, operation, &members).await
             }
         }

@@ -100,7 +100,7 @@ async fn whole(site: &Site, definition: &str, stream: &str) -> Result<()> {
 
 async fn of_eks(fixture: &Fixture, site: &Site) -> Result<()> {
     let definition = site.definition("counts");
-    site.aws.define(&definition, "250m", "echo child $AWS_BATCH_JOB_ARRAY_INDEX", &json!({})).await?;
+    site.aws.define(&definition, "0.25", "echo child $AWS_BATCH_JOB_ARRAY_INDEX", &json!({})).await?;
     let id = site.aws.submit(&site.queue, &definition, &json!({"arrayProperties": {"size": 2}})).await?;
     let printed = fixture.world.bulkhead(&["logs", "--follow", &format!("{id}:1")]).await?;
     ensure!(printed == "child 1\n", "it printed {printed:?}");

@@ -11,9 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 
 /// Events of a page (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>).
 pub(crate) const MOST_EVENTS: usize = 10_000;
-/// Bytes of a page; each event counts so many more than it has, as AWS counts them.
+/// Bytes of a page.
 pub(crate) const MOST_BYTES: usize = 1 << 20;
-const OVERHEAD: usize = 26;
+/// So many more than its message each event counts, as AWS counts them.
+pub(crate) const OVERHEAD: usize = 26;
 
 /// A place in a log: that of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +80,8 @@ pub(crate) struct Wanted {
     pub(crate) to: Option<i64>,
     /// At least 1.
     pub(crate) most: usize,
+    /// Bytes that an event counts besides those of its message.
+    pub(crate) around: usize,
 }
 
 /// What a line became.
@@ -92,10 +95,6 @@ impl Event {
     pub(crate) fn millis(&self) -> i64 {
         self.place.time.as_millisecond()
     }
-
-    pub(crate) fn size(&self) -> usize {
-        self.message.len() + OVERHEAD
-    }
 }
 
 /// A page in the making.
@@ -104,15 +103,24 @@ pub(crate) struct Page {
     wanted: Wanted,
     /// In order.
     pub(crate) events: VecDeque<Event>,
-    bytes: usize,
+    pub(crate) bytes: usize,
+    /// Time of the first line.
+    first: Option<Timestamp>,
     last: Option<Place>,
+    /// How many lines were read.
+    pub(crate) lines: usize,
     /// Whether lines were left for another page.
     pub(crate) is_full: bool,
 }
 
 impl Page {
     pub(crate) fn new(wanted: Wanted) -> Self {
-        Self { wanted, events: VecDeque::new(), bytes: 0, last: None, is_full: false }
+        Self { wanted, events: VecDeque::new(), bytes: 0, first: None, last: None, lines: 0, is_full: false }
+    }
+
+    /// Whether lines of another moment come before the first event.
+    pub(crate) fn begins_after_its_first_moment(&self) -> bool {
+        self.events.front().is_none_or(|event| self.first.is_none_or(|first| event.place.time > first))
     }
 
     /// Takes the next line, and keeps it if it is `wanted`. False: no further line belongs to this page.
@@ -125,8 +133,10 @@ impl Page {
             _ => Place { time, nth: 0 },
         };
         self.last = Some(place);
+        self.first.get_or_insert(place.time);
+        self.lines += 1;
         let millis = place.time.as_millisecond();
-        let Wanted { part, from, to, most } = self.wanted;
+        let Wanted { part, from, to, most, around } = self.wanted;
         if to.is_some_and(|to| millis >= to) {
             return false;
         }
@@ -139,7 +149,7 @@ impl Page {
             return true;
         }
         let event = Event { place, message: message.to_owned() };
-        let size = event.size();
+        let size = event.message.len() + around;
         let has_room = |page: &Self| page.events.len() < most && page.bytes + size <= MOST_BYTES;
         match part {
             Part::After(_) if !self.events.is_empty() && !has_room(self) => {
@@ -149,7 +159,7 @@ impl Page {
             Part::After(_) => {}
             Part::Before(_) => {
                 while !self.events.is_empty() && !has_room(self) {
-                    self.bytes -= self.events.pop_front().map_or(0, |first| first.size());
+                    self.bytes -= self.events.pop_front().map_or(0, |first| first.message.len() + around);
                     self.is_full = true;
                 }
             }
@@ -189,7 +199,7 @@ mod tests {
     }
 
     fn wanted(part: Part, most: usize) -> Wanted {
-        Wanted { part, from: None, to: None, most }
+        Wanted { part, from: None, to: None, most, around: OVERHEAD }
     }
 
     #[test]

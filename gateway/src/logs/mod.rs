@@ -6,6 +6,7 @@
 mod describe;
 mod events;
 mod found;
+mod latest;
 mod output;
 mod pattern;
 mod read;

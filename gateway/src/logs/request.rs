@@ -4,12 +4,14 @@
 
 use serde::Deserialize;
 
-use super::events::{MOST_EVENTS, Part, Place, Wanted};
+use super::events::{MOST_EVENTS, OVERHEAD, Part, Place, Wanted};
 use super::pattern::Pattern;
 use crate::failure::{Failure, Invalid};
 
 /// The one group, as AWS Batch calls it where nobody says otherwise.
 pub(crate) const GROUP: &str = "/aws/batch/job";
+/// Bytes of an event in the answer of a filter besides those of its message, the name of its stream among them.
+const AROUND: usize = 256;
 /// Streams that one call may name.
 const MOST_STREAMS: usize = 100;
 
@@ -115,7 +117,8 @@ impl Get {
             Some((Some("b/"), place)) => Part::Before(Some(place.parse().or_else(|_| token())?)),
             Some(_) => return token(),
         };
-        Ok(Wanted { part, from: self.start_time, to: self.end_time, most: limit(self.limit, MOST_EVENTS)? })
+        let most = limit(self.limit, MOST_EVENTS)?;
+        Ok(Wanted { part, from: self.start_time, to: self.end_time, most, around: OVERHEAD })
     }
 }
 
@@ -124,10 +127,13 @@ impl Get {
 pub(crate) struct Resume {
     pub(crate) stream: String,
     pub(crate) after: Option<Place>,
+    /// The first millisecond that no page looks at.
+    pub(crate) until: i64,
 }
 
 impl Filter {
-    pub(crate) fn wanted(&self) -> Result<(Wanted, Pattern, Option<Resume>), Invalid> {
+    /// `until_now`: the first millisecond that is not looked at, unless a page before said so.
+    pub(crate) fn wanted(&self, until_now: i64) -> Result<(Wanted, Pattern, Option<Resume>), Invalid> {
         match (&self.log_stream_names, &self.log_stream_name_prefix) {
             (Some(_), Some(_)) => {
                 return Invalid::err("Only one of logStreamNames and logStreamNamePrefix may be given");
@@ -143,20 +149,28 @@ impl Filter {
         let pattern = self.pattern.as_deref().map(Pattern::read).transpose()?.unwrap_or_default();
         let resume = self.next_token.as_deref().map(Resume::read).transpose()?;
         let most = limit(self.limit, MOST_EVENTS)?;
-        Ok((Wanted { part: Part::After(None), from: self.start_time, to: self.end_time, most }, pattern, resume))
+        // Here the last moment counts, and what comes while one stream after the other is read does not: who follows goes on at the latest time
+        // that he has seen.
+        let until = self.end_time.map_or(i64::MAX, |end| end.saturating_add(1));
+        let until = until.min(resume.as_ref().map_or(until_now, |resume| resume.until));
+        let wanted = Wanted { part: Part::After(None), from: self.start_time, to: Some(until), most, around: AROUND };
+        Ok((wanted, pattern, resume))
     }
 }
 
 impl Resume {
     pub(crate) fn token(&self) -> String {
         let after = self.after.map(|place| place.to_string()).unwrap_or_default();
-        format!("{}@{after}", self.stream)
+        format!("{}@{after}@{}", self.stream, self.until)
     }
 
     fn read(text: &str) -> Result<Self, Invalid> {
-        let Some((stream, after)) = text.rsplit_once('@') else { return token() };
+        let mut parts = text.rsplitn(3, '@');
+        let (Some(until), Some(after), Some(stream)) = (parts.next(), parts.next(), parts.next()) else {
+            return token();
+        };
         let after = if after.is_empty() { None } else { Some(after.parse().or_else(|_| token())?) };
-        Ok(Self { stream: stream.to_owned(), after })
+        Ok(Self { stream: stream.to_owned(), after, until: until.parse().or_else(|_| token())? })
     }
 }
 
@@ -238,14 +252,19 @@ mod tests {
     #[test]
     fn a_filter_goes_on_where_its_token_says() {
         for (stream, after) in [("a/b/c-1", None), ("a@b/c/d-1", Some("5.1".parse().unwrap()))] {
-            let resume = Resume { stream: stream.to_owned(), after };
+            let resume = Resume { stream: stream.to_owned(), after, until: 7 };
             assert_eq!(Resume::read(&resume.token()), Ok(resume));
         }
-        let filter = |body: Value| serde_json::from_value::<Filter>(body).unwrap().wanted();
-        assert!(filter(json!({"logStreamNames": ["a"]})).is_ok());
+        let filter = |body: Value| serde_json::from_value::<Filter>(body).unwrap().wanted(1000);
+        let until = |body: Value| filter(body).unwrap().0.to;
+        assert_eq!(until(json!({"logStreamNames": ["a"]})), Some(1000));
+        assert_eq!(until(json!({"endTime": 5})), Some(6), "the last moment counts");
+        assert_eq!(until(json!({"nextToken": "a@@7"})), Some(7), "as the page before");
         for wrong in [
             json!({"nextToken": "a"}),
-            json!({"nextToken": "a@x"}),
+            json!({"nextToken": "a@x@7"}),
+            json!({"nextToken": "a@"}),
+            json!({"nextToken": "a@@x"}),
             json!({"logStreamNames": []}),
             json!({"logStreamNames": ["a"], "logStreamNamePrefix": "a"}),
             json!({"logStreamNames": vec!["a"; 101]}),

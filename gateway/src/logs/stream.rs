@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 /// Characters of a definition's name in a stream's.
 const DEFINITION: usize = 200;
+/// Of a UUID as it is printed.
+const UUID: usize = 36;
 
 /// What one container printed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,10 +73,21 @@ fn label(text: &str) -> Option<JobId> {
     }
 }
 
-/// The job that a beginning of a stream's name names already.
-pub(crate) fn job_of(prefix: &str) -> Option<JobId> {
+/// What the beginning of a stream's name names already.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// A job, or a child, whose name has ended.
+    Attempts(JobId),
+    /// A job, or an array job with what begins with its id: its children.
+    Job(Uuid),
+}
+
+/// Reads a beginning of a name; `None`: it names no job yet.
+pub(crate) fn named(prefix: &str) -> Option<Named> {
     let last = prefix.splitn(3, '/').nth(2)?;
-    label(last).or_else(|| label(last.rsplit_once('-')?.0))
+    let attempts = last.rsplit_once('-').and_then(|(job, _)| label(job)).map(Named::Attempts);
+    let uuid = || Some(Named::Job(Uuid::parse_str(last.get(..UUID)?).ok()?));
+    attempts.or_else(uuid)
 }
 
 #[cfg(test)]
@@ -108,17 +121,20 @@ mod tests {
 
     #[test]
     fn a_beginning_names_its_job_once_it_is_there() {
-        let job = JobId::new(Uuid::parse_str(JOB).unwrap());
+        let uuid = Uuid::parse_str(JOB).unwrap();
+        let job = JobId::new(uuid);
         for (prefix, expect) in [
-            (format!("train/default/{JOB}"), Some(job)),
-            (format!("train/default/{JOB}-"), Some(job)),
-            (format!("train/default/{JOB}-1"), Some(job)),
-            (format!("train/default/{JOB}.3-1"), Some(job.with_child(3))),
+            (format!("train/default/{JOB}-"), Some(Named::Attempts(job))),
+            (format!("train/default/{JOB}-1"), Some(Named::Attempts(job))),
+            (format!("train/default/{JOB}.3-1"), Some(Named::Attempts(job.with_child(3)))),
+            (format!("train/default/{JOB}"), Some(Named::Job(uuid))),
+            (format!("train/default/{JOB}."), Some(Named::Job(uuid))),
+            (format!("train/default/{JOB}.3"), Some(Named::Job(uuid))),
             (format!("train/default/{}", &JOB[..30]), None),
             ("train/default/".to_owned(), None),
             ("train".to_owned(), None),
         ] {
-            assert_eq!(job_of(&prefix), expect, "{prefix}");
+            assert_eq!(named(&prefix), expect, "{prefix}");
         }
     }
 

@@ -49,8 +49,10 @@ impl Outputs for Printed {
         };
         let lines = lines.map(|lines| {
             let time = |line: &str| line.split(' ').next().unwrap().parse::<Timestamp>().unwrap();
+            // As the client sends it.
+            let since = extent.since.map(|since| since.round(jiff::Unit::Second).unwrap());
             let since: Vec<String> =
-                lines.into_iter().filter(|line| extent.since.is_none_or(|since| time(line) >= since)).collect();
+                lines.into_iter().filter(|line| since.is_none_or(|since| time(line) >= since)).collect();
             let begin = since.len() - since.len().min(extent.tail.unwrap_or(u32::MAX) as usize);
             Box::pin(Cursor::new(since[begin..].join("\n"))) as Lines
         });
@@ -98,6 +100,16 @@ impl Logged {
         let mut body = json!({"logGroupName": "/aws/batch/job", "logStreamName": stream});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.logs("GetLogEvents", body).await
+    }
+
+    /// Names of a page of streams, and the token of the next.
+    async fn streams(&self, body: Value) -> (Vec<String>, Value) {
+        let mut all = json!({"logGroupName": "/aws/batch/job"});
+        all.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        let answer = self.logs("DescribeLogStreams", all).await.unwrap();
+        let streams = answer["logStreams"].as_array().unwrap().iter();
+        let names = streams.map(|stream| stream["logStreamName"].as_str().unwrap().to_owned());
+        (names.collect(), answer["nextToken"].clone())
     }
 
     /// A job whose attempts have run, the last of which may run still.
@@ -160,6 +172,14 @@ async fn attempts(world: &World, id: JobId, ended: u32, runs: bool) {
     leading.write(&changes, &[]).await.unwrap();
 }
 
+/// An array job waits for its children.
+async fn pends(world: &World, id: JobId) {
+    let leading = world.records().lead(&Term { lease: "l".to_owned(), turn: 1 }).await.unwrap();
+    let before = leading.jobs(&[id]).await.unwrap().remove(0).record;
+    let record = JobRecord { state: JobState::Pending, version: before.version + 1, ..before };
+    leading.write(&[Change { record, at: at(0), attempt: None }], &[]).await.unwrap();
+}
+
 fn messages(answer: &Value) -> Vec<&str> {
     answer["events"].as_array().unwrap().iter().map(|event| event["message"].as_str().unwrap()).collect()
 }
@@ -193,6 +213,71 @@ async fn what_a_container_printed_is_read_page_by_page_in_both_directions() {
     assert_eq!(messages(&logged.get(&stream, on(&end["nextForwardToken"])).await.unwrap()), ["line 5"]);
     let between = json!({"startTime": at(2).as_millisecond(), "endTime": at(4).as_millisecond()});
     assert_eq!(messages(&logged.get(&stream, between).await.unwrap()), ["line 2", "line 3"]);
+}
+
+#[tokio::test]
+async fn no_line_is_lost_between_pages_whatever_part_of_a_second_it_is_of() {
+    let logged = Logged::new().await;
+    let id = logged.job("D", 0, true).await;
+    let stream = format!("D/default/{id}-1");
+    // Several of one moment, and a clock that is set back.
+    let times = [0, 0, 100, 450, 500, 500, 999, 1499, 1501, 400, 401, 90_000, 90_000, 90_700];
+    let lines = |times: &[i64]| -> Vec<String> {
+        let all = (0..).zip(times);
+        all.map(|(number, millis)| format!("{} {number}", at(0) + SignedDuration::from_millis(*millis))).collect()
+    };
+    logged.printed.put("p1", "default", Ok(lines(&times)));
+    let expect: Vec<String> = (0..times.len()).map(|number| number.to_string()).collect();
+    for limit in 1..6 {
+        let (mut body, mut found) = (json!({"limit": limit, "startFromHead": true}), Vec::new());
+        loop {
+            let page = logged.get(&stream, body.clone()).await.unwrap();
+            if messages(&page).is_empty() {
+                break;
+            }
+            found.extend(messages(&page).into_iter().map(str::to_owned));
+            body["nextToken"] = page["nextForwardToken"].clone();
+        }
+        assert_eq!(found, expect, "{limit} at a time");
+        let (mut body, mut found) = (json!({"limit": limit}), Vec::new());
+        loop {
+            let page = logged.get(&stream, body.clone()).await.unwrap();
+            if messages(&page).is_empty() {
+                break;
+            }
+            found.splice(0..0, messages(&page).into_iter().map(str::to_owned));
+            body["nextToken"] = page["nextBackwardToken"].clone();
+        }
+        assert_eq!(found, expect, "{limit} at a time, backwards");
+    }
+    // More of one moment than the kubelet is asked for at the end.
+    let burst = lines(&[7; 300]);
+    logged.printed.put("p1", "default", Ok(burst));
+    let last = logged.get(&stream, json!({"limit": 2})).await.unwrap();
+    let before = logged.get(&stream, json!({"limit": 2, "nextToken": last["nextBackwardToken"]})).await.unwrap();
+    assert_eq!([messages(&before), messages(&last)].concat(), ["296", "297", "298", "299"]);
+    for times in
+        [json!({"startTime": i64::MAX}), json!({"startTime": 253_402_207_200_999_i64}), json!({"startTime": -1})]
+    {
+        assert!(logged.get(&stream, times.clone()).await.is_ok(), "{times}");
+    }
+    let token = "f/253402207200999999999.0";
+    assert!(logged.get(&stream, json!({"nextToken": token, "startFromHead": true})).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_runs_before_the_container_has_a_log_too() {
+    let logged = Logged::new().await;
+    let mut with = definition("I");
+    with["eksProperties"]["podProperties"]["initContainers"] = json!([{"name": "first", "image": "i"}]);
+    logged.world.ok("RegisterJobDefinition", with).await;
+    let id = logged.job("I", 0, true).await;
+    logged.printed.put("p1", "first", Ok(lines(-20..-18)));
+    let said = logged.get(&format!("I/first/{id}-1"), json!({})).await.unwrap();
+    assert_eq!(messages(&said), ["line -20", "line -19"]);
+    let filter = json!({"logGroupName": "/aws/batch/job", "endTime": at(-19).as_millisecond()});
+    let found = logged.logs("FilterLogEvents", filter).await.unwrap();
+    assert_eq!(messages(&found), ["line -20", "line -19"], "the last moment counts");
 }
 
 #[tokio::test]
@@ -260,17 +345,7 @@ async fn streams_are_those_of_attempts_that_have_begun() {
     let array = json!({"jobName": "A", "jobQueue": "Q", "jobDefinition": "C", "arrayProperties": {"size": 2}});
     let array: JobId = logged.world.ok("SubmitJob", array).await["jobId"].as_str().unwrap().parse().unwrap();
     let (waits, runs) = (logged.job("D", 0, false).await, logged.job("D", 1, true).await);
-    let streams = |body: Value| {
-        let mut all = json!({"logGroupName": "/aws/batch/job"});
-        all.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
-        let logged = &logged;
-        async move {
-            let answer = logged.logs("DescribeLogStreams", all).await.unwrap();
-            let names = answer["logStreams"].as_array().unwrap().iter();
-            let names: Vec<String> = names.map(|stream| stream["logStreamName"].as_str().unwrap().to_owned()).collect();
-            (names, answer["nextToken"].clone())
-        }
-    };
+    let streams = |body: Value| logged.streams(body);
     let expect = [format!("D/default/{runs}-1"), format!("D/default/{runs}-2")];
     assert_eq!(streams(json!({})).await.0, expect, "{waits} waits, and an array has no log");
     for (prefix, found) in [
@@ -297,6 +372,7 @@ async fn streams_are_those_of_attempts_that_have_begun() {
     assert_eq!(one.unwrap()["logStreams"], json!([shown]));
     // What jobs say of their logs is what they are called.
     attempts(&logged.world, array.with_child(1), 1, true).await;
+    pends(&logged.world, array).await;
     let shown = logged.world.ok("DescribeJobs", json!({"jobs": [array.with_child(1)]})).await;
     let expect = [
         format!("C/default/{}-1", array.with_child(1).label()),
@@ -307,7 +383,9 @@ async fn streams_are_those_of_attempts_that_have_begun() {
         [&job["attempts"][0]["container"]["logStreamName"], &job["container"]["logStreamName"]],
         [expect[0].as_str(), expect[1].as_str()]
     );
-    assert_eq!(streams(json!({"logStreamNamePrefix": "C/"})).await.0, expect);
+    for prefix in ["C/".to_owned(), format!("C/default/{array}"), format!("C/default/{array}.1")] {
+        assert_eq!(streams(json!({"logStreamNamePrefix": prefix})).await.0, expect, "{prefix}");
+    }
 }
 
 #[tokio::test]
@@ -371,6 +449,10 @@ async fn a_filter_looks_through_streams_page_by_page() {
     logged.printed.put("p2", "default", Err(404));
     assert_eq!(found(&filter(json!({"logStreamNames": [streams[1]]})).await.unwrap()), []);
     assert!(filter(json!({"logStreamNames": ["x"]})).await.unwrap_err().starts_with("400 ResourceNotFoundException"));
-    logged.printed.put("p2", "default", Err(500));
-    assert!(filter(json!({})).await.unwrap_err().starts_with("503 ServiceUnavailableException"));
+    // A node that does not answer keeps nobody from the others, unless its stream is named.
+    for why in [500, 403] {
+        logged.printed.put("p2", "default", Err(why));
+        assert_eq!(filter(json!({})).await.unwrap()["events"].as_array().unwrap().len(), 4);
+        assert!(filter(json!({"logStreamNames": [streams[1]]})).await.is_err());
+    }
 }
