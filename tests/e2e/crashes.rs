@@ -145,7 +145,7 @@ async fn end(fixture: &Fixture, namespace: &str) -> Result<()> {
         let pods = fixture.pods(namespace).list(&ListParams::default()).await?.items;
         let names: Vec<String> = pods.iter().map(kube::ResourceExt::name_any).collect();
         let [name] = names.as_slice() else { return Ok(Err(format!("pods {names:?}"))) };
-        fixture.world.kubectl(&["exec", "-n", namespace, name, "--", "touch", "/tmp/end"]).await?;
+        fixture.end_with(namespace, name, "touch /tmp/end").await?;
         Ok(Ok(()))
     })
     .await

@@ -71,7 +71,7 @@ async fn empty_books(fixture: &Fixture) -> Result<()> {
     // Somebody ends one of them: it retires, and is not taken for gone because its provider does not know it.
     let pods = fixture.pods_of(&namespace, "runs").await?;
     for pod in &pods {
-        fixture.world.kubectl(&["exec", "-n", &namespace, &pod.name_any(), "--", "touch", "/tmp/end"]).await?;
+        fixture.end_with(&namespace, &pod.name_any(), "touch /tmp/end").await?;
     }
     fixture.completed(&namespace, "runs").await?;
     let first = fixture.machines(&environment).await?.first().map(kube::ResourceExt::name_any).unwrap_or_default();

@@ -373,7 +373,7 @@ async fn kubectl_job_is_listed(fixture: &Fixture) -> Result<()> {
     aws.reaches(&after, "PENDING").await?;
     let pods = fixture.pods_of(&namespace, "by-kubectl").await?;
     let pod = pods.first().context("the Job has no pod")?.name_any();
-    fixture.world.kubectl(&["exec", "-n", &namespace, &pod, "--", "touch", "/tmp/end"]).await?;
+    fixture.end_with(&namespace, &pod, "touch /tmp/end").await?;
     fixture.completed(&namespace, "by-kubectl").await?;
     is_listed(&aws, &queue, id, "SUCCEEDED").await?;
     aws.reaches(&after, "SUCCEEDED").await?;

@@ -153,7 +153,7 @@ async fn finalizers(fixture: &Fixture) -> Result<()> {
     let probe = ["patch", "pod", &pod, "-n", &locked, "--as", CONTROLLER, "--dry-run=server", "--type=json", "-p", off];
     in_force(fixture, &probe, "").await?;
 
-    fixture.world.kubectl(&["exec", "-n", &locked, &pod, "--", "touch", "/tmp/end"]).await?;
+    fixture.end_with(&locked, &pod, "touch /tmp/end").await?;
     aws.reaches(&held, "SUCCEEDED").await?;
     let cannot = "cannot take Bulkhead's finalizer off the pod: ";
     told(fixture, &locked, &pod, &format!("Refused: {cannot}")).await?;
