@@ -430,6 +430,13 @@ impl Fixture {
         if args.len() > options {
             delete(args).await?;
         }
+        // As soon as its environment is gone, a node is anybody's: pods of other tests would go with it.
+        for one in &made {
+            if let Made::LocalNode(name) = one {
+                // The test may have removed it.
+                let _gone = delete(["cordon", name].map(ToOwned::to_owned).to_vec()).await;
+            }
+        }
         for one in &made {
             if let Made::Object { kind, name } = one {
                 let args = ["delete", kind, name, "--ignore-not-found"];
