@@ -153,7 +153,7 @@ impl Aws {
         command
             .env_clear()
             .envs([("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8"), ("NO_PROXY", "*")])
-            .envs([("AWS_ENDPOINT_URL_BATCH", url.as_str()), ("AWS_ENDPOINT_URL_LOGS", url.as_str())])
+            .envs([("AWS_ENDPOINT_URL_BATCH", url.as_str()), ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", url.as_str())])
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
             .envs([("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_PAGER", ""), ("AWS_DEFAULT_OUTPUT", "json")])
