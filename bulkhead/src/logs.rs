@@ -3,11 +3,12 @@
 //! Invariant: reads only, and shows what the API shows. Knows nothing about pods: it asks the API, through a port-forward.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::Timestamp;
+use kube::Client;
 use model::job::JobId;
 use model::keys;
 use planning::api_pod;
@@ -18,6 +19,8 @@ use crate::jobs::say;
 
 /// How often a job that runs is asked for more.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long somebody who follows waits for an answer.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// The container of jobs of `containerProperties`.
 const DEFAULT: &str = "default";
 
@@ -53,17 +56,13 @@ pub(crate) struct LogsArgs {
 pub(crate) async fn run(args: LogsArgs, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
     let id: JobId = args.id.parse()?;
     let clients = cluster::client::connect(kubeconfig).await?;
-    let mut api = Connection::open(&clients.retrying, &args.namespace).await?;
-    let mut reader = Reader { args: &args, place: None };
+    let mut reader = Reader { args: &args, id, done: 0, place: None };
     if args.follow {
-        return reader.follow(&mut api, id).await;
+        return reader.follow(&clients.retrying).await;
     }
+    let mut api = Connection::open(&clients.retrying, &args.namespace).await?;
     let job = job(&mut api, id).await?;
-    let attempt = match (args.attempt, attempts(&job).last()) {
-        (Some(attempt), _) => attempt,
-        (None, Some(last)) => *last,
-        (None, None) => bail!("job {id} has not begun: it is {}", standing(&job)),
-    };
+    let attempt = chosen(args.attempt, &attempts(&job)).with_context(|| not_chosen(&args, &job))?;
     let stream = stream(&job, id, attempt, args.container.as_deref())?;
     if let Some(tail) = args.tail {
         let answer = api.call_logs("GetLogEvents", &question(&stream, None, Some(tail))).await?;
@@ -85,9 +84,13 @@ enum Printed {
     ToNobody,
 }
 
-/// How far an attempt was read.
+/// How far a job was read.
 struct Reader<'a> {
     args: &'a LogsArgs,
+    id: JobId,
+    /// The last attempt of which nothing more comes.
+    done: u32,
+    /// How far the next one was.
     place: Option<String>,
 }
 
@@ -103,40 +106,103 @@ impl Reader<'_> {
         Ok(if is_empty { Printed::Nothing } else { Printed::Some })
     }
 
-    /// Prints what comes, attempt after attempt, until the job has ended. What is gone of an attempt is said, and keeps nobody from the next.
-    async fn follow(&mut self, api: &mut Connection, id: JobId) -> anyhow::Result<()> {
-        let mut done = 0;
+    /// Prints what comes until the job has ended, or nobody reads any more. What does not answer for now is asked again.
+    async fn follow(&mut self, client: &Client) -> anyhow::Result<()> {
+        let mut api = Connection::open(client, &self.args.namespace).await?;
+        // Since when there was no answer.
+        let mut silent: Option<Instant> = None;
         loop {
-            // First whether it runs: what it printed before that is all there then.
-            let job = job(api, id).await?;
-            let begun = attempts(&job);
-            let before = done;
-            for attempt in begun.iter().copied().filter(|attempt| *attempt > before) {
-                let stream = stream(&job, id, attempt, self.args.container.as_deref())?;
-                let is_over = has_ended(&job) || begun.last() != Some(&attempt);
-                let printed = loop {
-                    match self.page(api, &stream).await {
-                        Ok(Printed::Some) => {}
-                        other => break other,
+            let looked = match self.look(&mut api).await {
+                // The controller was restarted, perhaps: what was read is known.
+                Err(error) if is_away(&error) => match Connection::open(client, &self.args.namespace).await {
+                    Ok(again) => {
+                        api = again;
+                        Err(error)
                     }
-                };
-                match printed {
-                    Ok(Printed::ToNobody) => return Ok(()),
-                    Ok(_) if !is_over => break,
-                    Ok(_) => {}
-                    Err(error) if passes(&error) => break,
-                    Err(error) if is_gone(&error) => eprintln!("attempt {attempt}: {error}"),
-                    Err(error) => return Err(error),
+                    Err(_) => Err(error),
+                },
+                looked => looked,
+            };
+            match looked {
+                Ok(Looked::Over) => return Ok(()),
+                Ok(Looked::Runs) => silent = None,
+                Err(error) if is_away(&error) || passes(&error) => {
+                    let since = *silent.get_or_insert_with(|| {
+                        eprintln!("{error:#}; trying again");
+                        Instant::now()
+                    });
+                    if since.elapsed() > PATIENCE {
+                        return Err(error);
+                    }
                 }
-                (done, self.place) = (attempt, None);
-            }
-            if has_ended(&job) && begun.last().is_none_or(|last| *last == done) {
-                let never = begun.is_empty();
-                return if never { bail!("job {id} never began: it is {}", standing(&job)) } else { Ok(()) };
+                Err(error) => return Err(error),
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
+
+    /// Prints what there is, attempt after attempt. What is gone of one is said, and keeps nobody from the next.
+    async fn look(&mut self, api: &mut Connection) -> anyhow::Result<Looked> {
+        // First whether it runs: what it printed before that is all there then.
+        let job = job(api, self.id).await?;
+        let begun = attempts(&job);
+        let before = self.done;
+        for attempt in begun.iter().copied().filter(|attempt| *attempt > before) {
+            let stream = stream(&job, self.id, attempt, self.args.container.as_deref())?;
+            let printed = loop {
+                match self.page(api, &stream).await {
+                    Ok(Printed::Some) => {}
+                    other => break other,
+                }
+            };
+            let is_over = has_ended(&job) || begun.last() != Some(&attempt);
+            match printed {
+                Ok(Printed::ToNobody) => return Ok(Looked::Over),
+                Ok(_) if !is_over => return Ok(Looked::Runs),
+                Ok(_) => {}
+                Err(error) if is_gone(&error) => eprintln!("attempt {attempt}: {error}"),
+                Err(error) => return Err(error),
+            }
+            (self.done, self.place) = (attempt, None);
+        }
+        if !has_ended(&job) {
+            return Ok(Looked::Runs);
+        }
+        if begun.is_empty() {
+            bail!("job {} never began: it is {}", self.id, standing(&job));
+        }
+        Ok(Looked::Over)
+    }
+}
+
+/// What became of a look at a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    /// There may be more.
+    Runs,
+    /// There is no more, or nobody to read it.
+    Over,
+}
+
+/// The attempt that is asked for, or else the last one; `None`: there is none.
+fn chosen(asked: Option<u32>, begun: &[u32]) -> Option<u32> {
+    match asked {
+        Some(asked) => begun.contains(&asked).then_some(asked),
+        None => begun.last().copied(),
+    }
+}
+
+fn not_chosen(args: &LogsArgs, job: &Value) -> String {
+    let (id, is) = (&args.id, standing(job));
+    match (args.attempt, attempts(job).last()) {
+        (Some(asked), Some(last)) => format!("attempt {asked} of job {id} has not run; the last that has is {last}"),
+        _ => format!("job {id} has not begun (--follow waits until it does): it is {is}"),
+    }
+}
+
+/// Whether the connection to the controller has ended.
+fn is_away(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some() || error.downcast_ref::<axum::Error>().is_some()
 }
 
 /// Whether there will be an answer later: a node or the store does not answer now, or too many ask.
@@ -273,6 +339,19 @@ mod tests {
             (json!({"status": "FAILED"}), &[]),
         ] {
             assert_eq!(attempts(&job), expect, "{job}");
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_is_shown_unless_another_is_asked_for() {
+        for (asked, begun, expect) in [
+            (None, &[1, 3][..], Some(3)),
+            (Some(1), &[1, 3], Some(1)),
+            (Some(2), &[1, 3], None),
+            (None, &[], None),
+            (Some(1), &[], None),
+        ] {
+            assert_eq!(chosen(asked, begun), expect, "{asked:?} of {begun:?}");
         }
     }
 
