@@ -4,6 +4,7 @@
 //! says 503. A database's URL may hold a password and is never logged.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use jiff::SignedDuration;
 use model::front::Fronts;
 use model::keys;
 use model::names::{ArnBase, is_reserved_namespace};
+use outputs::{Both, Kept, KubeOutputs, Outputs};
 use prometheus_client::registry::Registry;
 use records::{Amount, Quotas, Store, Term};
 use tokio::net::TcpListener;
@@ -75,6 +77,13 @@ pub(crate) struct ApiArgs {
     /// once.
     #[arg(long, value_parser = crate::duration, default_value = "10m")]
     finished_pod_ttl: Duration,
+    /// Directory in which what jobs of the API print is kept, for as long as their records: a volume of this pod's alone. Without it, output goes with
+    /// the pods.
+    #[arg(long, value_name = "DIRECTORY")]
+    keep_output_in: Option<PathBuf>,
+    /// Bytes of output that are kept there; of more the oldest goes.
+    #[arg(long, default_value_t = 4 << 30)]
+    keep_output_bytes: u64,
     /// How long the record of a job stays after its end.
     #[arg(long, value_parser = crate::duration, default_value = "168h")]
     retention: Duration,
@@ -133,6 +142,16 @@ impl ApiArgs {
         hosts.chain([domain]).filter(|name| certs::is_dns_name(name))
     }
 
+    /// Where output is kept. Where that cannot be, everything else works.
+    fn kept(&self) -> Option<Kept> {
+        let limits = outputs::Limits { bytes: self.keep_output_bytes };
+        Kept::in_directory(self.keep_output_in.as_ref()?, limits)
+            .inspect_err(|error| {
+                tracing::error!(error = cluster::telemetry::chain(error), "output goes with its pods");
+            })
+            .ok()
+    }
+
     /// How the leader serves the API's jobs.
     pub(crate) fn limits(&self) -> queue::Limits {
         let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
@@ -145,11 +164,12 @@ impl ApiArgs {
     }
 }
 
-/// The record store of this process, once it is open.
+/// The record store of this process, once it is open, and where output is kept.
 pub(crate) struct Stores {
     database: Option<String>,
     quotas: Quotas,
     metrics: records::Metrics,
+    kept: Option<Kept>,
     sender: watch::Sender<Option<Store>>,
 }
 
@@ -161,6 +181,7 @@ impl Stores {
             database: arguments.database.clone(),
             quotas: arguments.quotas(),
             metrics,
+            kept: arguments.kept(),
             sender: watch::Sender::new(None),
         }
     }
@@ -176,6 +197,7 @@ impl Stores {
             stores: self.subscribe(),
             configured: self.database.is_some(),
             term: Term { lease: tenure.lease().to_owned(), turn: tenure.turn() },
+            kept: self.kept.clone(),
         }
     }
 
@@ -249,7 +271,7 @@ pub(crate) async fn serve(
         default_provider,
         default_namespace,
         guard: None,
-        outputs: Arc::new(gateway::KubeOutputs::new(sources.batch)),
+        outputs: outputs_of(sources.batch, sources.stores.kept.clone()),
         room: gateway::Room::default(),
         served,
         metrics,
@@ -269,6 +291,15 @@ pub(crate) async fn serve(
         serve::run(Addressed(listener), router, &shutdown, DRAIN_CAP).await;
     });
     Ok(())
+}
+
+/// Where output is found.
+fn outputs_of(batch: kube::Client, kept: Option<Kept>) -> Arc<dyn Outputs> {
+    let pods = Arc::new(KubeOutputs::new(batch));
+    match kept {
+        Some(kept) => Arc::new(Both { kept, pods }),
+        None => pods,
+    }
 }
 
 /// Who lets in callers that have keys.

@@ -14,9 +14,9 @@ use crate::auth::Guard;
 use crate::cache::Queues;
 use crate::caller::Served;
 use crate::failure::Failure;
-use crate::logs::Outputs;
 use crate::metrics::Metrics;
 use crate::routes::Room;
+use outputs::Outputs;
 
 /// How the gateway answers.
 #[derive(Clone)]

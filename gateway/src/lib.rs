@@ -38,7 +38,6 @@ mod tests;
 pub use auth::{AUDIENCE, Generation, Guard, Judge, KubeJudge, MASTER, Masters, NoRandomness, keep_masters};
 pub use caller::Served;
 pub use gateway::Config;
-pub use logs::{Extent, KubeOutputs, Lines, NoOutput, Outputs, Whose};
 pub use metrics::Metrics;
 pub use objects::{Kind, KubeObjects, ObjectError, Objects};
 pub use routes::{Room, router};

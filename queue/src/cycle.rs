@@ -3,6 +3,7 @@
 //! Invariant: one cycle at a time, at most one every [`Config::min_interval`], and one that had to look at much is followed later; what
 //! failed is planned again a second later.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster::access::Access;
@@ -19,13 +20,14 @@ use kube::Client;
 use model::clock::{Moment, Now, Steady};
 use model::plan::{Launch, Plan, Retire};
 use model::snapshot::Snapshot;
+use outputs::KubeOutputs;
 use planning::world::World;
 use tokio::time;
 
 use crate::context::Context;
 use crate::door::{ApiDoor, Decided, LeadersStore, Limits};
 use crate::dumps::Asked;
-use crate::kept::Kept;
+use crate::kept;
 use crate::labels::Labels;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -90,7 +92,8 @@ pub async fn run(parts: Parts, config: Config, shutdown: Shutdown) -> Result<(),
     let (rights, access) = (Rights::new(client.clone()), Access::new(client.clone()));
     let Config { min_interval, label_after_bind, limits, launches_at_once } = config;
     let context = Context { client, batch, rights, access, index, events, policies, label_after_bind };
-    let mut door = ApiDoor::new(store, limits);
+    let outputs = Arc::new(KubeOutputs::new(context.batch.clone()));
+    let mut door = ApiDoor::new(store, limits, outputs);
     let mut version = context.index.version();
     let mut world = World::default();
     let mut shown = Shown { launches_at_once, positions: Positions::new(fronts), ..Shown::default() };
@@ -147,7 +150,7 @@ struct Shown {
     labels: Labels,
     said: Said,
     orders: Orders,
-    kept: Kept,
+    kept: kept::Kept,
     positions: Positions,
     steady: Steady,
     launches_at_once: usize,

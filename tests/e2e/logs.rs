@@ -1,4 +1,5 @@
-//! What jobs print, read with the unmodified AWS CLI and with `bulkhead logs`: real kubelets, while containers run and after they have ended.
+//! What jobs print, read with the unmodified AWS CLI and with `bulkhead logs`: real kubelets, while containers run, after they have ended and when
+//! their pods are gone.
 
 use anyhow::{Context as _, Result, ensure};
 use model::keys;
@@ -7,12 +8,15 @@ use tests::{Fixture, Site, eventually, id_of};
 
 use crate::{Company, Scenario};
 
+/// Prints when it begins, and when it is told to go.
+const STAYS: &str = "trap 'echo told to go; exit 0' TERM; echo begun; while true; do sleep 0.1; done";
+
 /// Prints, waits until somebody has read that, and prints more.
 const TALKS: &str = "echo first line; echo; sleep 6; echo ERROR: last line >&2; exit 3";
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
-        name: "what a job prints is read with `aws logs` and `bulkhead logs`, while it runs and when it has ended",
+        name: "what a job prints is read with `aws logs` and `bulkhead logs`, while it runs, when it has ended and when its pod is gone",
         short: "logs",
         company: Company::Others,
         local_only: true,
@@ -22,19 +26,26 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 
 async fn logs(fixture: &Fixture) -> Result<()> {
     let site = Site::with_node(fixture, "2", "2Gi").await?;
-    let (stream, ()) = futures::try_join!(of_ecs(fixture, &site), of_eks(fixture, &site))?;
-    forbidden(fixture, &site, &stream).await
+    let ((id, stream), ()) = futures::try_join!(of_ecs(fixture, &site), of_eks(fixture, &site))?;
+    without_its_pod(fixture, &site, (&id, &stream)).await?;
+    terminated(fixture, &site).await?;
+    forbidden(fixture, &site).await
 }
 
-/// Returns the log of a job.
-async fn of_ecs(fixture: &Fixture, site: &Site) -> Result<String> {
-    let definition = site.definition("talks");
+/// Submits a job of one container.
+async fn submitted(site: &Site, definition: &str, script: &str) -> Result<String> {
     let container =
-        json!({"image": "docker.io/library/busybox", "vcpus": 1, "memory": 32, "command": ["sh", "-c", TALKS]});
+        json!({"image": "docker.io/library/busybox", "vcpus": 1, "memory": 32, "command": ["sh", "-c", script]});
     let body = json!({"jobDefinitionName": definition, "type": "container", "containerProperties": container});
     site.aws.run_json("register-job-definition", &body).await?;
     let body = json!({"jobName": "talks", "jobQueue": site.queue, "jobDefinition": definition});
-    let id = id_of(&site.aws.run_json("submit-job", &body).await?)?;
+    id_of(&site.aws.run_json("submit-job", &body).await?)
+}
+
+/// Returns a job and its log.
+async fn of_ecs(fixture: &Fixture, site: &Site) -> Result<(String, String)> {
+    let definition = site.definition("talks");
+    let id = submitted(site, &definition, TALKS).await?;
     // It is read as it comes, from before it has begun until it has ended.
     let arguments = ["logs", "--follow", &id];
     let follows = fixture.world.bulkhead(&arguments);
@@ -56,7 +67,49 @@ async fn of_ecs(fixture: &Fixture, site: &Site) -> Result<String> {
     whole(site, &definition, &stream).await?;
     let tailed = fixture.world.bulkhead(&["logs", &id, "--tail", "1"]).await?;
     ensure!(tailed == "ERROR: last line\n", "its tail: {tailed:?}");
-    Ok(stream)
+    Ok((id, stream))
+}
+
+/// The pod is deleted, as it is when its node goes: what it printed was kept before it was let go.
+async fn without_its_pod(fixture: &Fixture, site: &Site, (id, stream): (&str, &str)) -> Result<()> {
+    let selector = format!("{}={id}", keys::JOB_ID);
+    let finalizers = "jsonpath={.items[*].metadata.finalizers}";
+    let list = ["get", "pods", "-n", &site.namespace, "-l", &selector, "-o", finalizers];
+    eventually("its pod is let go", || async {
+        let left = fixture.world.kubectl(&list).await?;
+        Ok(if left.is_empty() { Ok(()) } else { Err(left) })
+    })
+    .await?;
+    let delete = ["delete", "pods", "-n", &site.namespace, "-l", &selector];
+    let said = fixture.world.kubectl(&delete).await?;
+    ensure!(said.contains("deleted"), "it had a pod: {said:?}");
+    ensure!(events(site, stream, &[]).await? == ["first line", "", "ERROR: last line"], "all of it is kept");
+    ensure!(events(site, stream, &["--limit", "1"]).await? == ["ERROR: last line"], "the end of it");
+    let printed = fixture.world.bulkhead(&["logs", id]).await?;
+    ensure!(printed == "first line\n\nERROR: last line\n", "it printed {printed:?}");
+    Ok(())
+}
+
+/// What is told to go is followed until it has gone, because its kubelet forgets it then.
+async fn terminated(fixture: &Fixture, site: &Site) -> Result<()> {
+    let id = submitted(site, &site.definition("stays"), STAYS).await?;
+    eventually("it has begun", || async {
+        let printed = fixture.world.bulkhead(&["logs", &id]).await.map_err(|error| format!("{error:#}"));
+        Ok(if printed.as_deref() == Ok("begun\n") { Ok(()) } else { Err(format!("{printed:?}")) })
+    })
+    .await?;
+    let job = site.aws.job(&id).await?;
+    let stream = job["container"]["logStreamName"].as_str().context("no stream")?.to_owned();
+    site.aws.run_json("terminate-job", &json!({"jobId": id, "reason": "enough"})).await?;
+    let list = ["get", "pods", "-n", &site.namespace, "-l", &format!("{}={id}", keys::JOB_ID), "-o", "name"];
+    eventually("its pod is gone", || async {
+        let left = fixture.world.kubectl(&list).await?;
+        Ok(if left.is_empty() { Ok(()) } else { Err(left) })
+    })
+    .await?;
+    let said = events(site, &stream, &[]).await?;
+    ensure!(said == ["begun", "told to go"], "it printed {said:?}");
+    Ok(())
 }
 
 /// What is read of a job that has ended.
@@ -110,12 +163,21 @@ async fn of_eks(fixture: &Fixture, site: &Site) -> Result<()> {
 }
 
 /// A namespace whose Role is as AWS's guide has it, without logs.
-async fn forbidden(fixture: &Fixture, site: &Site, stream: &str) -> Result<()> {
+async fn forbidden(fixture: &Fixture, site: &Site) -> Result<()> {
     let without = json!([{"op": "test", "path": "/rules/3/resources/0", "value": "pods/log"}, {"op": "remove", "path": "/rules/3"}]);
     let patch = ["patch", "role", keys::BATCH_ROLE, "-n", &site.namespace, "--type=json", "-p", &without.to_string()];
     fixture.world.kubectl(&patch).await?;
+    let id =
+        submitted(site, &site.definition("hidden"), "trap 'exit 0' TERM; echo hidden; while true; do sleep 0.1; done")
+            .await?;
+    let stream = eventually("it runs", || async {
+        let job = site.aws.job(&id).await?;
+        let stream = job["container"]["logStreamName"].as_str().filter(|_| job["status"] == "RUNNING");
+        Ok(stream.map(str::to_owned).ok_or_else(|| job["status"].to_string()))
+    })
+    .await?;
     eventually("the answer says which right lacks", || async {
-        let said = events(site, stream, &[]).await.map_err(|error| format!("{error:#}"));
+        let said = events(site, &stream, &[]).await.map_err(|error| format!("{error:#}"));
         let way = format!("bulkhead namespace enable {}", site.namespace);
         Ok(match said {
             Err(said) if said.contains("AccessDeniedException") && said.contains(&way) => Ok(()),
@@ -125,8 +187,8 @@ async fn forbidden(fixture: &Fixture, site: &Site, stream: &str) -> Result<()> {
     .await?;
     fixture.world.bulkhead(&["namespace", "enable", &site.namespace]).await?;
     eventually("it is shown once the right is there", || async {
-        let said = events(site, stream, &[]).await.map_err(|error| format!("{error:#}"));
-        Ok(if said.as_ref().is_ok_and(|said| said.len() == 3) { Ok(()) } else { Err(format!("{said:?}")) })
+        let said = events(site, &stream, &[]).await.map_err(|error| format!("{error:#}"));
+        Ok(if said.as_ref().is_ok_and(|said| said == &["hidden"]) { Ok(()) } else { Err(format!("{said:?}")) })
     })
     .await
 }

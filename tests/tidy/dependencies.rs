@@ -8,22 +8,23 @@ use crate::checkout::{metadata, own_packages};
 use crate::report;
 
 /// Crates of the workspace and which of it they may use.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("planning", &["model"]),
     ("api", &["model", "planning"]),
     // Its tests start a PostgreSQL.
     ("records", &["model", "planning", "api", "testbed"]),
     ("cluster", &["model", "planning", "api"]),
+    ("outputs", &["model"]),
     ("certs", &["model", "api", "cluster"]),
     // Tests of the doors alone use it.
     ("siege", &["cluster"]),
     // Edges do not know each other.
     ("webhook", &["model", "planning", "api", "cluster", "certs", "siege"]),
     ("scheduler", &["model", "planning", "api", "cluster", "siege"]),
-    ("queue", &["model", "planning", "api", "cluster", "records"]),
+    ("queue", &["model", "planning", "api", "cluster", "records", "outputs"]),
     ("nodes", &["model", "planning", "api", "cluster"]),
-    ("gateway", &["model", "planning", "api", "cluster", "records", "siege"]),
+    ("gateway", &["model", "planning", "api", "cluster", "records", "outputs", "siege"]),
     (
         "bulkhead",
         &[
@@ -31,6 +32,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
             "planning",
             "api",
             "records",
+            "outputs",
             "cluster",
             "certs",
             "webhook",
@@ -44,7 +46,10 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("testbed", &["model", "api"]),
     ("tests", &["model", "api", "cluster", "testbed"]),
     // It also measures the webhook's routes, and the gateway's on a record store, without a cluster.
-    ("xtask", &["model", "planning", "api", "cluster", "records", "webhook", "scheduler", "gateway", "testbed"]),
+    (
+        "xtask",
+        &["model", "planning", "api", "cluster", "records", "outputs", "webhook", "scheduler", "gateway", "testbed"],
+    ),
 ];
 
 /// Crates without input, output and time.

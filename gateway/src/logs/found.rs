@@ -4,13 +4,13 @@
 
 use jiff::Timestamp;
 use model::job::{Door, JobId};
+use outputs::{Key, Whose};
 use planning::access::Ask;
 use planning::api_pod;
 use records::Kept;
 
 use super::DEFAULT;
 use super::latest::{self, AT_ONCE};
-use super::output::Whose;
 use super::request::GROUP;
 use super::stream::{Named, Stream, named};
 use crate::failure::Failure;
@@ -62,7 +62,8 @@ fn streams_of(kept: &Kept) -> Vec<Found> {
                 continue;
             }
             let called = if spec.container.is_some() && at == 0 { DEFAULT } else { container };
-            let whose = Whose { namespace: namespace.clone(), pod: pod.clone(), container: container.clone() };
+            let key = Key { job: record.id, attempt, container: container.clone() };
+            let whose = Whose { namespace: namespace.clone(), pod: pod.clone(), key, is_over: until.is_some() };
             let since = since.filter(|_| !is_init);
             all.push(Found { stream: Stream::of(spec, called, record.id, attempt), whose, since, until });
         }

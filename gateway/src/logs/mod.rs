@@ -7,7 +7,7 @@ mod describe;
 mod events;
 mod found;
 mod latest;
-mod output;
+mod lines;
 mod pattern;
 mod read;
 mod request;
@@ -19,7 +19,6 @@ use records::Kept;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-pub use self::output::{Extent, KubeOutputs, Lines, NoOutput, Outputs, Whose};
 use self::stream::Stream;
 use crate::decode;
 use crate::failure::{Failure, Invalid};

@@ -5,13 +5,14 @@
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use outputs::{Extent, NoOutput, Whose};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::events::{Event, MOST_BYTES, Page, Part, Place, Wanted};
 use super::found::{Found, find, listed};
-use super::output::{Extent, NoOutput, Whose, each};
+use super::lines::each;
 use super::pattern::Pattern;
 use super::request::{self, Resume};
 use crate::failure::{Failure, Invalid};
@@ -46,13 +47,14 @@ async fn read<O>(
     // The end of all is what most people ask for: then the kubelet finds it.
     let is_end = wanted.part == Part::Before(None) && wanted.to.is_none();
     if let Some(tail) = is_end.then(|| u32::try_from(wanted.most).unwrap_or(u32::MAX).saturating_add(MORE_LINES)) {
-        let page = page(session, found, wanted, Extent { since, tail: Some(tail) }, &is_wanted).await?;
+        let page =
+            page(session, found, wanted, Extent { since, tail: Some(tail), ..Extent::default() }, &is_wanted).await?;
         // Of lines of one moment nobody knows how many came before, if the first that are there are of it.
         if page.begins_after_its_first_moment() || page.lines < tail as usize {
             return Ok(page);
         }
     }
-    page(session, found, wanted, Extent { since, tail: None }, &is_wanted).await
+    page(session, found, wanted, Extent { since, ..Extent::default() }, &is_wanted).await
 }
 
 async fn page<O>(

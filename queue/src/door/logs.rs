@@ -1,6 +1,6 @@
-//! Nodes that keep logs which are promised: those of the API's pods that have ended, until they are deleted for good.
+//! Nodes that keep logs which are promised: those of the API's pods that have ended, until they are deleted for good or kept elsewhere.
 //!
-//! Invariant: a pod that is gone, or that somebody has told to go, keeps no node. Does not know what nodes cost.
+//! Invariant: a pod that is gone, or that somebody has told to go, keeps no node, nor one of which what it printed is kept. Does not know what nodes cost.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +16,14 @@ pub(super) struct Logs(HashMap<String, Moment>);
 
 impl Logs {
     /// Notes on the nodes until when they keep logs: `ttl` after the end of the last pod.
-    pub(super) fn promise(&mut self, pods: &[Arc<PodFacts>], nodes: &mut [Node], ttl: Duration, now: Now) {
+    pub(super) fn promise(
+        &mut self,
+        pods: &[Arc<PodFacts>],
+        nodes: &mut [Node],
+        ttl: Duration,
+        now: Now,
+        is_kept: impl Fn(&str) -> bool,
+    ) {
         if ttl.is_zero() {
             return;
         }
@@ -24,7 +31,7 @@ impl Logs {
         self.0.retain(|uid, _| here.contains(uid.as_str()));
         let mut until: HashMap<&str, Moment> = HashMap::new();
         for pod in pods.iter().filter(|pod| pod.ended() && pod.deleting.is_none()) {
-            let Some(node) = &pod.node else { continue };
+            let Some(node) = pod.node.as_ref().filter(|_| !is_kept(&pod.uid)) else { continue };
             let ended = *self.0.entry(pod.uid.clone()).or_insert_with(|| now.began(pod.ended_at()));
             let due = ended.plus(ttl);
             until.entry(node).and_modify(|last| *last = due.max(*last)).or_insert(due);
@@ -86,13 +93,16 @@ mod tests {
         let until = |nodes: &[Node; 4]| nodes.each_ref().map(|node| node.logs_until);
         let now = Now { wall: at(100), moment: Moment::after(Duration::from_secs(7)) };
         let mut logs = Logs::default();
-        logs.promise(&pods, &mut nodes, Duration::ZERO, now);
+        logs.promise(&pods, &mut nodes, Duration::ZERO, now, |_| false);
         assert_eq!(until(&nodes), [None; 4], "pods go at once: nothing is promised");
-        logs.promise(&pods, &mut nodes, Duration::from_mins(10), now);
+        logs.promise(&pods, &mut nodes, Duration::from_mins(10), now, |_| false);
         assert_eq!(until(&nodes), [Some(at(670)), None, None, None]);
         // The wall's clock is set forward by an hour: of the promise as much is left as elapses.
         let later = Now { wall: at(3710), moment: Moment::after(Duration::from_secs(17)) };
-        logs.promise(&pods, &mut nodes, Duration::from_mins(10), later);
+        logs.promise(&pods, &mut nodes, Duration::from_mins(10), later, |_| false);
         assert_eq!(until(&nodes), [Some(at(670 + 3600)), None, None, None]);
+        // The last of them is kept elsewhere by now.
+        logs.promise(&pods, &mut nodes, Duration::from_mins(10), now, |uid| uid == pods[1].uid);
+        assert_eq!(until(&nodes), [Some(at(630)), None, None, None]);
     }
 }

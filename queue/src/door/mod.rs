@@ -6,6 +6,7 @@
 
 mod allowed;
 mod answer;
+mod keeper;
 mod load;
 mod logs;
 mod making;
@@ -29,6 +30,7 @@ use model::job::{JobId, JobRecord, PodFacts, Spec};
 use model::plan::{Dispatch, Hold, QueueCounts};
 use model::snapshot::Snapshot;
 use model::status::{JobState, Reason};
+use outputs::{Kept, Outputs};
 use planning::ledger::Ledger;
 use planning::lifecycle::patience::Patience;
 use planning::world::World;
@@ -38,6 +40,7 @@ use tokio::task::JoinHandle;
 
 use crate::context::Context;
 use answer::{Failure, bounded};
+use keeper::Keeper;
 use logs::Logs;
 use retention::AbortOnDrop;
 use terms::Terms;
@@ -85,7 +88,7 @@ const PART: usize = 2_000;
 /// A reason that says the same with other numbers is stored again only this often.
 const EXPLAIN_EVERY: Duration = Duration::from_secs(30);
 
-/// The record store of a leader.
+/// The record store of a leader, and what is beside it.
 pub struct LeadersStore {
     /// The store, once it is open.
     pub stores: watch::Receiver<Option<Store>>,
@@ -93,6 +96,8 @@ pub struct LeadersStore {
     pub configured: bool,
     /// By what right this process leads.
     pub term: Term,
+    /// Where what pods of the API print is kept; without it, it goes with them.
+    pub kept: Option<Kept>,
 }
 
 /// The API's jobs, as the leader serves them.
@@ -101,6 +106,8 @@ pub(crate) struct ApiDoor {
     limits: Limits,
     open: Option<Open>,
     logs: Logs,
+    /// Keeps what pods print, where there is a place for it.
+    keeper: Option<Keeper>,
     /// The store is being read; Jobs do not wait for that.
     loading: Option<JoinHandle<Result<Open, records::Error>>>,
     /// Another leads by now.
@@ -146,9 +153,10 @@ struct Open {
 }
 
 impl ApiDoor {
-    /// Opens as soon as there is a store.
-    pub(crate) fn new(leading: LeadersStore, limits: Limits) -> Self {
-        Self { leading, limits, open: None, logs: Logs::default(), loading: None, late: false }
+    /// Opens as soon as there is a store. What pods print is found in `outputs`.
+    pub(crate) fn new(leading: LeadersStore, limits: Limits, outputs: Arc<dyn Outputs>) -> Self {
+        let keeper = leading.kept.clone().map(|kept| Keeper::new(kept, outputs, limits.retention));
+        Self { leading, limits, open: None, logs: Logs::default(), keeper, loading: None, late: false }
     }
 
     /// Whether planning should wait for the API's jobs, so long after this process began to lead.
@@ -167,9 +175,22 @@ impl ApiDoor {
         self.late || self.open.as_ref().is_some_and(|open| open.late)
     }
 
-    /// Waits until the store has news.
+    /// Waits until the store has news, or output is kept.
     pub(crate) async fn changed(&mut self) {
-        match &mut self.open {
+        let keeper = async {
+            match &mut self.keeper {
+                Some(keeper) => keeper.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = keeper => {}
+            () = Self::news(&mut self.open, &mut self.leading) => {}
+        }
+    }
+
+    async fn news(open: &mut Option<Open>, leading: &mut LeadersStore) {
+        match open {
             // A sender that is gone has no more news.
             Some(open) => {
                 if open.news.changed().await.is_err() {
@@ -177,7 +198,7 @@ impl ApiDoor {
                 }
             }
             None => {
-                if self.leading.stores.changed().await.is_err() {
+                if leading.stores.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
@@ -204,7 +225,11 @@ impl ApiDoor {
         steady: Now,
     ) {
         // Also while the store is not there: what was promised holds.
-        self.logs.promise(&pods, &mut snapshot.nodes, self.limits.finished_pod_ttl(), steady);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.look(&pods, now.moment);
+        }
+        let is_kept = |uid: &str| self.keeper.as_ref().is_some_and(|keeper| keeper.has(uid));
+        self.logs.promise(&pods, &mut snapshot.nodes, self.limits.finished_pod_ttl(), steady, is_kept);
         let Some(open) = &mut self.open else { return };
         open.ledger.clock_was_set(open.jumps.seen(now));
         open.observe(context, pods, self.limits.mount_patience, now);
@@ -258,7 +283,7 @@ impl ApiDoor {
         let stored = open.store().await;
         let ttl = self.limits.finished_pod_ttl();
         let mirrored = stored && open.mirror(context, decided.world, now.wall).await;
-        let done = stored && !open.rests() && open.act(context, ttl, now).await;
+        let done = stored && !open.rests() && open.act(context, ttl, self.keeper.as_mut(), now).await;
         // What came of making pods.
         mirrored && done && open.store().await
     }

@@ -22,6 +22,7 @@ use planning::lifecycle::{self, Duty};
 use planning::refusal::Answer;
 use serde_json::json;
 
+use super::keeper::Keeper;
 use super::{Open, bounded};
 use crate::context::Context;
 use crate::pods::together;
@@ -84,12 +85,20 @@ impl Deeds {
 
 impl Open {
     /// Brings the cluster's pods to what is stored. False: something failed that nobody remembers.
-    pub(super) async fn act(&mut self, context: &Context, ttl: Duration, now: Now) -> bool {
+    pub(super) async fn act(
+        &mut self,
+        context: &Context,
+        ttl: Duration,
+        mut keeper: Option<&mut Keeper>,
+        now: Now,
+    ) -> bool {
         self.deeds.clean(&self.pods, now.moment);
         let Some(strangers) = self.strangers().await else { return false };
         let pods = std::mem::take(&mut self.pods);
         let known = pods.iter().filter(|pod| !strangers.contains(&pod.job));
-        let known: Vec<_> = known.map(|pod| (pod, self.duty_of(pod), self.promised(pod, ttl, now))).collect();
+        let mut may_now = |pod, duty| keeper.as_mut().map_or(duty, |keeper| keeper.gate(pod, duty, now.moment));
+        let known: Vec<_> =
+            known.map(|pod| (pod, may_now(pod, self.duty_of(pod)), self.promised(pod, ttl, now))).collect();
         // One that is left is to be deleted, sooner or later.
         self.refused.keep(known.iter().map(|(pod, duty, left)| (*pod, left.map_or(*duty, |_| Duty::Delete))));
         let may = |pod: &PodFacts, duty| {

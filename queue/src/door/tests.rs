@@ -4,15 +4,26 @@ use std::collections::BTreeMap;
 
 use api::JobQueue;
 use cluster::index::Index;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use model::job::{Door, Placed};
 use model::names::ArnBase;
+use outputs::{Extent, Lines, NoOutput, Whose};
 use records::Submission;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
+
+struct Nothing;
+
+impl Outputs for Nothing {
+    fn open(&self, _: Whose, _: Extent) -> BoxFuture<'_, Result<Lines, NoOutput>> {
+        async { Err(NoOutput::Gone) }.boxed()
+    }
+}
 
 fn term() -> Term {
     Term { lease: "uid".into(), turn: 1 }
@@ -60,8 +71,8 @@ fn defaults(index: &Index, memory: &str) {
 fn a_leader_waits_for_the_jobs_of_the_api_but_not_for_ever() {
     let (_opens, stores) = watch::channel(None);
     let door = |configured| {
-        let leading = LeadersStore { stores: stores.clone(), configured, term: term() };
-        ApiDoor::new(leading, Limits::default())
+        let leading = LeadersStore { stores: stores.clone(), configured, term: term(), kept: None };
+        ApiDoor::new(leading, Limits::default(), Arc::new(Nothing))
     };
     let (with, without) = (door(true), door(false));
     assert!(with.is_awaited(Duration::ZERO) && !without.is_awaited(Duration::ZERO));

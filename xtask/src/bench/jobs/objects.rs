@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use gateway::{Extent, Kind, Lines, NoOutput, ObjectError, Objects, Outputs, Whose};
+use gateway::{Kind, ObjectError, Objects};
+use outputs::{Extent, Lines, NoOutput, Outputs, Whose};
 use serde_json::{Value, json};
 
 use super::sample::NAME;
