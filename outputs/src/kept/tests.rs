@@ -1,3 +1,5 @@
+//! What is kept is read as it was, is whole or not there, and goes when it is old or too much.
+
 use futures::AsyncReadExt as _;
 use futures::io::{AsyncRead, BufReader, Cursor};
 use jiff::{SignedDuration, Timestamp};
