@@ -34,11 +34,11 @@ pub struct Plan {
     pub explain: Vec<(JobId, Arc<Reason>)>,
     /// Why pods wait that are of no Job and no job of the API, as far as it is not written on them.
     pub pods: Vec<PodReason>,
-    /// What queues show.
-    pub queues: Vec<QueueCounts>,
+    /// What queues show. Shared with the next plan, which changes what has changed.
+    pub queues: Arc<Vec<QueueCounts>>,
     /// Whose waiting is to be remembered with [`kept_since`](crate::snapshot::Snapshot::kept_since), by UID: room is kept for it, or was and it
-    /// still waits.
-    pub keeps: BTreeSet<String>,
+    /// still waits. Shared as the counts are.
+    pub keeps: Arc<BTreeSet<String>>,
     /// When to plan again even if nothing changes.
     pub wake_at: Option<Timestamp>,
 }

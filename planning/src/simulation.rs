@@ -105,7 +105,7 @@ impl Simulation {
     fn remember(&mut self, plan: &Plan) {
         let now = self.now;
         self.snapshot.kept_since.retain(|uid, _| plan.keeps.contains(uid));
-        for uid in &plan.keeps {
+        for uid in plan.keeps.iter() {
             self.snapshot.kept_since.entry(uid.clone()).or_insert(now);
         }
         let changes: BTreeMap<&str, _> =

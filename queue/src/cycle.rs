@@ -208,7 +208,7 @@ async fn cycle(
         keeps,
         wake_at,
     } = plan;
-    shown.kept.take(keeps, now.moment);
+    shown.kept.take(&keeps, now.moment);
     door.count(world, &mut queues);
     let (attempts, dispatch): (Vec<_>, Vec<_>) = dispatch.into_iter().partition(|one| one.record.is_some());
     report::launches(context, &launch);

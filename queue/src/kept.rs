@@ -19,10 +19,12 @@ impl Kept {
     }
 
     /// Takes in what a plan says that was made at this moment.
-    pub(crate) fn take(&mut self, keeps: BTreeSet<String>, now: Moment) {
+    pub(crate) fn take(&mut self, keeps: &BTreeSet<String>, now: Moment) {
         self.0.retain(|uid, _| keeps.contains(uid));
         for uid in keeps {
-            self.0.entry(uid).or_insert(now);
+            if !self.0.contains_key(uid) {
+                self.0.insert(uid.clone(), now);
+            }
         }
     }
 }
@@ -45,7 +47,7 @@ mod tests {
             (10, vec!["a", "b"], vec![("a", 0), ("b", 5)]),
             (11, vec![], vec![]),
         ] {
-            kept.take(keeps.into_iter().map(str::to_owned).collect(), at(seconds));
+            kept.take(&keeps.into_iter().map(str::to_owned).collect(), at(seconds));
             // However the wall's clock is set.
             for hours in [0, -3, 3] {
                 let now = Now { wall: wall + jiff::SignedDuration::from_hours(hours), moment: at(seconds) };

@@ -70,9 +70,9 @@ impl<'w> Cycle<'w, '_> {
     /// Whether these environments can ever give room to more units of a class than have some now.
     fn more_together(&mut self, environments: Asked<'_>, class: ClassId, taken: &Taken) -> bool {
         environments.iter().flatten().any(|&site| {
-            let here = &*self.sites[site];
+            let here = &self.sites[site];
             let mut look = Look { facts: self.facts, kinds: self.kinds };
-            together::more(here, Market::of(self.environments[site], here), (site, class), taken, self.now, &mut look)
+            together::more(here, Market::of(&self.environments[site], here), (site, class), taken, self.now, &mut look)
         })
     }
 
@@ -80,9 +80,9 @@ impl<'w> Cycle<'w, '_> {
     fn about_together(&mut self, environments: Asked<'_>, class: ClassId, job: &Job) -> Option<i64> {
         let wanted = i64::from(together(job));
         let about = environments.iter().flatten().map(|&site| {
-            let here = &*self.sites[site];
+            let here = &self.sites[site];
             let mut look = Look { facts: self.facts, kinds: self.kinds };
-            together::about(here, Market::of(self.environments[site], here), class, wanted, &mut look)
+            together::about(here, Market::of(&self.environments[site], here), class, wanted, &mut look)
         });
         about.sum::<Option<i64>>().filter(|about| *about < wanted)
     }

@@ -62,8 +62,9 @@ impl<'w> Cycle<'w, '_> {
 
     /// A node that takes a unit and is not among those held.
     fn fresh(&mut self, sites: impl Iterator<Item = usize>, class: ClassId, held: &[String]) -> Option<(usize, u32)> {
-        let mut look = Look { facts: self.facts, kinds: self.kinds };
         for site in sites {
+            self.pay(site);
+            let mut look = Look { facts: self.facts, kinds: self.kinds };
             let here = &self.sites[site];
             let mut known = (0..).zip(&here.rooms[..here.nodes]);
             let fresh = known.find(|(_, room)| look.takes(room, class) && !held.contains(&room.name));
@@ -94,9 +95,10 @@ impl<'w> Cycle<'w, '_> {
 
     /// Lets kube-scheduler choose: among all nodes of the environment with room, the fullest first.
     pub(super) fn hold(&mut self, unit: &Unit, class: ClassId, site: usize, chosen: u32, held: &[String]) {
-        let environment = self.environments[site];
+        let environments = self.environments;
+        let environment = &environments[site];
         let mut look = Look { facts: self.facts, kinds: self.kinds };
-        let here = &mut *self.sites[site];
+        let here = &mut self.sites[site];
         let mut nodes: Vec<String> = held.to_vec();
         nodes.push(here.rooms[chosen as usize].name.clone());
         for room in here.fullest(class, HOLD_NODES, &mut look) {

@@ -7,6 +7,7 @@ mod aside;
 pub(crate) mod choose;
 mod future;
 mod held;
+mod pending;
 mod place;
 pub(crate) mod reserve;
 mod row;
@@ -15,22 +16,25 @@ mod serve;
 mod status;
 mod together;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use model::plan::{Plan, PodReason, QueueCounts, StatusChange};
-use model::snapshot::{Environment, Place, Queue, Unit, Write};
+use model::plan::{Plan, PodReason, StatusChange};
+use model::snapshot::{Place, Queue, Unit, Write};
 use model::status::Reason;
 
 use crate::explain::{self, Note};
+use crate::world::board::Board;
 use crate::world::class::ClassId;
+use crate::world::environments::Environments;
 use crate::world::facts::{Facts, Memory, said_of_unit, speaks_for_itself};
 use crate::world::kind::Kinds;
-use crate::world::lines::{Demand, Door, Line};
+use crate::world::lines::{Demand, Door};
 use crate::world::rank::Rank;
-use crate::world::site::Site;
+use crate::world::sites::Sites;
+use pending::Pending;
 use reserve::Owed;
 use row::{LeftOut, Ranked, Row};
 
@@ -38,17 +42,15 @@ use row::{LeftOut, Ranked, Row};
 pub(crate) struct Cycle<'w, 'a> {
     facts: &'w Facts<'a>,
     kinds: &'w mut Kinds,
-    /// In the order of their names, as the sites are.
-    environments: Vec<&'w Environment>,
-    sites: Vec<&'w mut Site>,
-    /// Environments by their object and AWS names.
-    found: HashMap<&'w str, usize>,
+    environments: &'w Environments<'a>,
+    /// By the slots of the environments.
+    sites: &'w mut Sites,
+    board: &'w mut Board,
     now: Timestamp,
     plan: Plan,
-    /// Some environment is MANAGED.
-    has_markets: bool,
+    left_out: Rc<LeftOut<'w>>,
     /// Units still to be placed, by class, for choosing machines: where there are some to choose.
-    pending: Vec<u64>,
+    pending: Pending,
     /// Lists of environments that queues name.
     views: HashMap<&'w [String], View>,
     /// Classes that find no more room in the environments of a view, and why.
@@ -56,7 +58,9 @@ pub(crate) struct Cycle<'w, 'a> {
     /// Reasons that were given, and to which Jobs: of each Job the first. One that waits as a whole and says so already is left out.
     reasons: Vec<Arc<Reason>>,
     of_job: BTreeMap<u32, Said<'w>>,
-    /// Room kept for heads of queues that sleep.
+    /// Whose waiting is to be remembered, without heads of queues that sleep.
+    keeps: BTreeSet<String>,
+    /// Room that is kept although it has not been found out which.
     owed: Owed,
     /// What lanes may remember.
     memory: Memory,
@@ -87,28 +91,29 @@ struct Said<'w> {
 }
 
 impl<'w, 'a> Cycle<'w, 'a> {
-    /// On these facts and sites. The sites are those of the environments, in the same order.
-    pub(crate) fn new(facts: &'w Facts<'a>, kinds: &'w mut Kinds, sites: Vec<&'w mut Site>, now: Timestamp) -> Self {
-        let environments: Vec<&Environment> = facts.environments.values().map(|one| &**one).collect();
-        let mut found = HashMap::with_capacity(2 * environments.len());
-        for (index, environment) in environments.iter().enumerate() {
-            found.entry(environment.name.as_str()).or_insert(index);
-            found.entry(environment.aws_name.as_str()).or_insert(index);
-        }
+    /// On these facts, and what follows from them.
+    pub(crate) fn new(
+        facts: &'w Facts<'a>,
+        kinds: &'w mut Kinds,
+        sites: &'w mut Sites,
+        board: &'w mut Board,
+        now: Timestamp,
+    ) -> Self {
         Self {
             facts,
             kinds,
-            has_markets: environments.iter().any(|environment| environment.scaling.is_some()),
-            environments,
+            environments: &facts.environments,
             sites,
-            found,
+            board,
             now,
             plan: Plan::default(),
-            pending: vec![0; facts.classes.len()],
+            left_out: Rc::default(),
+            pending: Pending::new(facts.classes.len()),
             views: HashMap::new(),
             settled: HashMap::new(),
             reasons: Vec::new(),
             of_job: BTreeMap::new(),
+            keeps: BTreeSet::new(),
             owed: Owed::default(),
             memory: Memory::default(),
         }
@@ -116,61 +121,49 @@ impl<'w, 'a> Cycle<'w, 'a> {
 
     /// The plan, and what lanes may remember of it.
     pub(crate) fn plan(mut self) -> (Plan, Memory) {
-        let mut queues: Vec<&'w Queue> = self.facts.queues.values().map(|queue| &**queue).collect();
-        // They are in the order of their names.
-        queues.sort_by_key(|queue| Reverse(queue.priority));
         let (stood, mut left_out) = aside::stood(self.facts);
         for one in &stood {
             let reason = self.say(aside::reason(one.refused));
             self.explain(0, (one.rank, one.demand), reason);
         }
-        let away: Vec<Vec<Ranked<'w>>> = queues.iter().map(|queue| self.turn_away(queue, &mut left_out)).collect();
-        let has_markets = self.has_markets;
-        for queue in queues.iter().filter(|_| has_markets) {
-            self.count(queue, &left_out);
+        let mut away: HashMap<&'w str, Vec<Ranked<'w>>> = HashMap::new();
+        for queue in self.board.disabled().filter_map(|at| self.facts.queues.get(&*at.queue)) {
+            away.insert(&queue.name, self.turn_away(queue, &mut left_out));
         }
-        let mut lines = 0;
-        for (turn, (queue, away)) in (1..).step_by(2).zip(queues.iter().zip(&away)) {
-            let line = self.facts.lines.get(&queue.name);
-            if let Some(line) = line {
-                lines += 1;
-                self.serve(queue, turn, line, &left_out);
+        let mut due = self.board.awake().clone();
+        due.extend(left_out.queues().filter_map(|queue| self.board.rouse(queue)));
+        let left_out = Rc::new(left_out);
+        self.left_out = left_out.clone();
+        for (turn, at) in (1..).step_by(2).zip(&due) {
+            let Some(queue) = self.facts.queues.get(&*at.queue) else { continue };
+            if let Some(line) = self.facts.lines.get(&queue.name) {
+                self.serve((at, queue), turn, line, &left_out);
             }
+            let away = away.get(queue.name.as_str()).map(Vec::as_slice).unwrap_or_default();
             if !away.is_empty() {
                 let reason = self.say(explain::queue_disabled(&queue.name));
                 for demand in away {
                     self.explain(turn + 1, *demand, reason);
                 }
             }
-            let waiting = line.map_or(0, |line| line.size.saturating_add(line.barred));
-            self.plan.queues.push(QueueCounts {
-                queue: queue.name.clone(),
-                waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
-                dispatched: line.map_or(0, |line| line.dispatched),
-                milli_cpu: line.map_or(0, |line| u32::try_from(line.milli_cpu).unwrap_or(u32::MAX)),
-                problem: self.problem(queue),
-                refused: None,
-            });
         }
         self.explain_the_barred(usize::MAX - 1);
-        if lines < self.facts.lines.len() {
-            self.explain_the_lost(usize::MAX, &left_out);
-        }
+        self.explain_the_lost(usize::MAX, &left_out);
         self.remember_kept();
         self.keep_minimum();
         self.retire_idle();
         self.wake_for_retries();
-        let memory = std::mem::take(&mut self.memory);
+        let memory =
+            Memory { roused: left_out.queues().map(str::to_owned).collect(), ..std::mem::take(&mut self.memory) };
         (self.finish(&stood), memory)
     }
 
-    /// Puts statuses in, and what the cluster did not let happen.
+    /// Puts statuses in, what queues show, and what the cluster did not let happen.
     fn finish(mut self, stood: &[aside::Stood<'w>]) -> Plan {
         let changes = self.changes();
         let notes = aside::notes(self.facts, stood, &changes);
-        for counts in &mut self.plan.queues {
-            counts.refused = notes.get(counts.queue.as_str()).cloned();
-        }
+        self.plan.queues = self.board.counts(&notes);
+        self.plan.keeps = self.board.kept.hand_out(std::mem::take(&mut self.keeps));
         self.plan.probe = aside::probes(self.facts, stood);
         let refused = aside::by_uid(self.facts);
         let rests =
@@ -211,26 +204,12 @@ impl<'w, 'a> Cycle<'w, 'a> {
         self.facts.jobs.get(job).and_then(|fact| fact.job.as_ref()).is_some_and(|job| job.released)
     }
 
-    /// Counts what is still to be placed of one line.
-    fn count(&mut self, queue: &'w Queue, left_out: &LeftOut<'_>) {
-        let Some(line) = self.facts.lines.get(&queue.name) else { return };
-        let environments = if self.facts.closed.is_empty() { Vec::new() } else { self.environments(queue) };
-        for (key, lane) in &line.lanes {
-            if self.open_to(&environments, key.door).is_some_and(|own| own.iter().all(Result::is_err)) {
-                continue;
-            }
-            self.pending[key.class.index()] += lane.size.saturating_sub(left_out.size(&queue.name, *key));
-        }
-    }
-
     /// The environments of a queue, in order; those that cannot be used as notes.
     fn environments(&self, queue: &'w Queue) -> Vec<Result<usize, Note>> {
-        let find = |name: &String| match self.found.get(name.as_str()) {
+        let find = |name: &String| match self.environments.find(name) {
             None => Err(Note::not_found(name)),
-            Some(index) if !self.environments[*index].enabled => {
-                Err(Note::disabled(&self.environments[*index].aws_name))
-            }
-            Some(index) => Ok(*index),
+            Some(slot) if !self.environments[slot].enabled => Err(Note::disabled(&self.environments[slot].aws_name)),
+            Some(slot) => Ok(slot),
         };
         queue.environments.iter().map(find).collect()
     }
@@ -246,7 +225,7 @@ impl<'w, 'a> Cycle<'w, 'a> {
         let own = self.facts.namespaces.key(namespace).map(String::as_str).filter(|name| !name.is_empty());
         let see = |environment: &Result<usize, Note>| {
             let index = *environment.as_ref().map_err(Clone::clone)?;
-            let environment = self.environments[index];
+            let environment = &self.environments[index];
             let namespace = environment.namespace_for(own);
             match closed.get(namespace) {
                 None => Ok(index),
@@ -318,30 +297,24 @@ impl<'w, 'a> Cycle<'w, 'a> {
 
     /// Gives a reason to what is in a queue that does not exist.
     fn explain_the_lost(&mut self, turn: usize, left_out: &LeftOut<'_>) {
-        let lost = self.facts.lines.all().filter(|(name, _)| !self.facts.queues.contains_key(*name));
-        let lost: BTreeMap<&'w str, &'w Line> = lost.collect();
-        for (name, line) in lost {
+        let lost: Vec<String> = self.board.lost().map(str::to_owned).collect();
+        for name in lost {
+            let Some((name, line)) = self.facts.lines.find_line(&name) else { continue };
             let reason = self.say(explain::queue_not_found(name));
             let rests = Row::new(name, line, left_out).settle_all();
             self.tell(turn, &rests, reason, left_out);
         }
     }
 
-    /// What is wrong with a queue: environments that do not exist.
-    fn problem(&self, queue: &Queue) -> Option<String> {
-        let missing = queue.environments.iter().filter(|name| !self.found.contains_key(name.as_str()));
-        let missing: Vec<&str> = missing.map(String::as_str).collect();
-        (!missing.is_empty()).then(|| format!("compute environment {} does not exist", missing.join(", ")))
-    }
-
     /// Plans again when a setback ends, when a node that has just joined is as it will be, and when a Job's missing pods are no longer
     /// expected.
     fn wake_for_retries(&mut self) {
-        let scalings = || self.environments.iter().filter_map(|environment| environment.scaling.as_ref());
+        let scalings = || self.environments.markets().filter_map(|slot| self.environments[slot].scaling.as_ref());
         let retries = scalings().filter_map(|scaling| choose::next_retry(scaling, self.now));
         let unsettled = scalings().filter_map(|scaling| scaling.unsettled_until).filter(|until| *until > self.now);
-        let starting = self.sites.iter().filter_map(|site| site.until);
-        let all = retries.chain(unsettled).chain(starting).chain(self.facts.next_late(self.now));
+        let starting = self.sites.next_late();
+        let kept = self.board.kept.next(self.now);
+        let all = retries.chain(unsettled).chain(starting).chain(kept).chain(self.facts.next_late(self.now));
         if let Some(time) = all.min() {
             self.wake(time);
         }

@@ -58,9 +58,13 @@ impl Cycle<'_, '_> {
         let mut placed = Placed::default();
         let mut left = count;
         for &site in environments.iter().flatten() {
+            // Where it is known that there is no room, it does not matter for whom some is kept.
+            if left > 0 && !self.sites[site].is_full(class) {
+                self.pay(site);
+            }
             while left > 0 {
                 let mut look = Look { facts: self.facts, kinds: self.kinds };
-                let here = &mut *self.sites[site];
+                let here = &mut self.sites[site];
                 let Some(room) = here.ready(class, &mut look) else { break };
                 let count = at_most(here.capacity(room, class, &self.facts.classes), left);
                 here.take(room, class, i64::from(count), &self.facts.classes);
@@ -68,9 +72,12 @@ impl Cycle<'_, '_> {
                 left -= count;
             }
         }
-        let wanted = self.pending[class.index()].saturating_sub(u64::from(count - left));
+        let has_market =
+            |site: &Result<usize, Note>| site.as_ref().is_ok_and(|site| self.environments[*site].scaling.is_some());
+        let is_asked = left > 0 && environments.iter().any(has_market);
+        let wanted = if is_asked { self.pending(class).saturating_sub(u64::from(count - left)) } else { 0 };
         self.await_machines(environments, class, (left, wanted), &mut placed, &|index| job_of(count - left + index));
-        self.pending[class.index()] = self.pending[class.index()].saturating_sub(u64::from(count));
+        self.pending.less(class, u64::from(count));
         placed
     }
 
@@ -125,7 +132,7 @@ impl Cycle<'_, '_> {
                 Ok(room) => room,
                 Err(note) => return Some(note),
             };
-            let here = &mut *self.sites[site];
+            let here = &mut self.sites[site];
             let count = at_most(here.capacity(room, class, &self.facts.classes), *left);
             here.take(room, class, i64::from(count), &self.facts.classes);
             *left -= count;
@@ -144,9 +151,13 @@ impl Cycle<'_, '_> {
         alone: bool,
         job: impl FnOnce() -> Option<String>,
     ) -> Result<u32, Note> {
-        let environment = self.environments[site];
+        let environments = self.environments;
+        let environment = &environments[site];
+        if environment.scaling.is_some() {
+            self.pay(site);
+        }
         let mut look = Look { facts: self.facts, kinds: self.kinds };
-        let here = &mut *self.sites[site];
+        let here = &mut self.sites[site];
         let Some(scaling) = &environment.scaling else {
             let known = here.refusal(class).cloned();
             return Err(known.unwrap_or_else(|| {

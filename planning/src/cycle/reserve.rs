@@ -4,18 +4,21 @@
 //! time that [`PATIENCE`] has passed, up to a part of them, so that one may be among them that others do leave; and a Job with a deadline keeps room for
 //! a part of itself for [`PATIENCE`] only. Knows nothing about how long things run.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use model::snapshot::Job;
 
 use super::Cycle;
 use super::choose::Market;
 use super::place::{Asked, is_at_limit};
 use super::together::{self, Taken, is_roomier};
-use crate::explain::Note;
+use crate::world::board::{Head, Precedence};
 use crate::world::class::ClassId;
 use crate::world::facts::JobFact;
+use crate::world::kept;
+pub(crate) use crate::world::kept::PATIENCE;
 use crate::world::lines::Demand;
 use crate::world::look::Look;
 use crate::world::site::Room;
@@ -23,19 +26,15 @@ use crate::world::uid::Uid;
 
 /// A head keeps no more than one node in so many, or two: whoever wants what no node will ever have again must not starve the others.
 const PART: usize = 4;
-/// So long others are waited for before something else is tried.
-pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
-
-/// The first of a queue that waits.
-type Head = (ClassId, Demand);
-
-/// Room that is kept although it has not been found out which.
+/// Room that is kept for heads of queues although it has not been found out which.
 #[derive(Default)]
 pub(super) struct Owed {
-    /// For these, in order, in these environments.
-    heads: Vec<(Vec<Result<usize, Note>>, Head)>,
-    /// All of the environments.
-    sites: HashSet<usize>,
+    /// Heads that were looked at in this plan.
+    heads: BTreeMap<Precedence, Arc<Head>>,
+    /// Queues of theirs, by environment.
+    at_sites: HashMap<usize, BTreeSet<Precedence>>,
+    /// Queues that sleep and for whose heads it has been found out.
+    paid: HashSet<Precedence>,
 }
 
 impl Cycle<'_, '_> {
@@ -49,10 +48,8 @@ impl Cycle<'_, '_> {
     /// Has it remembered that room is kept for this one. Returns since when.
     fn keep(&mut self, uid: &str) -> Timestamp {
         let since = self.facts.kept_since.get(uid).map_or(self.now, |since| *since.min(&self.now));
-        if self.plan.keeps.insert(uid.to_owned()) {
-            let waited = self.now.duration_since(since);
-            let next = PATIENCE - SignedDuration::from_secs(waited.as_secs() % PATIENCE.as_secs());
-            self.wake(self.now.checked_add(next).unwrap_or(Timestamp::MAX));
+        if self.keeps.insert(uid.to_owned()) {
+            self.wake(kept::next(since, self.now));
         }
         since
     }
@@ -60,7 +57,8 @@ impl Cycle<'_, '_> {
     /// What room has been kept for and still waits is not forgotten, also where others are before it now.
     pub(super) fn remember_kept(&mut self) {
         let facts = self.facts;
-        for uid in facts.kept_since.keys() {
+        let others: Vec<String> = self.board.kept.others().cloned().collect();
+        for uid in &others {
             let known = Uid::new(uid);
             let waits = match (facts.jobs.find(&known), facts.units.find(&known)) {
                 (Some(job), _) => self.of_job.contains_key(&job) || (self.is_whole(job) && !self.is_released_now(uid)),
@@ -89,44 +87,85 @@ impl Cycle<'_, '_> {
 
     /// Keeps room for the head of a queue that waits, so that what passes it does not delay it.
     /// False: neither a node that others leave nor one that makes way would help.
-    pub(super) fn reserve(&mut self, environments: Asked<'_>, (class, first): Head, taken: &Taken) -> bool {
-        let Some(uid) = self.uid(first) else { return false };
+    pub(super) fn reserve(
+        &mut self,
+        (at, environments): (&Precedence, Asked<'_>),
+        (class, first): (ClassId, Demand),
+        taken: &Taken,
+    ) -> bool {
+        let facts = self.facts;
+        let Some(uid) = facts.uid(first) else { return false };
+        let sites: Vec<usize> = environments.iter().flatten().copied().collect();
+        let is_market = |site: &usize| self.environments[*site].scaling.is_some();
+        let is_kept = if taken.is_empty() && !sites.iter().any(is_market) {
+            // Some is kept, if there is any: which, is found out when somebody looks there.
+            let has_home = self.has_home(environments, class);
+            if has_home {
+                self.owe(at, Head::new(class, sites, uid, None));
+            }
+            has_home
+        } else {
+            for site in &sites {
+                self.pay(*site);
+            }
+            self.keep_room(&sites, (class, uid), taken)
+        };
+        if is_kept {
+            self.keep(uid);
+        }
+        is_kept
+    }
+
+    fn keep_room(&mut self, sites: &[usize], (class, uid): (ClassId, &str), taken: &Taken) -> bool {
         let since = self.facts.kept_since.get(uid).copied().unwrap_or(self.now);
         let times = self.now.duration_since(since).as_secs() / PATIENCE.as_secs();
         let wanted = usize::try_from(times).unwrap_or_default().saturating_add(1);
-        let nodes: usize = environments.iter().flatten().map(|&site| self.sites[site].nodes).sum();
+        let nodes: usize = sites.iter().map(|&site| self.sites[site].nodes).sum();
         let most = wanted.min((nodes / PART).max(2));
         let mut kept = 0;
-        for &site in environments.iter().flatten() {
+        for &site in sites {
             kept += self.keep_nodes(site, class, taken, most - kept);
         }
         let has_way = kept < wanted
-            && environments.iter().flatten().any(|&site| {
+            && sites.iter().any(|&site| {
                 self.sites[site].refusal(class).is_some_and(is_at_limit) && self.make_way(site, class, taken)
             });
-        if kept > 0 || has_way {
-            self.keep(uid);
-        }
         kept > 0 || has_way
     }
 
-    /// Keeps room for the head of a queue of which all lanes sleep. It is known that there is some: which, is found out when somebody else looks.
-    pub(super) fn owe(&mut self, environments: Vec<Result<usize, Note>>, head: Head) {
-        let Some(uid) = self.uid(head.1) else { return };
-        self.keep(uid);
-        for site in environments.iter().flatten() {
-            self.owed.sites.insert(*site);
+    fn owe(&mut self, at: &Precedence, head: Head) {
+        for site in &head.sites {
+            self.owed.at_sites.entry(*site).or_default().insert(at.clone());
         }
-        self.owed.heads.push((environments, head));
+        self.owed.heads.insert(at.clone(), Arc::new(head));
     }
 
-    /// Somebody looks at these environments: finds out which room is kept there.
-    pub(super) fn pay(&mut self, environments: Asked<'_>) {
-        if !environments.iter().flatten().any(|site| self.owed.sites.contains(site)) {
-            return;
+    /// Whether room is kept in an environment of which it may not have been found out which.
+    fn owes(&self, site: usize, at: &Precedence) -> bool {
+        self.owed.at_sites.contains_key(&site) || self.board.heads_before(site, at).next().is_some()
+    }
+
+    /// Somebody looks at this environment: finds out which room is kept there for the heads of queues that come before, and for whom else that
+    /// hangs on it.
+    pub(super) fn pay(&mut self, site: usize) {
+        let Some(at) = self.pending.at().filter(|at| self.owes(site, at)) else { return };
+        let Owed { heads, at_sites, paid } = &mut self.owed;
+        let (mut due, mut seen, mut next) = (BTreeMap::new(), HashSet::from([site]), vec![site]);
+        while let Some(site) = next.pop() {
+            let awake = at_sites.remove(&site).unwrap_or_default().into_iter();
+            let awake = awake.filter_map(|at| heads.get(&at).cloned().map(|head| (at, head)));
+            let asleep = self.board.heads_before(site, at).filter(|at| !paid.contains(*at));
+            let asleep = asleep.filter_map(|at| Some((at.clone(), self.board.head(at)?.clone())));
+            for (at, head) in awake.chain(asleep) {
+                next.extend(head.sites.iter().filter(|site| seen.insert(**site)));
+                due.insert(at, head);
+            }
         }
-        for (environments, head) in std::mem::take(&mut self.owed).heads {
-            self.reserve(&environments, head, &Taken::default());
+        for (at, head) in due {
+            if self.owed.heads.remove(&at).is_none() {
+                self.owed.paid.insert(at);
+            }
+            self.keep_room(&head.sites, (head.class, &head.uid), &Taken::default());
         }
     }
 
@@ -149,8 +188,8 @@ impl Cycle<'_, '_> {
     /// Closes the emptiest nodes so that a machine for a class can have their vCPUs; those on which the demand has room itself stay. False,
     /// and nothing is closed, if that does not lead to a launch.
     fn make_way(&mut self, site: usize, class: ClassId, taken: &Taken) -> bool {
-        let here = &*self.sites[site];
-        let Some(market) = Market::of(self.environments[site], here) else { return false };
+        let here = &self.sites[site];
+        let Some(market) = Market::of(&self.environments[site], here) else { return false };
         let mut look = Look { facts: self.facts, kinds: self.kinds };
         let Ok(offers) = market.available(class, self.now, &mut look) else { return false };
         let left = together::left_for(&market, site, taken);

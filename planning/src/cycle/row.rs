@@ -33,6 +33,11 @@ impl<'w> LeftOut<'w> {
         self.queues.insert(lane.0);
     }
 
+    /// Queues of which some are left out.
+    pub(super) fn queues(&self) -> impl Iterator<Item = &'w str> {
+        self.queues.iter().copied()
+    }
+
     /// Whether some of a queue are left out.
     pub(super) fn is_of(&self, queue: &str) -> bool {
         self.queues.contains(queue)

@@ -35,7 +35,9 @@ impl Cycle<'_, '_> {
     /// Launches what is missing to `minvCpus`, as many at a time as may be under way, those that work has asked for included; nothing while
     /// the vCPUs are kept for work that needs a larger machine.
     pub(super) fn keep_minimum(&mut self) {
-        for (&environment, site) in self.environments.iter().zip(&mut self.sites) {
+        let environments = self.environments;
+        for slot in environments.markets() {
+            let (environment, site) = (&environments[slot], &mut self.sites[slot]);
             let Some(scaling) = environment.scaling.as_ref().filter(|_| environment.enabled) else { continue };
             if site.counts.makes_way {
                 continue;
@@ -56,15 +58,13 @@ impl Cycle<'_, '_> {
         if facts.machines.is_empty() {
             return;
         }
-        let index_of: HashMap<&str, usize> =
-            (0..).zip(&self.environments).map(|(index, one)| (one.name.as_str(), index)).collect();
         let serving = || facts.machines.values().map(|machine| &**machine).filter(|one| one.stage == Stage::Serving);
         let mut left: HashMap<&str, i64> = HashMap::new();
         for machine in serving() {
             *left.entry(&machine.environment).or_default() += machine.milli_vcpus;
         }
         for machine in serving() {
-            let Some(index) = index_of.get(machine.environment.as_str()).copied() else {
+            let Some(index) = self.environments.slot(&machine.environment) else {
                 let gone = format!("its compute environment {} does not exist any more", machine.environment);
                 if facts.nodes.at(&machine.name).is_some_and(|node| node.units == 0) {
                     self.plan.retire.push(Retire { machine: machine.name.clone(), reason: gone });
@@ -87,7 +87,7 @@ impl Cycle<'_, '_> {
     }
 
     fn candidate<'c>(&'c self, index: usize, machine: &Machine, left: i64) -> Option<Candidate<'c>> {
-        let (environment, site) = (self.environments[index], &*self.sites[index]);
+        let (environment, site) = (&self.environments[index], &self.sites[index]);
         let scaling = environment.scaling.as_ref()?;
         let room = site.by_name.get(&machine.name).map(|room| &site.rooms[*room as usize]);
         let node: &Node = match room {

@@ -14,6 +14,7 @@ use super::row::{LeftOut, Ranked, Rest, Row, Turn};
 use super::together::Taken;
 use super::{Cycle, ReasonId, Settled, View};
 use crate::explain::{self, Note};
+use crate::world::board::Precedence;
 use crate::world::class::ClassId;
 use crate::world::facts::{Quiet, Told, UnitFact};
 use crate::world::lines::{Demand, Door, Line};
@@ -57,33 +58,16 @@ struct Head {
 }
 
 impl<'w> Cycle<'w, '_> {
-    /// Gives room to one queue's line, which is the how manieth that is looked at.
-    pub(super) fn serve(&mut self, queue: &'w Queue, turn: usize, line: &'w Line, left_out: &LeftOut<'_>) {
-        let environments = self.environments(queue);
-        if !left_out.is_of(&queue.name) {
-            if self.has_markets {
-                line.asleep().for_each(|(key, lane)| self.no_longer(key.class, lane.size));
-            }
-            if line.is_asleep() {
-                if let Some(head) = line.head() {
-                    self.owe(environments, head);
-                }
-                return;
-            }
-        }
-        self.pay(&environments);
-        self.serve_row(queue, turn, line, left_out, &environments);
-    }
-
-    /// Gives room to those of a line that have to be looked at.
-    fn serve_row(
+    /// Gives room to those of one queue's line that have to be looked at, as the how manieth.
+    pub(super) fn serve(
         &mut self,
-        queue: &'w Queue,
+        (at, queue): (&Precedence, &'w Queue),
         turn: usize,
         line: &'w Line,
         left_out: &LeftOut<'_>,
-        environments: Asked<'_>,
     ) {
+        self.pending.serve(at);
+        let environments = &*self.environments(queue);
         let mut row = Row::new(&queue.name, line, left_out);
         let view = self.view(queue);
         let mut head = Head::default();
@@ -123,7 +107,7 @@ impl<'w> Cycle<'w, '_> {
             if let Some(stuck) = blocked.stuck.filter(|_| !head.reserved)
                 && head.tried.insert(class)
             {
-                head.reserved = self.reserve(environments, (class, stuck), &blocked.taken);
+                head.reserved = self.reserve((at, environments), (class, stuck), &blocked.taken);
             }
             let Some(settled) = blocked.rest else { continue };
             if let Some(view) = view {
@@ -152,7 +136,7 @@ impl<'w> Cycle<'w, '_> {
     }
 
     /// Whether room can be kept for a class.
-    fn has_home(&mut self, environments: Asked<'_>, class: ClassId) -> bool {
+    pub(super) fn has_home(&mut self, environments: Asked<'_>, class: ClassId) -> bool {
         let mut look = Look { facts: self.facts, kinds: self.kinds };
         environments.iter().flatten().any(|site| self.sites[*site].has_home(class, &mut look))
     }
@@ -238,7 +222,7 @@ impl<'w> Cycle<'w, '_> {
     }
 
     fn dispatch(&mut self, unit: &Unit, chunk: Chunk) {
-        let environment = self.environments[chunk.site];
+        let environment = &self.environments[chunk.site];
         let slot = self.sites[chunk.site].rooms[chunk.room as usize].node;
         let Some(node) = slot.and_then(|slot| self.facts.nodes.get(slot)) else { return };
         self.plan.dispatch.push(Dispatch {
@@ -277,8 +261,7 @@ impl<'w> Cycle<'w, '_> {
 
     /// So many units of a class are no longer to be placed.
     fn no_longer(&mut self, class: ClassId, size: u64) {
-        let pending = &mut self.pending[class.index()];
-        *pending = pending.saturating_sub(size);
+        self.pending.less(class, size);
     }
 
     /// Gives all that is left of some lanes a reason, in order; where it is known that this is said already, only those of which it is not.
@@ -312,19 +295,6 @@ impl<'w> Cycle<'w, '_> {
     pub(super) fn is_unhooked(&self, demand: Demand) -> bool {
         let job = |job| self.facts.jobs.get(job).and_then(|fact| fact.job.as_ref());
         matches!(demand, Demand::Future(slot, _) if self.facts.hooks_missing && job(slot).is_some_and(|job| !job.released))
-    }
-
-    /// UID of what is told why a demand waits: its Job, or the unit itself.
-    pub(super) fn uid(&self, demand: Demand) -> Option<&'w str> {
-        let facts = self.facts;
-        let job_of = |slot| facts.jobs.get(slot).and_then(|fact| fact.job.as_deref()).map(|job| job.uid.as_str());
-        match demand {
-            Demand::Future(job, _) => job_of(job),
-            Demand::Unit(slot) => {
-                let fact = facts.units.get(slot)?;
-                fact.job.and_then(job_of).or(Some(fact.unit.uid.as_str()))
-            }
-        }
     }
 
     /// What others call it that wait behind it.

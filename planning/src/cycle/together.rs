@@ -28,6 +28,11 @@ impl Taken {
         taken
     }
 
+    /// Whether none has room.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Units of the demand that have room there.
     pub(super) fn at(&self, site: usize, room: u32) -> i64 {
         self.0.get(&(site, room)).copied().unwrap_or(0)

@@ -107,7 +107,7 @@ fn whatever_happens_the_plan_is_that_of_a_world_that_never_slept() {
 fn room_is_kept_for_the_first_of_each_queue_though_it_sleeps() {
     let before = waiting();
     let heads = [&before.units[0].uid, &before.units[3].uid].map(Clone::clone);
-    assert_eq!(asleep(&before).plan(noon()).keeps.into_iter().collect::<Vec<_>>(), heads);
+    assert_eq!(asleep(&before).plan(noon()).keeps.iter().collect::<Vec<_>>(), heads.each_ref());
 }
 
 #[test]
@@ -124,5 +124,28 @@ fn what_is_kept_for_one_that_sleeps_is_given_to_nobody_behind_it() {
     known.show(snapshot.clone());
     let plan = known.plan(noon());
     assert_eq!((plan.dispatch.len(), plan.explain.len()), (0, 1));
+    assert_eq!(plan, crate::plan(&snapshot, noon()));
+}
+
+#[test]
+fn whom_else_kept_room_hangs_on_is_asked_first_too() {
+    // The first of a keeps memory of n1 and leaves it the emptiest; so the first of b, which may use m as well, keeps n1, too, and not n2.
+    let mut base = world().unmanaged("u").unmanaged("v").queue("a", 9, &["v"]).queue("b", 8, &["v", "u"]);
+    base = base.queue("c", 7, &["u"]).queue("d", 6, &["v"]);
+    base = base.node("v", "n1", 1000).node("v", "n2", 1000).node("u", "m", 1000);
+    base = base.attempt("a", 1, 10, 50, 1).attempt("b", 2, 600, 50, 1);
+    let mut snapshot = base.0;
+    Arc::make_mut(&mut snapshot.units[0].shape).requests.memory = 3900 << 20;
+    for (node, used) in snapshot.nodes.iter_mut().zip([500, 600, 700]) {
+        (node.used, node.units, node.idle_since) = (super::build::shape(used).requests, 1, None);
+    }
+    let plan = crate::plan(&snapshot, noon());
+    write(&mut snapshot, &plan, &[0]);
+    let mut known = asleep(&snapshot);
+    snapshot.units.extend(world().attempt("c", 3, 100, 10, 1).attempt("d", 4, 350, 10, 1).0.units);
+    known.show(snapshot.clone());
+    let plan = known.plan(noon());
+    let nodes: Vec<&str> = plan.dispatch.iter().map(|one| one.node.as_str()).collect();
+    assert_eq!(nodes, ["m", "n2"]);
     assert_eq!(plan, crate::plan(&snapshot, noon()));
 }

@@ -9,7 +9,7 @@ use model::resources::Resources;
 use model::snapshot::{Place, Snapshot};
 use proptest::prelude::*;
 
-use super::any::worlds;
+use super::any::{spread, worlds};
 use super::build::noon;
 use crate::world::{Fact, Thing, World};
 
@@ -61,7 +61,7 @@ proptest! {
 
     #[test]
     fn the_plan_hangs_on_what_is_so_and_not_on_how_it_became_known(
-        one in worlds(), other in worlds(), first in order(), then in order(),
+        one in worlds(), other in worlds(), first in order(), then in order(), numbers in any::<[[u8; 16]; 2]>(), many in any::<bool>(),
     ) {
         let check = |world: &mut World<'_>, snapshot: &Snapshot, when: &str| {
             let expected = World::of(snapshot).plan(noon());
@@ -69,7 +69,10 @@ proptest! {
             prop_assert!(world.plan(noon()) == expected, "{when}, again");
             Ok(())
         };
-        let (one, other) = (one.snapshot(), other.snapshot());
+        let (mut one, mut other) = (one.snapshot(), other.snapshot());
+        if many {
+            (one, other) = (spread(one, numbers[0]), spread(other, numbers[1]));
+        }
         let mut world = World::default();
         world.extend(facts(&one, &first));
         check(&mut world, &one, "at first")?;

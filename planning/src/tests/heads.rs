@@ -51,7 +51,7 @@ fn the_longer_a_head_waits_the_more_nodes_are_kept_for_it() {
 #[test]
 fn it_is_remembered_as_long_as_it_waits_and_no_longer() {
     let world = waited(SignedDuration::ZERO);
-    let keeps = |world: &World| crate::plan(&world.0, noon()).keeps.into_iter().collect::<Vec<_>>();
+    let keeps = |world: &World| crate::plan(&world.0, noon()).keeps.iter().cloned().collect::<Vec<_>>();
     let known = |uids: &[&str]| {
         let since = uids.iter().map(|uid| ((*uid).to_owned(), before(60))).collect();
         world.clone().with(|world| world.kept_since = since)

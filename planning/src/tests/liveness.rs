@@ -319,7 +319,7 @@ impl Cluster {
             job.status = Some(change.status);
         }
         self.world.kept_since.retain(|uid, _| plan.keeps.contains(uid));
-        for uid in plan.keeps {
+        for uid in plan.keeps.iter().cloned() {
             self.world.kept_since.entry(uid).or_insert(self.now);
         }
         self.step += 1;

@@ -170,6 +170,6 @@ proptest! {
         // What queues show of refusals hangs on what is to be written.
         let queues = |plan: &Plan| plan.queues.iter().map(|one| (one.waiting, one.dispatched)).collect::<Vec<_>>();
         prop_assert_eq!(queues(&plan), queues(&whole));
-        prop_assert_eq!(mute(Plan { queues: vec![], ..plan }), mute(Plan { queues: vec![], ..whole }));
+        prop_assert_eq!(mute(Plan { queues: Arc::default(), ..plan }), mute(Plan { queues: Arc::default(), ..whole }));
     }
 }

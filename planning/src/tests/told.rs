@@ -1,10 +1,11 @@
 //! Properties of what is remembered of plans: a world that was asked before plans as one does that has just been made of the same facts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use model::plan::Plan;
-use model::snapshot::{Closed, Place, Refused, Snapshot, Unit, Write};
+use model::snapshot::{Closed, Environment, Job, Place, Queue, Refused, Snapshot, Unit, Write};
 use model::status::{Code, Reason};
 use proptest::prelude::*;
 
@@ -17,8 +18,13 @@ struct Course {
     world: World<'static>,
     snapshot: Snapshot,
     now: Timestamp,
-    /// Units that are gone, and may come back.
+    /// Plans that somebody still has, as they were.
+    had: Vec<(Plan, Plan)>,
+    /// What is gone, and may come back.
     gone: Vec<Unit>,
+    gone_jobs: Vec<Job>,
+    gone_queues: Vec<Queue>,
+    gone_environments: Vec<Environment>,
 }
 
 /// Something that happens: what, to which, and how.
@@ -32,6 +38,9 @@ impl Course {
         prop_assert!(plan == expected, "{when}: {plan:#?}\nnot {expected:#?}");
         let again = self.world.plan(self.now);
         prop_assert!(again == expected, "{when}, again: {again:#?}\nnot {expected:#?}");
+        prop_assert!(self.had.iter().all(|(plan, then)| plan == then), "{when}: a plan is not what it was");
+        let (queues, keeps) = (Arc::new((*plan.queues).clone()), Arc::new((*plan.keeps).clone()));
+        self.had.push((plan.clone(), Plan { queues, keeps, ..plan.clone() }));
         Ok(plan)
     }
 
@@ -52,7 +61,7 @@ impl Course {
             }
         }
         self.snapshot.kept_since.retain(|uid, _| plan.keeps.contains(uid));
-        for uid in &plan.keeps {
+        for uid in plan.keeps.iter() {
             self.snapshot.kept_since.entry(uid.clone()).or_insert(self.now);
         }
     }
@@ -94,7 +103,14 @@ impl Course {
         match what {
             20 | 34 if !units.is_empty() => self.gone.push(units.remove(which % units.len())),
             35 | 36 => units.extend(self.gone.pop().map(|unit| Unit { said: None, ..unit })),
-            21 if !jobs.is_empty() => drop(jobs.remove(which % jobs.len())),
+            21 | 37 if !jobs.is_empty() => self.gone_jobs.push(jobs.remove(which % jobs.len())),
+            38 => jobs.extend(self.gone_jobs.pop()),
+            39 if queues.len() > 1 => self.gone_queues.push(queues.remove(which % queues.len())),
+            40 => {
+                // Somebody else may have its name by now.
+                let back = self.gone_queues.pop().filter(|one| queues.iter().all(|other| other.name != one.name));
+                queues.extend(back);
+            }
             22 => {
                 let of_queues = queues.len();
                 let queue = &mut queues[which % of_queues];
@@ -132,7 +148,16 @@ impl Course {
                 refused.push(Refused { uid, write, message, rests: how.is_multiple_of(2) });
             }
             (32, _, Some(unit)) => drop(kept_since.insert(unit.uid.clone(), before(i64::from(how) * 10))),
-            (33, ..) if environments.len() > 1 => drop(environments.remove(which % environments.len())),
+            (33 | 41, ..) if environments.len() > 1 => {
+                self.gone_environments.push(environments.remove(which % environments.len()));
+            }
+            (42, ..) => environments.extend(self.gone_environments.pop()),
+            (43, ..) => {
+                let sold = environments.iter().find_map(|one| one.scaling.clone());
+                let one = which % environments.len();
+                environments[one].scaling = if environments[one].scaling.is_none() { sold } else { None };
+            }
+            (44, Some(node), _) => node.environment_uuid.clone_from(&environments[which % environments.len()].uuid),
             _ => {}
         }
     }
@@ -153,7 +178,16 @@ impl Course {
 fn check(snapshot: Snapshot, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut world = World::default();
     world.show(snapshot.clone());
-    let mut course = Course { world, snapshot, now: noon(), gone: Vec::new() };
+    let mut course = Course {
+        world,
+        snapshot,
+        now: noon(),
+        had: Vec::new(),
+        gone: Vec::new(),
+        gone_jobs: Vec::new(),
+        gone_queues: Vec::new(),
+        gone_environments: Vec::new(),
+    };
     let mut plan = course.plan("at first")?;
     for step in steps {
         course.step(*step, &plan);
@@ -164,7 +198,7 @@ fn check(snapshot: Snapshot, steps: &[Step]) -> Result<(), TestCaseError> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let how = prop_oneof![2 => Just([0; 4]), 1 => any::<[u8; 4]>()];
-    prop::collection::vec((0..37u8, any::<usize>(), how), 1..8)
+    prop::collection::vec((0..45u8, any::<usize>(), how), 1..12)
 }
 
 proptest! {

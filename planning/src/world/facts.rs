@@ -9,11 +9,12 @@ use std::sync::{Arc, Weak};
 
 use jiff::{SignedDuration, Timestamp};
 use model::placement::Shape;
-use model::snapshot::{Closed, Environment, Job, Machine, Node, Place, Queue, Refused, Unit};
+use model::snapshot::{Closed, Job, Machine, Node, Place, Queue, Refused, Unit};
 use model::status::{JobState, Reason};
 
 use super::amounts::ResourceNames;
 use super::class::{ClassId, Classes};
+use super::environments::{Environments, take_out};
 use super::lines::{Demand, Door, LaneKey, Lines};
 use super::rank::Rank;
 use super::slots::Slots;
@@ -71,6 +72,8 @@ pub(crate) struct Quiet {
 pub(crate) struct Memory {
     pub(crate) told: Vec<Told>,
     pub(crate) quiet: Vec<Quiet>,
+    /// Queues that were looked at although they sleep.
+    pub(crate) roused: Vec<String>,
 }
 
 /// Everything that is known.
@@ -79,7 +82,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) hooks_missing: bool,
     pub(crate) closed: Cow<'a, BTreeMap<String, Closed>>,
     pub(crate) queues: BTreeMap<String, Cow<'a, Queue>>,
-    pub(crate) environments: BTreeMap<String, Cow<'a, Environment>>,
+    /// Names of queues by what they call one of their environments.
+    pub(crate) queues_of: HashMap<String, BTreeSet<String>>,
+    pub(crate) environments: Environments<'a>,
     pub(crate) nodes: Slots<String, Cow<'a, Node>>,
     pub(crate) machines: BTreeMap<String, Cow<'a, Machine>>,
     pub(crate) units: Slots<Uid, UnitFact<'a>>,
@@ -91,6 +96,10 @@ pub(crate) struct Facts<'a> {
     /// Jobs that say something else than they would if no room were missing to any of their units; without those that wait as a whole.
     pub(crate) unwritten: BTreeSet<u32>,
     pub(crate) lines: Lines,
+    /// Slots of Jobs that have come, gone or changed since somebody asked.
+    pub(crate) changed_jobs: Vec<u32>,
+    /// Since when room is kept is known anew since somebody asked.
+    pub(crate) is_kept_anew: bool,
     pub(crate) classes: Classes,
     pub(crate) names: ResourceNames,
     /// Names of nodes by the UUID of their environment, and of machines by the name of theirs.
@@ -141,6 +150,26 @@ impl JobFact<'_> {
 }
 
 impl<'a> Facts<'a> {
+    /// A queue as it is now.
+    pub(crate) fn set_queue(&mut self, queue: Cow<'a, Queue>) {
+        self.remove_queue(&queue.name);
+        for called in &queue.environments {
+            self.queues_of.entry(called.clone()).or_default().insert(queue.name.clone());
+        }
+        self.queues.insert(queue.name.clone(), queue);
+    }
+
+    /// A queue that is not there any more.
+    pub(crate) fn remove_queue(&mut self, name: &str) {
+        // Whoever waits in it is told something else.
+        self.lines.wake(name, |_| true);
+        self.lines.touch(name);
+        let before = self.queues.remove(name);
+        for called in before.iter().flat_map(|queue| &queue.environments) {
+            take_out(&mut self.queues_of, called, name);
+        }
+    }
+
     /// A unit as it is now. Returns the nodes on which what is kept for it changes.
     pub(crate) fn set_unit(&mut self, unit: Cow<'a, Unit>) -> Vec<String> {
         let uid = Uid::new(&unit.uid);
@@ -239,6 +268,7 @@ impl<'a> Facts<'a> {
         if let Some(started) = job.started.filter(|_| job.released) {
             self.started.insert((started, slot));
         }
+        self.changed_jobs.push(slot);
         if let Some(fact) = self.jobs.get_mut(slot) {
             (fact.job, fact.class) = (Some(job), Some(class));
         }
@@ -266,6 +296,7 @@ impl<'a> Facts<'a> {
         }
         self.incomplete.remove(&slot);
         self.unwritten.remove(&slot);
+        self.changed_jobs.push(slot);
         if made == 0 {
             self.jobs.clear(slot);
         }
@@ -325,14 +356,35 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// The slot of the Job of a demand.
+    pub(crate) fn job_of(&self, demand: Demand) -> Option<u32> {
+        match demand {
+            Demand::Future(job, _) => Some(job),
+            Demand::Unit(slot) => self.units.get(slot)?.job,
+        }
+    }
+
+    /// UID of what is told why a demand waits: its Job, or the unit itself.
+    pub(crate) fn uid(&self, demand: Demand) -> Option<&str> {
+        let job = self.job_of(demand).and_then(|slot| self.jobs.get(slot)?.job.as_deref());
+        let unit = || match demand {
+            Demand::Future(..) => None,
+            Demand::Unit(slot) => Some(self.units.get(slot)?.unit.uid.as_str()),
+        };
+        job.map(|job| job.uid.as_str()).or_else(unit)
+    }
+
     /// Remembers of which demands of a lane a reason is said, and which lanes need not be looked at.
-    pub(crate) fn remember(&mut self, Memory { told, quiet }: &Memory) {
+    pub(crate) fn remember(&mut self, Memory { told, quiet, roused }: &Memory) {
         let mut lines = std::mem::take(&mut self.lines);
         for Told { queue, lane, reason } in told {
             lines.remember(queue, *lane, reason, |demand| self.said(demand));
         }
         for Quiet { queue, lane, keeps } in quiet {
             lines.sleep(queue, *lane, *keeps);
+        }
+        for queue in roused {
+            lines.touch(queue);
         }
         self.lines = lines;
     }
@@ -439,14 +491,5 @@ fn held(unit: &Unit) -> BTreeSet<&str> {
     match &unit.place {
         Place::Held { nodes, refused: false } => nodes.iter().map(String::as_str).collect(),
         _ => BTreeSet::new(),
-    }
-}
-
-fn take_out(all: &mut HashMap<String, BTreeSet<String>>, key: &str, name: &str) {
-    if let Some(names) = all.get_mut(key) {
-        names.remove(name);
-        if names.is_empty() {
-            all.remove(key);
-        }
     }
 }

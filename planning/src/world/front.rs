@@ -43,7 +43,7 @@ impl World<'_> {
         while front.len() < most
             && let Some(Reverse((rank, lane, demand))) = heads.pop()
         {
-            if let Some(job) = self.job_of(demand) {
+            if let Some(job) = self.facts.job_of(demand) {
                 let waiting = Some(job).filter(|job| seen.insert(*job)).and_then(|job| self.runnable(job));
                 front.extend(waiting.filter(|uid| !is_over(uid)).map(Waiting::Job));
                 rests[lane] = lanes[lane].demands.range((Bound::Excluded(rank.behind_its_job()), Bound::Unbounded));
@@ -53,13 +53,6 @@ impl World<'_> {
             heads.extend(next(lane, &mut rests[lane]));
         }
         front
-    }
-
-    fn job_of(&self, demand: Demand) -> Option<u32> {
-        match demand {
-            Demand::Future(job, _) => Some(job),
-            Demand::Unit(slot) => self.facts.units.get(slot)?.job,
-        }
     }
 
     /// The UID of a Job, if it is RUNNABLE.

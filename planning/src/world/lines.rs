@@ -109,6 +109,8 @@ pub(crate) struct Line {
     pub(crate) milli_cpu: i128,
     /// Units of Jobs that are not planned for.
     pub(crate) barred: u64,
+    /// It is among those that were touched.
+    is_touched: bool,
 }
 
 impl Line {
@@ -140,6 +142,13 @@ impl Line {
         all.into_iter().flatten().map(|(key, lane)| (*key, lane)).filter(|(key, _)| !self.is_awake(*key))
     }
 
+    /// Something happens with it.
+    fn touch(&mut self, queue: &str, touched: &mut Vec<String>) {
+        if !std::mem::replace(&mut self.is_touched, true) {
+            touched.push(queue.to_owned());
+        }
+    }
+
     /// Nothing of a lane can start, whatever a plan does, and all of it says why. `keeps`: room can be kept for its first.
     fn sleep(&mut self, key: LaneKey, keeps: bool) {
         let Some((rank, first)) = self.lanes.get(&key).and_then(|lane| lane.demands.first_key_value()) else { return };
@@ -160,27 +169,26 @@ impl Line {
 
 /// The lines, by the name of the queue that jobs and units carry.
 #[derive(Debug, Default)]
-pub(crate) struct Lines(HashMap<String, Line>);
+pub(crate) struct Lines {
+    all: HashMap<String, Line>,
+    /// Names of queues with which something has happened since that was asked last; some may be there twice.
+    touched: Vec<String>,
+}
 
 impl Lines {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// One line.
     pub(crate) fn get(&self, queue: &str) -> Option<&Line> {
-        self.0.get(queue)
+        self.all.get(queue)
     }
 
-    /// All lines by name, in no order.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Line)> {
-        self.0.iter().map(|(name, line)| (name.as_str(), line))
+    /// One line, and its name.
+    pub(crate) fn find_line(&self, queue: &str) -> Option<(&str, &Line)> {
+        self.all.get_key_value(queue).map(|(name, line)| (name.as_str(), line))
     }
 
     /// A demand and its place.
     pub(crate) fn find(&self, queue: &str, key: LaneKey, rank: &Rank) -> Option<(&Rank, Demand)> {
-        let found = self.0.get(queue)?.lanes.get(&key)?.demands.get_key_value(rank)?;
+        let found = self.all.get(queue)?.lanes.get(&key)?.demands.get_key_value(rank)?;
         Some((found.0, *found.1))
     }
 
@@ -201,7 +209,8 @@ impl Lines {
 
     /// Takes a demand out.
     pub(crate) fn remove(&mut self, queue: &str, key: LaneKey, rank: &Rank) {
-        let Some(own) = self.0.get_mut(queue).filter(|own| own.lanes.contains_key(&key)) else { return };
+        let Some(own) = self.all.get_mut(queue).filter(|own| own.lanes.contains_key(&key)) else { return };
+        own.touch(queue, &mut self.touched);
         own.wake(key);
         let Some(lane) = own.lanes.get_mut(&key) else { return };
         let before = lane.demands.remove(rank).map_or(0, Demand::size);
@@ -223,32 +232,37 @@ impl Lines {
         reason: &Arc<Reason>,
         said: impl Fn(Demand) -> Option<&'r Reason>,
     ) {
-        if let Some(lane) = self.0.get_mut(queue).and_then(|line| line.lanes.get_mut(&key)) {
+        if let Some(lane) = self.all.get_mut(queue).and_then(|line| line.lanes.get_mut(&key)) {
             lane.remember(reason, said);
         }
     }
 
     /// Puts a lane [to sleep](Line::sleep).
     pub(crate) fn sleep(&mut self, queue: &str, key: LaneKey, keeps: bool) {
-        if let Some(line) = self.0.get_mut(queue) {
+        if let Some(line) = self.all.get_mut(queue) {
+            line.touch(queue, &mut self.touched);
             line.sleep(key, keeps);
         }
     }
 
     /// Wakes the lanes of some classes.
     pub(crate) fn wake(&mut self, queue: &str, classes: impl Fn(ClassId) -> bool) {
-        let Some(line) = self.0.get_mut(queue) else { return };
-        let woken: Vec<LaneKey> = line.asleep().map(|(key, _)| key).filter(|key| classes(key.class)).collect();
-        for key in woken {
-            line.wake(key);
+        let asleep = self.all.get(queue).into_iter().flat_map(Line::asleep).map(|(key, _)| key);
+        let woken: Vec<LaneKey> = asleep.filter(|key| classes(key.class)).collect();
+        if !woken.is_empty() {
+            let line = self.line(queue);
+            for key in woken {
+                line.wake(key);
+            }
         }
     }
 
     /// Wakes all lanes.
     pub(crate) fn wake_all(&mut self) {
-        for line in self.0.values_mut() {
+        for (queue, line) in &mut self.all {
             line.heads.clear();
             line.awake = line.lanes.keys().copied().collect();
+            line.touch(queue, &mut self.touched);
         }
     }
 
@@ -259,16 +273,38 @@ impl Lines {
     }
 
     fn tidy(&mut self, queue: &str) {
-        if self.0.get(queue).is_some_and(|line| line.lanes.is_empty() && line.dispatched == 0 && line.barred == 0) {
-            self.0.remove(queue);
+        if self.all.get(queue).is_some_and(|line| line.lanes.is_empty() && line.dispatched == 0 && line.barred == 0) {
+            self.all.remove(queue);
         }
     }
 
+    /// A line with which something happens.
     fn line(&mut self, queue: &str) -> &mut Line {
-        if !self.0.contains_key(queue) {
-            self.0.insert(queue.to_owned(), Line::default());
+        if !self.all.contains_key(queue) {
+            self.all.insert(queue.to_owned(), Line::default());
         }
         // It was put in just now.
-        self.0.entry(queue.to_owned()).or_default()
+        let line = self.all.entry(queue.to_owned()).or_default();
+        line.touch(queue, &mut self.touched);
+        line
+    }
+
+    /// Something has happened with a queue.
+    pub(crate) fn touch(&mut self, queue: &str) {
+        match self.all.get_mut(queue) {
+            Some(line) => line.touch(queue, &mut self.touched),
+            None => self.touched.push(queue.to_owned()),
+        }
+    }
+
+    /// Names of queues with which something has happened since that was asked last; some may be there twice.
+    pub(crate) fn touched(&mut self) -> Vec<String> {
+        let touched = std::mem::take(&mut self.touched);
+        for queue in &touched {
+            if let Some(line) = self.all.get_mut(queue) {
+                line.is_touched = false;
+            }
+        }
+        touched
     }
 }

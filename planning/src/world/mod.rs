@@ -5,10 +5,13 @@
 //! Owned by one task; knows no clock.
 
 mod amounts;
+pub(crate) mod board;
 pub(crate) mod class;
+pub(crate) mod environments;
 mod fact;
 pub(crate) mod facts;
 mod front;
+pub(crate) mod kept;
 pub(crate) mod kind;
 pub(crate) mod lines;
 pub(crate) mod look;
@@ -16,18 +19,20 @@ pub(crate) mod rank;
 mod shelf;
 mod show;
 pub(crate) mod site;
+pub(crate) mod sites;
 mod slots;
 pub(crate) mod status;
 pub(crate) mod uid;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use model::plan::Plan;
 use model::snapshot::{Environment, Node, Snapshot};
 
 use crate::cycle::Cycle;
+use board::Board;
 use class::ClassId;
 pub use fact::{Fact, Thing};
 use facts::Facts;
@@ -35,6 +40,7 @@ pub use front::Waiting;
 use kind::Kinds;
 use look::Look;
 use site::Site;
+use sites::Sites;
 use uid::Uid;
 
 /// The world as it is known.
@@ -42,12 +48,12 @@ use uid::Uid;
 pub struct World<'a> {
     facts: Facts<'a>,
     kinds: Kinds,
-    /// By object name of the environment.
-    sites: BTreeMap<String, Site>,
-    /// Environments whose sites are not as the facts are.
-    stale: BTreeSet<String>,
+    sites: Sites,
+    /// Slots of environments whose sites are not as the facts are.
+    stale: BTreeSet<usize>,
     /// Classes that may fare otherwise, by either name of the environment where they may; `None`: all.
     news: HashMap<String, Option<BTreeSet<ClassId>>>,
+    board: Board,
 }
 
 /// Ids of what is not there any more are forgotten once there are this many, and more of them than of others.
@@ -88,20 +94,22 @@ impl<'a> World<'a> {
                 }
             }
             Fact::Refused(refused) => self.facts.refused = refused,
-            Fact::KeptSince(since) => self.facts.kept_since = since,
-            Fact::Queue(queue) => {
-                self.facts.lines.wake(&queue.name, |_| true);
-                self.facts.queues.insert(queue.name.clone(), queue);
+            Fact::KeptSince(since) => {
+                if self.facts.kept_since != since {
+                    self.facts.kept_since = since;
+                    self.facts.is_kept_anew = true;
+                }
             }
+            Fact::Queue(queue) => self.facts.set_queue(queue),
             Fact::Environment(environment) => {
-                self.stale.insert(environment.name.clone());
-                let before = self.facts.environments.insert(environment.name.clone(), environment);
+                let (slot, before) = self.facts.environments.insert(environment);
+                self.stale.insert(slot);
                 self.was(before.as_deref());
             }
             Fact::Node(node) => self.take_node(node),
             Fact::Machine(machine) => {
                 let before = self.facts.remove_machine(&machine.name);
-                self.stale.extend(before.into_iter().chain([machine.environment.clone()]));
+                self.touch_environments(before.into_iter().chain([machine.environment.clone()]));
                 self.facts.set_machine(machine);
             }
             Fact::Job(job) => self.facts.set_job(job),
@@ -117,15 +125,11 @@ impl<'a> World<'a> {
     fn take_node(&mut self, node: Cow<'a, Node>) {
         let known = self.facts.nodes.at(&node.name);
         if known.is_some_and(|known| site::is_same_place(known, &node)) {
-            let environments = self.facts.environments.values();
-            let of_node: Vec<String> = environments
-                .filter(|environment| environment.uuid == node.environment_uuid)
-                .map(|environment| environment.name.clone())
-                .collect();
+            let of_node: Vec<usize> = self.facts.environments.of_uuid(&node.environment_uuid).collect();
             let name = node.name.clone();
             self.facts.replace_node(node);
             for environment in of_node {
-                self.refresh(&environment, &name);
+                self.refresh(environment, &name);
             }
             return;
         }
@@ -136,20 +140,21 @@ impl<'a> World<'a> {
 
     fn forget(&mut self, thing: &Thing<'_>) {
         match thing {
-            Thing::Queue(name) => {
-                self.facts.lines.wake(name, |_| true);
-                self.facts.queues.remove(*name);
-            }
+            Thing::Queue(name) => self.facts.remove_queue(name),
             Thing::Environment(name) => {
-                let before = self.facts.environments.remove(*name);
-                self.sites.remove(*name);
-                self.was(before.as_deref());
+                if let Some((slot, before)) = self.facts.environments.remove(name) {
+                    self.sites.remove(slot);
+                    self.was(Some(&before));
+                }
             }
             Thing::Node(name) => {
                 let before = self.facts.remove_node(name);
                 self.touch_uuids(before);
             }
-            Thing::Machine(name) => self.stale.extend(self.facts.remove_machine(name)),
+            Thing::Machine(name) => {
+                let before = self.facts.remove_machine(name);
+                self.touch_environments(before);
+            }
             Thing::Job(uid) => self.facts.remove_job(&Uid::new(uid)),
             Thing::Unit(uid) => {
                 let nodes = self.facts.remove_unit(&Uid::new(uid));
@@ -165,11 +170,9 @@ impl<'a> World<'a> {
             self.renew();
             self.settle(now);
         }
-        let marks: Vec<_> = self.sites.values().map(Site::mark).collect();
-        let (plan, memory) = Cycle::new(&self.facts, &mut self.kinds, self.sites.values_mut().collect(), now).plan();
-        for (site, mark) in self.sites.values_mut().zip(marks) {
-            site.back(mark);
-        }
+        let Self { facts, kinds, sites, board, .. } = self;
+        let (plan, memory) = Cycle::new(facts, kinds, sites, board, now).plan();
+        self.sites.back();
         self.facts.remember(&memory);
         plan
     }
@@ -177,7 +180,8 @@ impl<'a> World<'a> {
     /// Whether most of the ids that are remembered are of what has gone.
     fn is_littered(&self) -> bool {
         let Facts { classes, namespaces, units, nodes, machines, environments, .. } = &self.facts;
-        let offers = environments.values().filter_map(|one| Some(one.scaling.as_ref()?.offers.as_ref().ok()?.len()));
+        let scalings = environments.markets().filter_map(|slot| environments[slot].scaling.as_ref());
+        let offers = scalings.filter_map(|scaling| Some(scaling.offers.as_ref().ok()?.len()));
         let places = nodes.count() + machines.len() + offers.sum::<usize>();
         let pairs =
             [(classes.len(), classes.needed()), (self.kinds.len(), places), (namespaces.count(), units.count())];
@@ -221,33 +225,39 @@ impl<'a> World<'a> {
     fn settle(&mut self, now: Timestamp) {
         self.facts.at(now);
         if self.kinds.read(self.facts.classes.read()) {
-            self.stale.extend(self.facts.environments.keys().cloned());
+            self.stale.extend(self.facts.environments.slots());
         }
-        let late = self.sites.iter().filter(|(_, site)| site.is_stale(now)).map(|(name, _)| name.clone());
-        self.stale.extend(late);
+        self.stale.extend(self.sites.late(now));
         let mut names = std::mem::take(&mut self.facts.names);
-        for name in std::mem::take(&mut self.stale) {
-            if let Some(environment) = self.facts.environments.get(&name) {
+        for slot in std::mem::take(&mut self.stale) {
+            let environment = &self.facts.environments[slot];
+            if self.facts.environments.slot(&environment.name) == Some(slot) {
                 let site = Site::new(environment, &self.facts, &mut names, &mut self.kinds, now);
                 self.news.insert(environment.aws_name.clone(), None);
-                self.news.insert(name.clone(), None);
-                self.sites.insert(name, site);
+                self.news.insert(environment.name.clone(), None);
+                self.sites.put(slot, site);
             }
         }
         self.facts.names = names;
         self.wake();
-        let mut look = Look { facts: &self.facts, kinds: &mut self.kinds };
-        self.sites.values_mut().for_each(|site| site.find_hopeless(&mut look));
+        self.board.settle(&mut self.facts);
+        self.sites.find_hopeless(&mut Look { facts: &self.facts, kinds: &mut self.kinds });
     }
 
     /// Wakes the lanes that may fare otherwise because of what has become of environments of their queues.
     fn wake(&mut self) {
         let news = std::mem::take(&mut self.news);
-        let queues = self.facts.queues.values().filter(|_| !news.is_empty());
-        for queue in queues {
-            let news: Vec<_> = queue.environments.iter().filter_map(|name| news.get(name)).collect();
+        let facts = &mut self.facts;
+        let affected: BTreeSet<&String> = news.keys().filter_map(|name| facts.queues_of.get(name)).flatten().collect();
+        for queue in affected {
+            let Some(known) = facts.queues.get(queue) else { continue };
+            let news: Vec<_> = known.environments.iter().filter_map(|name| news.get(name)).collect();
             let is_new = |class| news.iter().any(|one| one.as_ref().is_none_or(|classes| classes.contains(&class)));
-            self.facts.lines.wake(&queue.name, is_new);
+            facts.lines.wake(queue, is_new);
+            if news.iter().any(|one| one.is_none()) {
+                // It may have another name, or none.
+                facts.lines.touch(queue);
+            }
         }
     }
 
@@ -259,9 +269,14 @@ impl<'a> World<'a> {
 
     /// The environments with one of these UUIDs are not as they were.
     fn touch_uuids(&mut self, uuids: impl IntoIterator<Item = String>) {
-        let uuids: BTreeSet<String> = uuids.into_iter().collect();
-        let touched = self.facts.environments.values().filter(|environment| uuids.contains(&environment.uuid));
-        self.stale.extend(touched.map(|environment| environment.name.clone()));
+        for uuid in uuids {
+            self.stale.extend(self.facts.environments.of_uuid(&uuid));
+        }
+    }
+
+    /// The environments with one of these object names are not as they were.
+    fn touch_environments(&mut self, names: impl IntoIterator<Item = String>) {
+        self.stale.extend(names.into_iter().filter_map(|name| self.facts.environments.slot(&name)));
     }
 
     /// What is kept on these nodes or machines is not as it was.
@@ -269,13 +284,12 @@ impl<'a> World<'a> {
         for name in touched {
             let facts = &self.facts;
             let node = facts.nodes.at(name);
-            let is_of = |one: &&Cow<'_, Environment>| node.is_some_and(|node| node.environment_uuid == one.uuid);
-            let of_node = facts.environments.values().filter(is_of).map(|one| &one.name);
-            let machine = facts.machines.get(name).map(|machine| &machine.environment);
-            let environments: Vec<String> = of_node.chain(machine).cloned().collect();
+            let of_node = node.into_iter().flat_map(|node| facts.environments.of_uuid(&node.environment_uuid));
+            let machine = facts.machines.get(name).and_then(|machine| facts.environments.slot(&machine.environment));
+            let environments: Vec<usize> = of_node.chain(machine).collect();
             for environment in environments {
-                if self.sites.get(&environment).is_some_and(|site| site.has_node(name)) {
-                    self.refresh(&environment, name);
+                if self.sites.get(environment).is_some_and(|site| site.has_node(name)) {
+                    self.refresh(environment, name);
                 } else {
                     self.stale.insert(environment);
                 }
@@ -284,23 +298,23 @@ impl<'a> World<'a> {
     }
 
     /// Brings the room of a node in an environment up to date, if it has one.
-    fn refresh(&mut self, environment: &str, node: &str) {
+    fn refresh(&mut self, environment: usize, node: &str) {
         let Self { facts, sites, stale, kinds, news, .. } = self;
-        let Some(site) = sites.get_mut(environment).filter(|_| !stale.contains(environment)) else { return };
+        let Some(site) = sites.get_mut(environment).filter(|_| !stale.contains(&environment)) else { return };
         let mut names = std::mem::take(&mut facts.names);
         let freed = facts.nodes.at(node).map(|node| site.refresh(node, &mut names, &mut Look { facts, kinds }));
         facts.names = names;
         match freed {
             Some(Some(classes)) if classes.is_empty() => {}
             Some(Some(classes)) => {
-                let known = facts.environments.get(environment).into_iter().flat_map(|one| [&one.name, &one.aws_name]);
-                for name in known {
+                let known = &facts.environments[environment];
+                for name in [&known.name, &known.aws_name] {
                     if let Some(all) = news.entry(name.clone()).or_insert_with(|| Some(BTreeSet::new())) {
                         all.extend(&classes);
                     }
                 }
             }
-            Some(None) | None => drop(stale.insert(environment.to_owned())),
+            Some(None) | None => drop(stale.insert(environment)),
         }
     }
 }

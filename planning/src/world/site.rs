@@ -1,6 +1,6 @@
 //! An environment as a place: its rooms, and what counts against its limits.
 //!
-//! Invariant: whatever a plan does to it is in its log, and going back to a mark leaves no trace. During a plan room only shrinks, so what did
+//! Invariant: whatever a plan does to it is in its log, and going back leaves no trace. During a plan room only shrinks, so what did
 //! not fit once does not fit later. Knows nothing about queues.
 
 mod hopeless;
@@ -189,9 +189,14 @@ impl Site {
         (free.cpu(), free.memory(), room)
     }
 
+    /// Whether it is known that no node takes a class any more.
+    pub(crate) fn is_full(&self, class: ClassId) -> bool {
+        self.full.contains(&class) || self.is_hopeless(class)
+    }
+
     /// The node on which a unit starts now: the fullest that takes it, so that others run empty.
     pub(crate) fn ready(&mut self, class: ClassId, look: &mut Look<'_, '_>) -> Option<u32> {
-        if self.full.contains(&class) || self.is_hopeless(class) {
+        if self.is_full(class) {
             return None;
         }
         let found = self.candidates(true, class, look).filter_map(|mut rooms| rooms.next());

@@ -294,9 +294,10 @@ impl ApiDoor {
     }
 
     /// Adds to what queues show the jobs that the plan was not shown.
-    pub(crate) fn count(&self, world: &World<'_>, queues: &mut [QueueCounts]) {
-        let Some(open) = &self.open else { return };
-        for counts in queues {
+    pub(crate) fn count(&self, world: &World<'_>, queues: &mut Arc<Vec<QueueCounts>>) {
+        // What the world has is not copied for nothing.
+        let Some(open) = self.open.as_ref().filter(|open| !open.hidden.is_empty()) else { return };
+        for counts in Arc::make_mut(queues) {
             let Some(queue) = world.queue(&counts.queue) else { continue };
             let hidden = open.hidden.get(&queue.aws_name).copied().unwrap_or_default();
             counts.waiting = counts.waiting.saturating_add(u32::try_from(hidden).unwrap_or(u32::MAX));

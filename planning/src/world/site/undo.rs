@@ -1,7 +1,7 @@
 //! What a plan did to a site, to be undone.
 //!
-//! Invariant: going back to a mark leaves the site as it was then, whatever was done since; which classes found no room meanwhile
-//! is kept in mind. Does not know why anything is done or undone.
+//! Invariant: going back leaves the site as it was before the plan, whatever was done since; which classes found no room meanwhile is kept in
+//! mind. Does not know why anything is done or undone.
 
 use std::collections::HashMap;
 
@@ -21,21 +21,12 @@ pub(super) enum Done {
     Refused(ClassId),
 }
 
-/// A state to go back to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark(usize);
-
 impl Site {
-    /// The state as it is.
-    pub(crate) fn mark(&self) -> Mark {
-        Mark(self.log.len())
-    }
-
-    /// Goes back to a state.
-    pub(crate) fn back(&mut self, mark: Mark) {
+    /// Goes back to what it was before the plan.
+    pub(crate) fn back(&mut self) {
         // A room that was taken often moves once.
         let mut moved: HashMap<u32, Entry> = HashMap::new();
-        for done in self.log.split_off(mark.0).into_iter().rev() {
+        for done in std::mem::take(&mut self.log).into_iter().rev() {
             match done {
                 Done::Took(room, free, wanted) => {
                     if !self.rooms[room as usize].closed && !moved.contains_key(&room) {
