@@ -6,16 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::keys::{BATCH_ROLE, BATCH_ROLE_BINDING, BATCH_USER};
-use model::snapshot::{Closed, Environment, Place, Snapshot};
+use model::snapshot::{Closed, Environment, Place, Unit};
 use serde_json::{Value, json};
 
-/// The namespaces into which pods of the API would go: those that environments name, and those of jobs that wait.
-pub fn namespaces(snapshot: &Snapshot) -> BTreeSet<String> {
-    let waiting = snapshot.units.iter().filter(|unit| unit.record.is_some() && unit.place == Place::Waiting);
-    let mut all: BTreeSet<&str> = snapshot.environments.iter().filter_map(|one| one.namespace.as_deref()).collect();
+/// The namespaces into which pods of the API would go: those that environments name, and those of jobs that wait among these units.
+pub fn namespaces<'a>(environments: &'a [Environment], units: impl IntoIterator<Item = &'a Unit>) -> BTreeSet<String> {
+    let waiting = units.into_iter().filter(|unit| unit.record.is_some() && unit.place == Place::Waiting);
+    let mut all: BTreeSet<&str> = environments.iter().filter_map(|one| one.namespace.as_deref()).collect();
     for unit in waiting {
         match unit.key.namespace.as_str() {
-            "" => all.extend(snapshot.environments.iter().map(|one| one.namespace_for(None))),
+            "" => all.extend(environments.iter().map(|one| one.namespace_for(None))),
             own => drop(all.insert(own)),
         }
     }

@@ -56,7 +56,7 @@ impl Rights {
 
     /// Puts into a snapshot the namespaces in which no pod of the API can be made.
     pub(crate) async fn look(&self, index: &Index, snapshot: &mut Snapshot) {
-        let wanted = rights::namespaces(snapshot);
+        let wanted = rights::namespaces(&snapshot.environments, &snapshot.units);
         let (there, missing): (BTreeSet<_>, BTreeSet<_>) =
             wanted.into_iter().partition(|name| index.has_namespace(name));
         let due = self.answers().begin(&there, Instant::now());

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::any::{spread, worlds};
 use super::build::noon;
-use crate::world::{Fact, Thing, World};
+use crate::world::{Changes, Fact, News, Thing, World};
 
 /// The snapshot as facts, in an order given by numbers.
 fn facts<'a>(snapshot: &'a Snapshot, order: &[u16]) -> Vec<Fact<'a>> {
@@ -122,6 +122,19 @@ proptest! {
     }
 
     #[test]
+    fn a_world_that_is_shown_what_has_changed_knows_all_that_is_so(one in worlds(), other in worlds()) {
+        let (one, other) = (one.snapshot(), other.snapshot());
+        let mut world = World::default();
+        world.show(one.clone());
+        world.plan(noon());
+        for (before, after) in [(&one, &other), (&other, &one), (&one, &one)] {
+            world.show(difference(before, after));
+            prop_assert_eq!(world.plan(noon()), World::of(after).plan(noon()));
+            prop_assert_eq!(sorted(world.snapshot()), sorted(after.clone()));
+        }
+    }
+
+    #[test]
     fn a_world_that_is_shown_everything_knows_that_and_nothing_else(
         one in worlds(), other in worlds(), forget in any::<[bool; 4]>(),
     ) {
@@ -148,6 +161,25 @@ proptest! {
         }
         prop_assert_eq!(world.snapshot(), Snapshot::default());
     }
+}
+
+/// What has changed, and what was never there.
+fn difference(before: &Snapshot, after: &Snapshot) -> News {
+    let (before, after) = (News::from(before.clone()), News::from(after.clone()));
+    News {
+        nodes: changes(&before.nodes, after.nodes),
+        jobs: changes(&before.jobs, after.jobs),
+        units: changes(&before.units, after.units),
+        ..after
+    }
+}
+
+fn changes<T: PartialEq>(before: &Changes<T>, mut after: Changes<T>) -> Changes<T> {
+    let gone = before.things.keys().map(String::as_str).chain(["never"]);
+    let gone: Vec<String> = gone.filter(|key| !after.things.contains_key(*key)).map(str::to_owned).collect();
+    after.things.retain(|key, thing| before.things.get(key) != Some(thing));
+    after.things.extend(gone.into_iter().map(|key| (key, None)));
+    Changes { whole: false, things: after.things }
 }
 
 /// Everything in the order of its names.

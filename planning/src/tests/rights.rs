@@ -83,7 +83,10 @@ fn no_machine_is_launched_for_a_job_whose_pod_cannot_be_made() {
 
 #[test]
 fn only_the_namespaces_that_matter_are_asked_for() {
-    let asked = |world: &World| rights::namespaces(&world.0).into_iter().collect::<Vec<_>>().join(" ");
+    let asked = |world: &World| {
+        let names = rights::namespaces(&world.0.environments, &world.0.units);
+        names.into_iter().collect::<Vec<_>>().join(" ")
+    };
     let base = world().unmanaged("ce").queue("q", 1, &["ce"]);
     assert_eq!(asked(&base), "", "an environment for Jobs made with kubectl alone");
     let job = base.clone().attempt("q", 1, 500, 5, 1);

@@ -1,21 +1,24 @@
-//! Showing a world all that is so, at once; and what it knows, for whoever asks.
+//! Showing a world what is so; and what it knows, for whoever asks.
 //!
-//! Invariant: afterwards it knows exactly what it was shown. What was known already is no news, so that nothing is made anew for it.
+//! Invariant: afterwards it knows exactly what it was shown, and of nodes, Jobs and units also what it knew before and was not told otherwise.
+//! What was known already is no news, so that nothing is made anew for it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
-use model::snapshot::{Closed, Environment, Machine, Node, Queue, Snapshot};
+use model::snapshot::{Closed, Environment, Job, Machine, Node, Queue, Snapshot};
 
+use super::news::{Changes, News};
 use super::uid::Uid;
 use super::{Fact, Thing, World};
 
 impl World<'static> {
-    /// Everything is as a snapshot shows it.
-    pub fn show(&mut self, snapshot: Snapshot) {
-        self.forget_others(&snapshot);
-        let Snapshot { hooks_missing, closed, queues, environments, nodes, machines, jobs, units, refused, kept_since } =
-            snapshot;
+    /// Takes in what is new of what somebody sees. A [`Snapshot`] is all that is so.
+    pub fn show(&mut self, news: impl Into<News>) {
+        let news = news.into();
+        self.forget_others(&news);
+        let News { hooks_missing, closed, queues, environments, machines, refused, kept_since, nodes, jobs, units } =
+            news;
         self.take(Fact::HooksMissing(hooks_missing));
         self.take(Fact::Closed(Cow::Owned(closed)));
         self.take(Fact::Refused(Cow::Owned(refused)));
@@ -30,7 +33,7 @@ impl World<'static> {
                 self.take(Fact::Environment(Cow::Owned(one)));
             }
         }
-        for one in nodes {
+        for one in nodes.things.into_values().flatten() {
             if self.facts.nodes.at(&one.name).is_none_or(|known| **known != one) {
                 self.take(Fact::Node(Cow::Owned(one)));
             }
@@ -40,22 +43,22 @@ impl World<'static> {
                 self.take(Fact::Machine(Cow::Owned(one)));
             }
         }
-        for one in jobs {
+        for one in jobs.things.into_values().flatten() {
             let known = self.facts.jobs.at(&Uid::new(&one.uid)).and_then(|fact| fact.job.as_ref());
             if known.is_none_or(|known| **known != one) {
                 self.take(Fact::Job(Cow::Owned(one)));
             }
         }
-        for one in units {
+        for one in units.things.into_values().flatten() {
             if self.facts.units.at(&Uid::new(&one.uid)).is_none_or(|known| *known.unit != one) {
                 self.take(Fact::Unit(Cow::Owned(one)));
             }
         }
     }
 
-    /// Forgets what a snapshot does not show.
-    fn forget_others(&mut self, snapshot: &Snapshot) {
-        let Snapshot { queues, environments, nodes, machines, jobs, units, .. } = snapshot;
+    /// Forgets what is not there.
+    fn forget_others(&mut self, news: &News) {
+        let News { queues, environments, machines, nodes, jobs, units, .. } = news;
         let names: HashSet<&str> = queues.iter().map(|one| one.name.as_str()).collect();
         for name in others(self.facts.queues.keys(), &names) {
             self.forget(&Thing::Queue(&name));
@@ -64,21 +67,18 @@ impl World<'static> {
         for name in others(self.facts.environments.keys(), &names) {
             self.forget(&Thing::Environment(&name));
         }
-        let names: HashSet<&str> = nodes.iter().map(|one| one.name.as_str()).collect();
-        for name in others(self.facts.nodes.iter().map(|(_, node)| &node.name), &names) {
+        for name in gone(nodes, self.facts.nodes.iter().map(|(_, node)| &node.name)) {
             self.forget(&Thing::Node(&name));
         }
         let names: HashSet<&str> = machines.iter().map(|one| one.name.as_str()).collect();
         for name in others(self.facts.machines.keys(), &names) {
             self.forget(&Thing::Machine(&name));
         }
-        let uids: HashSet<&str> = jobs.iter().map(|one| one.uid.as_str()).collect();
         let known = self.facts.jobs.iter().filter_map(|(_, fact)| fact.job.as_ref());
-        for uid in others(known.map(|job| &job.uid), &uids) {
+        for uid in gone(jobs, known.map(|job| &job.uid)) {
             self.forget(&Thing::Job(&uid));
         }
-        let uids: HashSet<&str> = units.iter().map(|one| one.uid.as_str()).collect();
-        for uid in others(self.facts.units.iter().map(|(_, fact)| &fact.unit.uid), &uids) {
+        for uid in gone(units, self.facts.units.iter().map(|(_, fact)| &fact.unit.uid)) {
             self.forget(&Thing::Unit(&uid));
         }
     }
@@ -87,6 +87,15 @@ impl World<'static> {
 /// Those of the known that are not there.
 fn others<'k>(known: impl Iterator<Item = &'k String>, there: &HashSet<&str>) -> Vec<String> {
     known.filter(|key| !there.contains(key.as_str())).cloned().collect()
+}
+
+/// Those that are said not to be there; some of them may never have been.
+fn gone<'k, T>(Changes { whole, things }: &Changes<T>, known: impl Iterator<Item = &'k String>) -> Vec<String> {
+    if *whole {
+        known.filter(|key| !things.get(*key).is_some_and(Option::is_some)).cloned().collect()
+    } else {
+        things.iter().filter(|(_, thing)| thing.is_none()).map(|(key, _)| key.clone()).collect()
+    }
 }
 
 impl World<'_> {
@@ -127,6 +136,16 @@ impl World<'_> {
     /// An environment, by its object name.
     pub fn environment(&self, name: &str) -> Option<&Environment> {
         self.facts.environments.get(name).map(|one| &**one)
+    }
+
+    /// A node, by its name.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.facts.nodes.at(name).map(|one| &**one)
+    }
+
+    /// A Job, by its UID.
+    pub fn job(&self, uid: &str) -> Option<&Job> {
+        self.facts.jobs.at(&Uid::new(uid))?.job.as_deref()
     }
 
     /// The machines of an environment, by its object name.
