@@ -19,9 +19,8 @@ use jiff::Timestamp;
 use kube::Client;
 use model::clock::{Moment, Now, Steady};
 use model::plan::{Launch, Plan, Retire};
-use model::snapshot::Snapshot;
 use outputs::KubeOutputs;
-use planning::world::World;
+use planning::world::{News, World};
 use tokio::time;
 
 use crate::context::Context;
@@ -180,10 +179,10 @@ async fn cycle(
     // 1. what is seen
     let read = door.read(context, clock::now()).await;
     let (looked, now) = (Instant::now(), clock::now());
-    let (snapshot, steady) = look(context, door, shown, now).await;
+    let (news, steady) = look(context, door, world, shown, now).await;
     // 2. decide
     let began = Instant::now();
-    world.show(snapshot);
+    world.show(news);
     let mut plan = world.plan(steady.wall);
     leave_nodes(&mut plan, door.is_blind(), shown);
     metrics.planned(began.elapsed(), &plan);
@@ -241,16 +240,16 @@ async fn cycle(
     Done { wake_at, failed, thought, at: steady.wall }
 }
 
-/// What is so, and the time as all of that has it.
-async fn look(context: &Context, door: &mut ApiDoor, shown: &mut Shown, now: Now) -> (Snapshot, Now) {
+/// What is new since the world was shown something last, and the time as all of that has it.
+async fn look(context: &Context, door: &mut ApiDoor, world: &World<'_>, shown: &mut Shown, now: Now) -> (News, Now) {
     // What is as it was has the same times as before, or all would be news.
     let steady = shown.steady.at(now);
     // Pods and what they leave free are of one moment, or a pod that appears in between takes no room anywhere.
-    let (mut snapshot, attempts) = context.index.look(steady);
-    door.observe(context, attempts, &mut snapshot, now, steady);
-    context.rights.look(&context.index, &mut snapshot).await;
-    snapshot.kept_since = shown.kept.since(steady);
-    (snapshot, steady)
+    let (mut news, attempts) = context.index.look(steady);
+    door.observe(context, world, (&mut news, attempts), now, steady);
+    context.rights.look(&context.index, &mut news).await;
+    news.kept_since = shown.kept.since(steady);
+    (news, steady)
 }
 
 /// Takes out of a plan what it may not ask of nodes yet: while jobs of the API are not known, or what was asked before is not done; and

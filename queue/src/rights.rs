@@ -14,8 +14,9 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessRevie
 use kube::api::PostParams;
 use kube::{Api, Client};
 use model::keys;
-use model::snapshot::{Closed, Snapshot};
+use model::snapshot::Closed;
 use planning::rights;
+use planning::world::News;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -54,9 +55,9 @@ impl Rights {
         self.shared.news.notified().await;
     }
 
-    /// Puts into a snapshot the namespaces in which no pod of the API can be made.
-    pub(crate) async fn look(&self, index: &Index, snapshot: &mut Snapshot) {
-        let wanted = rights::namespaces(&snapshot.environments, &snapshot.units);
+    /// Adds to what is shown the namespaces in which no pod of the API can be made.
+    pub(crate) async fn look(&self, index: &Index, news: &mut News) {
+        let wanted = rights::namespaces(&news.environments, news.units.there());
         let (there, missing): (BTreeSet<_>, BTreeSet<_>) =
             wanted.into_iter().partition(|name| index.has_namespace(name));
         let due = self.answers().begin(&there, Instant::now());
@@ -67,8 +68,8 @@ impl Rights {
                 let _late = timeout(FIRST, asking).await;
             }
         }
-        snapshot.closed = self.answers().closed(&there);
-        snapshot.closed.extend(missing.into_iter().map(|name| (name, Closed::NotThere)));
+        news.closed = self.answers().closed(&there);
+        news.closed.extend(missing.into_iter().map(|name| (name, Closed::NotThere)));
     }
 
     /// A pod was refused: asks at once whether that is why.

@@ -8,24 +8,28 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use model::clock::{Moment, Now};
 
-/// Moments by UID, with the stored times that they stand for.
+/// Moments by UID or name, with the stored times that they stand for.
 #[derive(Debug, Default)]
-pub(super) struct Ages {
-    known: HashMap<String, (Timestamp, Moment)>,
-    next: HashMap<String, (Timestamp, Moment)>,
-}
+pub(super) struct Ages(HashMap<String, (Timestamp, Moment)>);
 
 impl Ages {
     /// The time on the wall's clock, as it goes now, that says how long ago `stored` really was.
-    pub(super) fn of(&mut self, uid: &str, stored: Timestamp, now: Now) -> Timestamp {
-        let known = self.known.get(uid).filter(|(time, _)| *time == stored);
-        let began = known.map_or_else(|| now.began(stored), |(_, began)| *began);
-        self.next.insert(uid.to_owned(), (stored, began));
+    pub(super) fn of(&mut self, key: &str, stored: Timestamp, now: Now) -> Timestamp {
+        if let Some((_, began)) = self.0.get(key).filter(|(time, _)| *time == stored) {
+            return now.at(*began);
+        }
+        let began = now.began(stored);
+        self.0.insert(key.to_owned(), (stored, began));
         now.at(began)
     }
 
-    /// Forgets what nobody has asked for since the last time.
-    pub(super) fn settle(&mut self) {
-        self.known = std::mem::take(&mut self.next);
+    /// Nothing goes on there any more.
+    pub(super) fn forget(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
+    /// Forgets all but these.
+    pub(super) fn keep(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.0.retain(|key, _| is_there(key));
     }
 }

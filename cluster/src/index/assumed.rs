@@ -106,15 +106,19 @@ impl Assumed {
         due.take(MOST).map(ask).collect()
     }
 
-    /// Drops what is too old and what `shown` says is no longer news.
-    pub(super) fn settle(&mut self, now: Moment, shown: &impl Shown) {
-        self.pods.retain(|uid, entry| match shown.pod(uid, &entry.what) {
-            Seen::NotYet => true,
-            Seen::Refused => entry.doubt().is_some_and(|end| end > now),
-            Seen::Yes => false,
-        });
-        self.released.retain(|uid, entry| entry.lives(now) && !shown.release(uid));
-        self.status.retain(|uid, entry| entry.lives(now) && !shown.status(uid, &entry.what));
+    /// Drops what is too old and what `shown` says is no longer news. Returns of which pods and Jobs, the pods with where they were put.
+    pub(super) fn settle(&mut self, now: Moment, shown: &impl Shown) -> (Vec<(String, AssumedPlace)>, Vec<String>) {
+        let over = |uid: &String, entry: &mut Entry<AssumedPlace>| match shown.pod(uid, &entry.what) {
+            Seen::NotYet => false,
+            Seen::Refused => entry.doubt().is_none_or(|end| end <= now),
+            Seen::Yes => true,
+        };
+        let pods = self.pods.extract_if(over).map(|(uid, entry)| (uid, entry.what)).collect();
+        let released = self.released.extract_if(|uid, entry| !entry.lives(now) || shown.release(uid));
+        let mut jobs: Vec<String> = released.map(|(uid, _)| uid).collect();
+        let status = self.status.extract_if(|uid, entry| !entry.lives(now) || shown.status(uid, &entry.what));
+        jobs.extend(status.map(|(uid, _)| uid));
+        (pods, jobs)
     }
 
     /// When the next refusal counts again that is not believed yet.
@@ -128,8 +132,15 @@ impl Assumed {
 
     /// UIDs of the pods that we put on a node.
     pub(super) fn bound_to<'a>(&'a self, node: &'a str) -> impl Iterator<Item = &'a str> {
-        let here = move |entry: &Entry<AssumedPlace>| matches!(&entry.what, AssumedPlace::Bound(to) if to == node);
-        self.pods.iter().filter(move |(_, entry)| here(entry)).map(|(uid, _)| uid.as_str())
+        self.bound_pods().filter(move |(_, to)| *to == node).map(|(uid, _)| uid)
+    }
+
+    /// UIDs of all pods that we put on a node, with its name.
+    pub(super) fn bound_pods(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pods.iter().filter_map(|(uid, entry)| match &entry.what {
+            AssumedPlace::Bound(node) => Some((uid.as_str(), node.as_str())),
+            AssumedPlace::Held { .. } => None,
+        })
     }
 
     pub(super) fn is_released(&self, uid: &str) -> bool {

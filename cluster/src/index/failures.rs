@@ -24,9 +24,9 @@ impl Failures {
         pods.insert(pod.to_owned(), Failure { index, created }).is_none()
     }
 
-    /// Drops what is known about a Job that is gone.
-    pub(super) fn drop_job(&mut self, job: &str) {
-        self.0.remove(job);
+    /// Drops what is known about a Job that is gone. Returns whether something was.
+    pub(super) fn drop_job(&mut self, job: &str) -> bool {
+        self.0.remove(job).is_some()
     }
 
     /// Number of the attempt of a pod that does not say it: one more than the pods that failed before it was made. Pods of

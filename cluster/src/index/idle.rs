@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use model::clock::{Moment, Now};
 use model::snapshot::Node;
 
@@ -20,18 +21,21 @@ struct Since {
 }
 
 impl Idle {
-    /// Brings everything up to date and writes it on the nodes. `busy` says which ones have or may get units.
-    pub(super) fn update(&mut self, nodes: &mut [Node], now: Now, busy: impl Fn(&Node) -> bool) {
-        let mut before = std::mem::take(&mut self.0);
-        for node in nodes {
-            if busy(node) {
-                node.idle_since = None;
-                continue;
-            }
-            let known = before.remove(&node.name).filter(|since| since.uid == node.uid);
-            let since = known.unwrap_or_else(|| Since { uid: node.uid.clone(), at: now.moment });
-            node.idle_since = Some(now.at(since.at));
-            self.0.insert(node.name.clone(), since);
+    /// Since when a node has been idle; `busy`: it has or may get units.
+    pub(super) fn since(&mut self, node: &Node, busy: bool, now: Now) -> Option<Timestamp> {
+        if busy {
+            self.forget(&node.name);
+            return None;
         }
+        if let Some(since) = self.0.get(&node.name).filter(|since| since.uid == node.uid) {
+            return Some(now.at(since.at));
+        }
+        self.0.insert(node.name.clone(), Since { uid: node.uid.clone(), at: now.moment });
+        Some(now.at(now.moment))
+    }
+
+    /// A node is not there any more, or is none of ours.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.0.remove(name);
     }
 }

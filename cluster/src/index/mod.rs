@@ -1,4 +1,4 @@
-//! What the cluster looks like, in memory: fed by the watches and by our own writes, read as one [`Snapshot`] per cycle.
+//! What the cluster looks like, in memory: fed by the watches and by our own writes, of which each cycle is told what has changed.
 //!
 //! Invariants: an object that cannot be read is absent and stalls nothing, but a node, which is there and takes no work, and
 //! a pod, which keeps its room; a write of ours is seen at once, so that no cycle acts twice before the watches have caught up; nothing here reads a clock, and no lock is held across a wait. Keeps converted
@@ -6,19 +6,23 @@
 
 mod ages;
 mod assumed;
+mod batch;
 mod change;
 mod crowd;
 mod facts;
 mod failures;
 mod idle;
+mod jobs;
+mod look;
+mod marks;
 mod notes;
 mod refusals;
 mod refused;
 mod residents;
 mod shapes;
-mod snapshot;
 mod state;
 mod table;
+mod units;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +40,7 @@ use model::names::ArnBase;
 use model::snapshot::{ObjectKey, Offer, Setback, Snapshot, Write};
 use model::status::Status;
 use planning::refusal::Answer;
+use planning::world::News;
 use tokio::sync::watch;
 
 pub use change::Change;
@@ -85,16 +90,17 @@ impl Index {
         }
     }
 
-    /// Everything one planning cycle needs, our own writes included that the watches have not shown yet. A node without units is
-    /// idle from the first `now` at which it is seen so.
-    pub fn snapshot(&self, now: Now) -> Snapshot {
-        self.settled().snapshot(now)
+    /// What is so, our own writes included that the watches have not shown yet, as far as it was not told by the last look: all of what there is
+    /// little of, and nodes, Jobs and units that may be otherwise than they were. Of the same moment, the pods made for the API, also those
+    /// that have ended, until they are gone. A node without units is idle from the first `now` at which it is seen so.
+    pub fn look(&self, now: Now) -> (News, Vec<Arc<PodFacts>>) {
+        let mut state = self.settled();
+        (state.look(now), state.attempts_now())
     }
 
-    /// The [`snapshot`](Self::snapshot), and of the same moment the pods made for the API, also those that have ended, until they are gone.
-    pub fn look(&self, now: Now) -> (Snapshot, Vec<Arc<PodFacts>>) {
-        let mut state = self.settled();
-        (state.snapshot(now), state.attempts_now())
+    /// All that is so. The next [`look`](Self::look) tells everything, too.
+    pub fn snapshot(&self, now: Now) -> Snapshot {
+        self.settled().snapshot(now)
     }
 
     /// Changes when pods are to be listed anew: of some that wait it was not kept what they need, and now it can be.
@@ -123,7 +129,7 @@ impl Index {
     /// We bound a pod to a node. Counts until the watch shows a node for it, the pod is gone, or, after 30 s, it is [`found`](Self::found)
     /// elsewhere.
     pub fn assume_bound(&self, pod_uid: &str, node: &str, now: Now) {
-        self.state().assumed.bound(pod_uid, node, now.moment);
+        self.state().assume_bound(pod_uid, node, now);
     }
 
     /// We handed a pod to kube-scheduler with room held on these nodes. Counts as [`assume_bound`](Self::assume_bound) does; a
@@ -149,18 +155,22 @@ impl Index {
 
     /// We released a Job. Counts until the watch shows it, the Job has ended or is gone, or 30 s have passed.
     pub fn assume_released(&self, job_uid: &str, now: Now) {
-        self.state().assumed.released(job_uid, now.moment);
+        let mut state = self.state();
+        state.marks.job(job_uid);
+        state.assumed.released(job_uid, now.moment);
     }
 
     /// We wrote a Job's status. Counts as [`assume_released`](Self::assume_released) does.
     pub fn assume_status(&self, job_uid: &str, status: &Status, now: Now) {
-        self.state().assumed.status(job_uid, status, now.moment);
+        let mut state = self.state();
+        state.marks.job(job_uid);
+        state.assumed.status(job_uid, status, now.moment);
     }
 
     /// A write failed: everything assumed about this pod or Job is forgotten. Does not count as a change, so that a write that
     /// always fails makes no busy loop: whoever wrote plans again after a while.
     pub fn forget(&self, uid: &str) {
-        self.state().assumed.forget(uid);
+        self.state().forget(uid);
     }
 
     /// A write to this pod or Job did not go through: it is not planned again before a time, which grows. Returns whether that, or why, is
@@ -342,7 +352,7 @@ impl Index {
     }
 
     /// What `of` makes of the nodes of the cluster. What pods make of them (`used`, `foreign`, `units`, `idle_since`) is filled in only in
-    /// the [`snapshot`](Self::snapshot). Nothing else of the index may be read meanwhile.
+    /// the [`look`](Self::look). Nothing else of the index may be read meanwhile.
     pub fn map_nodes<T>(&self, of: impl FnMut(&NodeRecord) -> Option<T>) -> Vec<T> {
         self.state().nodes.values().filter_map(of).collect()
     }

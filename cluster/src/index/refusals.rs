@@ -6,12 +6,11 @@
 use std::collections::HashMap;
 
 use api::convert::refusal::Refusal;
-use model::snapshot::{Job, Unit};
 
 use super::table::Table;
 
-/// Notes on each Job why the cluster refuses its pods, if it does. When Jobs were started is as the cluster says it.
-pub(super) fn note(jobs: &mut [Job], refusals: &Table<Refusal>, units: &[Unit]) {
+/// The latest refusal of a pod of each Job, by its namespace and UID.
+pub(super) fn latest(refusals: &Table<Refusal>) -> HashMap<(&str, &str), &Refusal> {
     let mut latest: HashMap<(&str, &str), &Refusal> = HashMap::new();
     for refusal in refusals.values() {
         let known = latest.entry((refusal.namespace.as_str(), refusal.job.as_str())).or_insert(refusal);
@@ -20,19 +19,5 @@ pub(super) fn note(jobs: &mut [Job], refusals: &Table<Refusal>, units: &[Unit]) 
             *known = refusal;
         }
     }
-    if latest.is_empty() {
-        return;
-    }
-    for unit in units {
-        let Some(job) = &unit.job else { continue };
-        let key = (unit.key.namespace.as_str(), job.uid.as_str());
-        if latest.get(&key).is_some_and(|refusal| unit.created > refusal.at) {
-            latest.remove(&key);
-        }
-    }
-    for job in jobs {
-        let said = latest.get(&(job.key.namespace.as_str(), job.uid.as_str()));
-        let said = said.filter(|refusal| job.started.is_none_or(|started| refusal.at >= started));
-        job.refusal = said.map(|refusal| refusal.message.clone());
-    }
+    latest
 }

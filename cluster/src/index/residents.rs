@@ -1,15 +1,15 @@
-//! Which pods are on which node, as the watch shows them.
+//! Which pods are on which node, or of which Job, as the watch shows them.
 //!
 //! Invariant: the same as looking at every pod. Does not know what was decided a moment ago.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// UIDs of pods by the name of their node.
+/// UIDs of pods by the name of their node, or the UID of their Job.
 #[derive(Debug, Default)]
 pub(super) struct Residents(HashMap<String, BTreeSet<String>>);
 
 impl Residents {
-    /// A pod was on one node, and is on another.
+    /// A pod was of one, and is of another.
     pub(super) fn moved(&mut self, uid: &str, before: Option<&str>, after: Option<&str>) {
         if before == after {
             return;
@@ -27,7 +27,7 @@ impl Residents {
         }
     }
 
-    /// Begins anew, with all pods that are on a node.
+    /// Begins anew, with all pods that are of some.
     pub(super) fn replace<'a>(&mut self, all: impl Iterator<Item = (&'a str, &'a str)>) {
         self.0.clear();
         for (uid, node) in all {
@@ -35,7 +35,7 @@ impl Residents {
         }
     }
 
-    /// The pods of a node.
+    /// The pods of one.
     pub(super) fn of<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         self.0.get(node).into_iter().flatten().map(String::as_str)
     }

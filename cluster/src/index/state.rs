@@ -3,6 +3,7 @@
 //! Invariant: every event leaves it complete, whatever is in the object. Does not lock and does not tell anybody.
 
 mod batch_nodes;
+mod pods;
 mod sizes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,24 +13,22 @@ use api::convert::added::ClassRecord;
 use api::convert::job::WatchedJob;
 use api::convert::mount::{About, unmounted};
 use api::convert::node::NodeRecord;
-use api::convert::pod::{Ending, WatchedPod};
+use api::convert::pod::WatchedPod;
 use api::convert::refusal::{Refusal, refusal};
 use api::convert::requests::Stated;
-use api::convert::unread::unread;
-use api::convert::{Problems, job, node, pod};
+use api::convert::{Problems, job, node};
 use api::{BatchNode, ComputeEnvironment, JobQueue};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event as CoreEvent, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, Namespace, Node};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
+use model::clock::Now;
 use model::job::{PodFacts, Unmounted};
 use model::keys;
 use model::names::ArnBase;
-use model::resources::Resources;
-use model::snapshot::Place;
 
 use super::ages::Ages;
 use super::assumed::Assumed;
@@ -37,12 +36,15 @@ use super::change::Change;
 use super::crowd::NamespaceLimits;
 use super::failures::Failures;
 use super::idle::Idle;
+use super::jobs::for_pods;
+use super::look::{Found, Places};
+use super::marks::Marks;
 use super::notes::Launches;
 use super::refused::Refusals;
 use super::residents::Residents;
 use super::shapes::Shapes;
 use super::table::{Table, Taken};
-use crate::lean::{Lean, map};
+use crate::lean::map;
 use sizes::{Sizes, Surprise};
 
 /// An object that is kept as it is, or why it cannot be read.
@@ -59,6 +61,8 @@ pub(super) struct State {
     /// By UID; only pods that have not ended, and are on a node or in a queue.
     pub(super) pods: Table<WatchedPod>,
     pub(super) residents: Residents,
+    /// Pods by the UID of the Job that they say that they are of.
+    pub(super) siblings: Residents,
     /// By UID; pods made for the API, also those that have ended, until they are gone.
     pub(super) attempts: Table<Arc<PodFacts>>,
     /// By UID; only those in a queue.
@@ -96,16 +100,22 @@ pub(super) struct State {
     pub(super) refused: Refusals,
     pub(super) launches: Launches,
     pub(super) idle: Idle,
-    pub(super) ages: Ages,
+    pub(super) job_ages: Ages,
+    pub(super) node_ages: Ages,
     pub(super) learned: planning::learned::Learned,
     /// Of the pods of queues.
     pub(super) shapes: Shapes,
+    pub(super) marks: Marks,
+    pub(super) found: Found,
+    pub(super) places: Places,
+    /// When it was looked at last.
+    pub(super) looked: Option<Now>,
     told: Told,
 }
 
 impl State {
     pub(super) fn new(arn: ArnBase, limits: NamespaceLimits) -> Self {
-        Self { arn, limits, ..Self::default() }
+        Self { arn, limits, found: Found::new(&limits), ..Self::default() }
     }
 
     /// Whether every watch has delivered a list. Those that only help to explain are not waited for.
@@ -134,120 +144,10 @@ impl State {
             Change::LimitRange(event) => self.feed_limit_range(*event),
             Change::RuntimeClass(event) => self.feed_runtime_class(*event),
             Change::Event(event) => self.feed_event(*event),
-            Change::Mount(event) => feed_unmounted(&mut self.mounts, *event),
-            Change::Attach(event) => feed_unmounted(&mut self.attaches, *event),
+            Change::Mount(event) => feed_unmounted(&mut self.mounts, &mut self.marks, *event),
+            Change::Attach(event) => feed_unmounted(&mut self.attaches, &mut self.marks, *event),
             Change::Hooks(event) => feed_hooks(&mut self.hooks, *event, keys::POD_HOOK),
             Change::LateHooks(event) => feed_hooks(&mut self.late_hooks, *event, keys::LATE_POD_HOOK),
-        }
-    }
-
-    fn feed_pod(&mut self, event: Event<Lean<Pod>>) -> bool {
-        let Self { told, pods, attempts: facts, .. } = &mut *self;
-        let event = keep(event, by_uid, |Lean { object, remains }| {
-            let metadata = object.0.as_ref().err().map(|error| error.metadata.clone()).unwrap_or_default();
-            let read = told.about("pod", object, |object, problems| Some(pod::pod(&object, problems)));
-            read.or_else(|| {
-                // One that grew until it cannot be read takes its room as before.
-                let uid = metadata.uid.clone().unwrap_or_default();
-                let remains = remains.map_or_else(|| Pod { metadata, ..Pod::default() }, |remains| *remains);
-                Some(unread(&remains, pods.get(&uid), facts.get(&uid).map(Arc::as_ref)))
-            })
-        });
-        let mut attempts = attempts(&event);
-        if let Event::Apply((key, Some(facts))) | Event::InitApply((key, Some(facts))) = &mut attempts {
-            self.keep_first_deletion(key, facts);
-        }
-        let attempt = self.attempts.take(attempts, PartialEq::eq).changed;
-        let event = match event {
-            Event::Apply((key, record)) => Event::Apply((key, self.keep_pod(record))),
-            Event::InitApply((key, record)) => Event::InitApply((key, self.keep_pod(record))),
-            Event::Delete((key, record)) => {
-                self.forget_failures(record.as_ref());
-                Event::Delete((key, None))
-            }
-            other => other,
-        };
-        self.take_pod(event) | attempt
-    }
-
-    /// Stores what is kept of a pod, and on which node it is.
-    fn take_pod(&mut self, event: Event<(String, Option<WatchedPod>)>) -> bool {
-        let one = match &event {
-            Event::Apply((uid, _)) | Event::Delete((uid, _)) => Some(uid.clone()),
-            _ => None,
-        };
-        let all = matches!(event, Event::InitDone);
-        let before = one.as_ref().and_then(|uid| self.pods.get(uid)?.node.clone());
-        let changed = self.pods.take(event, PartialEq::eq).changed;
-        if let Some(uid) = one {
-            let after = self.pods.get(&uid).and_then(|record| record.node.as_deref());
-            self.residents.moved(&uid, before.as_deref(), after);
-        }
-        if all {
-            let there = self.pods.values().filter_map(|record| Some((record.uid.as_str(), record.node.as_deref()?)));
-            self.residents.replace(there);
-        }
-        changed
-    }
-
-    /// When a kubelet has ended a pod that a finalizer keeps, its confirmation moves the time of the deletion to then: what the containers
-    /// did between looks as if it had come before.
-    fn keep_first_deletion(&self, uid: &str, facts: &mut Arc<PodFacts>) {
-        if let Some(known) = self.attempts.get(uid).and_then(|known| known.deleting) {
-            Arc::make_mut(facts).deleting = Some(known);
-        }
-    }
-
-    /// What is kept of a pod; notes it if it failed.
-    fn keep_pod(&mut self, record: Option<WatchedPod>) -> Option<WatchedPod> {
-        let mut record = record?;
-        record.attempt = None;
-        // Later it may be resized, which says nothing about others.
-        if self.pods.get(&record.uid).is_none() {
-            self.learn(&record);
-        }
-        let queued = record.queued.as_ref();
-        if let Some(job) = queued.and_then(|queued| queued.job.as_ref()) {
-            // Also of a pod that has ended: it was made.
-            self.refusals.drop_where(|refusal| refusal.job == *job && refusal.at < record.created);
-        }
-        if record.ended == Some(Ending::Failed)
-            && let Some((queued, job)) = queued.and_then(|queued| Some((queued, queued.job.as_ref()?)))
-        {
-            self.failures.add(job, &record.uid, queued.index, record.created);
-        }
-        let waits = queued.is_some_and(|queued| queued.place.is_some() || queued.stuck.is_some());
-        let stays = record.ended.is_none() && (record.node.is_some() || waits);
-        stays.then(|| self.with_shape(record))
-    }
-
-    /// What a pod of a queue needs, once for all that need the same; of one that waits where too much does, nothing.
-    fn with_shape(&mut self, mut record: WatchedPod) -> WatchedPod {
-        let Some(queued) = &mut record.queued else { return record };
-        if record.node.is_none() && queued.place.is_none() {
-            // Nobody may dispatch it: it is kept for what it says alone.
-            queued.shape = self.shapes.share(&Arc::default());
-            record.requests = Resources::default();
-            return record;
-        }
-        if record.node.is_some() || !matches!(queued.place, Some(Place::Waiting)) {
-            queued.shape = self.shapes.share(&queued.shape);
-            return record;
-        }
-        let kept = self.shapes.keep(&record.key.namespace, &queued.shape, queued.size, self.limits.bytes);
-        queued.barred = kept.is_none();
-        if queued.barred {
-            record.requests = Resources::default();
-        }
-        queued.shape = kept.unwrap_or_else(|| self.shapes.share(&Arc::default()));
-        record
-    }
-
-    /// The last pods of a Job may go after it.
-    fn forget_failures(&mut self, record: Option<&WatchedPod>) {
-        let job = record.and_then(|record| record.queued.as_ref()?.job.as_deref());
-        if let Some(job) = job.filter(|job| self.jobs.listed() && self.jobs.get(job).is_none()) {
-            self.failures.drop_job(job);
         }
     }
 
@@ -272,9 +172,20 @@ impl State {
         {
             departed.push(record.clone());
         }
-        let Taken { changed, gone } = self.jobs.take(event, PartialEq::eq);
+        let one = match &event {
+            Event::Apply((uid, _)) | Event::Delete((uid, _)) => Some(uid.clone()),
+            _ => None,
+        };
+        let before = one.as_ref().and_then(|uid| self.jobs.get(uid)).map(for_pods);
+        let Taken { changed, gone, touched } = self.jobs.take(event, PartialEq::eq);
+        for job in touched {
+            self.marks.job(&job);
+            if one.is_none() || self.jobs.get(&job).map(for_pods) != before {
+                self.mark_pods_of(&job);
+            }
+        }
         for job in gone {
-            self.failures.drop_job(&job);
+            self.drop_failures(&job);
             self.surprises.remove(&job);
         }
         if listed {
@@ -294,16 +205,30 @@ impl State {
             let unreadable = object.0.as_ref().err().map(|error| node::unreadable(&error.metadata));
             told.about("node", object, |object, problems| Some(node::node(&object, problems))).or(unreadable)
         });
-        self.nodes.take(event, PartialEq::eq).changed
+        let one = match &event {
+            Event::Apply((name, _)) | Event::Delete((name, _)) => Some(name.clone()),
+            _ => None,
+        };
+        let uid = |record: &NodeRecord| record.node.uid.clone();
+        let before = one.as_ref().and_then(|name| self.nodes.get(name)).map(uid);
+        let Taken { changed, touched, .. } = self.nodes.take(event, PartialEq::eq);
+        for name in touched {
+            self.marks.node(&name);
+            if one.is_none() || self.nodes.get(&name).map(uid) != before {
+                self.mark_pods_on(&name);
+            }
+        }
+        changed
     }
 
     fn feed_environment(&mut self, event: Event<DeserializeGuard<ComputeEnvironment>>) -> bool {
         let told = &mut self.told;
         let event = keep(event, by_name, |object| Some(told.raw("compute environment", object)));
         let known = |one: &ComputeEnvironment| one.status.as_ref().and_then(|status| status.uuid.clone());
-        let Taken { changed, gone } = self.environments.take(event, |a, b| {
+        let Taken { changed, gone, .. } = self.environments.take(event, |a, b| {
             same_raw(a, b, |a, b| a.spec == b.spec && known(a) == known(b) && same_meta(&a.metadata, &b.metadata))
         });
+        self.marks.with(|marked| marked.lessons |= changed);
         for name in gone {
             self.launches.drop_environment(&name);
         }
@@ -354,7 +279,9 @@ impl State {
 
     fn feed_event(&mut self, event: Event<DeserializeGuard<CoreEvent>>) -> bool {
         let event = keep(event, by_uid, |object| object.0.ok().as_ref().and_then(refusal));
-        self.refusals.take(event, PartialEq::eq).changed
+        let changed = self.refusals.take(event, PartialEq::eq).changed;
+        self.marks.with(|marked| marked.refusals |= changed);
+        changed
     }
 
     /// Whether the API server is known not to call us for new pods, or not for what others have made of them.
@@ -381,21 +308,15 @@ fn feed_hooks(
     table.take(event, PartialEq::eq).changed
 }
 
-fn feed_unmounted(table: &mut Table<(About, Unmounted)>, event: Event<DeserializeGuard<CoreEvent>>) -> bool {
+fn feed_unmounted(
+    table: &mut Table<(About, Unmounted)>,
+    marks: &mut Marks,
+    event: Event<DeserializeGuard<CoreEvent>>,
+) -> bool {
     let event = keep(event, by_uid, |object| object.0.ok().as_ref().and_then(unmounted));
-    table.take(event, PartialEq::eq).changed
-}
-
-/// What an event about a pod says about an attempt.
-fn attempts(event: &Event<(String, Option<WatchedPod>)>) -> Event<(String, Option<Arc<PodFacts>>)> {
-    let facts = |record: &Option<WatchedPod>| record.as_ref().and_then(|record| record.attempt.clone());
-    match event {
-        Event::Apply((key, record)) => Event::Apply((key.clone(), facts(record))),
-        Event::InitApply((key, record)) => Event::InitApply((key.clone(), facts(record))),
-        Event::Delete((key, record)) => Event::Delete((key.clone(), facts(record))),
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-    }
+    let changed = table.take(event, PartialEq::eq).changed;
+    marks.with(|marked| marked.mounts |= changed);
+    changed
 }
 
 fn by_uid<K: Resource>(object: &K) -> String {

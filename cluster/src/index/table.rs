@@ -23,6 +23,8 @@ pub(super) struct Taken {
     pub(super) changed: bool,
     /// Keys that are no longer there.
     pub(super) gone: Vec<String>,
+    /// Keys of what is different or gone.
+    pub(super) touched: Vec<String>,
 }
 
 impl<V> Default for Table<V> {
@@ -54,27 +56,32 @@ impl<V> Table<V> {
     /// Stores an object.
     pub(super) fn put(&mut self, key: String, value: V, same: impl Fn(&V, &V) -> bool) -> Taken {
         let changed = !self.live.get(&key).is_some_and(|old| same(old, &value));
+        let touched = if changed { vec![key.clone()] } else { Vec::new() };
         self.live.insert(key, value);
-        Taken { changed, gone: Vec::new() }
+        Taken { changed, gone: Vec::new(), touched }
     }
 
     /// Drops an object.
     pub(super) fn remove(&mut self, key: String) -> Taken {
         let changed = self.live.remove(&key).is_some();
-        Taken { changed, gone: vec![key] }
+        Taken { changed, touched: if changed { vec![key.clone()] } else { Vec::new() }, gone: vec![key] }
     }
 
     fn finish(&mut self, same: impl Fn(&V, &V) -> bool) -> Taken {
         let before = std::mem::replace(&mut self.live, self.next.take().unwrap_or_default());
         let first = !std::mem::replace(&mut self.listed, true);
         let gone: Vec<String> = before.keys().filter(|key| !self.live.contains_key(*key)).cloned().collect();
-        let different = |(key, value): (&String, &V)| !before.get(key).is_some_and(|old| same(old, value));
-        Taken { changed: first || !gone.is_empty() || self.live.iter().any(different), gone }
+        let different = |(key, value): &(&String, &V)| !before.get(*key).is_some_and(|old| same(old, value));
+        let fresh = self.live.iter().filter(|one| different(one)).map(|(key, _)| key.clone());
+        let touched: Vec<String> = gone.iter().cloned().chain(fresh).collect();
+        Taken { changed: first || !touched.is_empty(), gone, touched }
     }
 
-    /// Drops what `over` is true for.
-    pub(super) fn drop_where(&mut self, over: impl Fn(&V) -> bool) {
+    /// Drops what `over` is true for. Returns whether there was any.
+    pub(super) fn drop_where(&mut self, over: impl Fn(&V) -> bool) -> bool {
+        let before = self.live.len();
         self.live.retain(|_, value| !over(value));
+        self.live.len() < before
     }
 
     /// Whether a first list was complete.
@@ -102,6 +109,10 @@ impl<V> Table<V> {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &V)> {
         self.live.iter()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &String> {
+        self.live.keys()
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {

@@ -3,7 +3,7 @@
 //! Invariant: the ledger is complete before anything is planned on it. Whatever was under way when the last leader ended is found again
 //! here: pods that were to be made are made, and pods that ended are recorded.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use cluster::index::Index;
@@ -48,6 +48,7 @@ pub(super) async fn open(
         news,
         ledger,
         hidden: BTreeMap::new(),
+        shown: BTreeSet::new(),
         jumps: Jumps::default(),
         terms,
         stale: false,

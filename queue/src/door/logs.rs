@@ -2,30 +2,29 @@
 //!
 //! Invariant: a pod that is gone, or that somebody has told to go, keeps no node, nor one of which what it printed is kept. Does not know what nodes cost.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use model::clock::{Moment, Now};
 use model::job::PodFacts;
-use model::snapshot::Node;
 
 /// When pods that are kept ended, by UID, as it was first seen.
 #[derive(Debug, Default)]
 pub(super) struct Logs(HashMap<String, Moment>);
 
 impl Logs {
-    /// Notes on the nodes until when they keep logs: `ttl` after the end of the last pod.
+    /// Until when nodes keep logs, by their names: `ttl` after the end of the last pod.
     pub(super) fn promise(
         &mut self,
         pods: &[Arc<PodFacts>],
-        nodes: &mut [Node],
         ttl: Duration,
         now: Now,
         is_kept: impl Fn(&str) -> bool,
-    ) {
+    ) -> BTreeMap<String, Timestamp> {
         if ttl.is_zero() {
-            return;
+            return BTreeMap::new();
         }
         let here: HashSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
         self.0.retain(|uid, _| here.contains(uid.as_str()));
@@ -36,15 +35,13 @@ impl Logs {
             let due = ended.plus(ttl);
             until.entry(node).and_modify(|last| *last = due.max(*last)).or_insert(due);
         }
-        for node in nodes {
-            node.logs_until = until.get(node.name.as_str()).map(|until| now.at(*until));
-        }
+        until.into_iter().map(|(node, until)| (node.to_owned(), now.at(until))).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::{SignedDuration, Timestamp};
+    use jiff::SignedDuration;
     use model::job::{ContainerFacts, ContainerState, JobId, PodPhase};
 
     use super::*;
@@ -88,21 +85,17 @@ mod tests {
         let deleted = PodFacts { deleting: Some(at(95)), ..pod("c", Some(90)) };
         let pods = [pod("a", Some(10)), pod("a", Some(70)), pod("a", Some(30)), pod("b", None), deleted];
         let pods: Vec<Arc<PodFacts>> = pods.into_iter().map(Arc::new).collect();
-        let node = |name: &str| Node { name: name.to_owned(), ..Node::default() };
-        let mut nodes = [node("a"), node("b"), node("c"), node("d")];
-        let until = |nodes: &[Node; 4]| nodes.each_ref().map(|node| node.logs_until);
         let now = Now { wall: at(100), moment: Moment::after(Duration::from_secs(7)) };
         let mut logs = Logs::default();
-        logs.promise(&pods, &mut nodes, Duration::ZERO, now, |_| false);
-        assert_eq!(until(&nodes), [None; 4], "pods go at once: nothing is promised");
-        logs.promise(&pods, &mut nodes, Duration::from_mins(10), now, |_| false);
-        assert_eq!(until(&nodes), [Some(at(670)), None, None, None]);
+        let ten = Duration::from_mins(10);
+        let none = logs.promise(&pods, Duration::ZERO, now, |_| false);
+        assert_eq!(none, [].into(), "pods go at once: nothing is promised");
+        assert_eq!(logs.promise(&pods, ten, now, |_| false), [("a".to_owned(), at(670))].into());
         // The wall's clock is set forward by an hour: of the promise as much is left as elapses.
         let later = Now { wall: at(3710), moment: Moment::after(Duration::from_secs(17)) };
-        logs.promise(&pods, &mut nodes, Duration::from_mins(10), later, |_| false);
-        assert_eq!(until(&nodes), [Some(at(670 + 3600)), None, None, None]);
+        assert_eq!(logs.promise(&pods, ten, later, |_| false), [("a".to_owned(), at(670 + 3600))].into());
         // The last of them is kept elsewhere by now.
-        logs.promise(&pods, &mut nodes, Duration::from_mins(10), now, |uid| uid == pods[1].uid);
-        assert_eq!(until(&nodes), [Some(at(630)), None, None, None]);
+        let kept = logs.promise(&pods, ten, now, |uid| uid == pods[1].uid);
+        assert_eq!(kept, [("a".to_owned(), at(630))].into());
     }
 }

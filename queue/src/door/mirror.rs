@@ -8,7 +8,7 @@ mod evidence;
 mod rows;
 mod strangers;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -76,6 +76,11 @@ impl Mirror {
             let ended = || done.get(&id).map(|uid| *uid == seen.job.uid);
             if is_taken(id) { Some(false) } else { stored().or_else(ended) }
         });
+    }
+
+    /// Why Jobs that carry others' ids are not released, by their UIDs.
+    pub(super) fn strangers(&self) -> BTreeMap<String, Reason> {
+        self.strangers.reasons()
     }
 
     /// Why a Job that carries another's id is not released.

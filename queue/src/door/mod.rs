@@ -1,4 +1,4 @@
-//! The part of the loop that serves the API's jobs: the store's news into the ledger, the ledger's jobs into the snapshot, the plan's
+//! The part of the loop that serves the API's jobs: the store's news into the ledger, the ledger's jobs into what is shown, the plan's
 //! answers into the store, and only then to the cluster.
 //!
 //! Invariant: nothing is done to a pod before the state that asks for it is stored; while the store does not answer, nothing is begun, and
@@ -12,6 +12,7 @@ mod logs;
 mod making;
 mod mirror;
 mod news;
+mod overlay;
 mod placed;
 mod pods;
 mod refused;
@@ -19,7 +20,7 @@ mod retention;
 mod terms;
 mod units;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,12 +29,11 @@ use jiff::{SignedDuration, Timestamp};
 use model::clock::{Jumps, Moment, Now};
 use model::job::{JobId, JobRecord, PodFacts, Spec};
 use model::plan::{Dispatch, Hold, QueueCounts};
-use model::snapshot::Snapshot;
 use model::status::{JobState, Reason};
 use outputs::{Kept, Outputs};
 use planning::ledger::Ledger;
 use planning::lifecycle::patience::Patience;
-use planning::world::World;
+use planning::world::{News, World};
 use records::{Leading, Request, Store, Term};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -42,6 +42,7 @@ use crate::context::Context;
 use answer::{Failure, bounded};
 use keeper::Keeper;
 use logs::Logs;
+use overlay::{Barred, OnNode, Overlay};
 use retention::AbortOnDrop;
 use terms::Terms;
 
@@ -108,6 +109,8 @@ pub(crate) struct ApiDoor {
     logs: Logs,
     /// Keeps what pods print, where there is a place for it.
     keeper: Option<Keeper>,
+    on_nodes: Overlay<OnNode>,
+    on_jobs: Overlay<Barred>,
     /// The store is being read; Jobs do not wait for that.
     loading: Option<JoinHandle<Result<Open, records::Error>>>,
     /// Another leads by now.
@@ -124,6 +127,8 @@ struct Open {
     ledger: Ledger,
     /// How many jobs the last plan was not shown, by AWS name of their queue.
     hidden: BTreeMap<String, usize>,
+    /// Ids of those that it was shown.
+    shown: BTreeSet<String>,
     /// How the wall's clock, which the ledger's times are of, was set.
     jumps: Jumps,
     terms: Terms,
@@ -156,7 +161,8 @@ impl ApiDoor {
     /// Opens as soon as there is a store. What pods print is found in `outputs`.
     pub(crate) fn new(leading: LeadersStore, limits: Limits, outputs: Arc<dyn Outputs>) -> Self {
         let keeper = leading.kept.clone().map(|kept| Keeper::new(kept, outputs, limits.retention));
-        Self { leading, limits, open: None, logs: Logs::default(), keeper, loading: None, late: false }
+        let (logs, on_nodes, on_jobs) = (Logs::default(), Overlay::default(), Overlay::default());
+        Self { leading, limits, open: None, logs, keeper, on_nodes, on_jobs, loading: None, late: false }
     }
 
     /// Whether planning should wait for the API's jobs, so long after this process began to lead.
@@ -214,13 +220,13 @@ impl ApiDoor {
         open.reshape(&context.index).await && open.take_in(context, now).await
     }
 
-    /// Before a plan: takes in what the cluster shows, and puts into the snapshot what waits and what was placed a moment ago. `pods` are of
-    /// the same moment as the snapshot, which counts their room; `steady`: the time as the snapshot has it.
+    /// Before a plan: takes in what the cluster shows, and adds to the news what waits and what was placed a moment ago. `pods` are of the same
+    /// moment as the news, of whose nodes they take room; `known` knows what was shown before; `steady`: the time as the news have it.
     pub(crate) fn observe(
         &mut self,
         context: &Context,
-        pods: Vec<Arc<PodFacts>>,
-        snapshot: &mut Snapshot,
+        known: &World<'_>,
+        (news, pods): (&mut News, Vec<Arc<PodFacts>>),
         now: Now,
         steady: Now,
     ) {
@@ -229,17 +235,24 @@ impl ApiDoor {
             keeper.look(&pods, now.moment);
         }
         let is_kept = |uid: &str| self.keeper.as_ref().is_some_and(|keeper| keeper.has(uid));
-        self.logs.promise(&pods, &mut snapshot.nodes, self.limits.finished_pod_ttl(), steady, is_kept);
-        let Some(open) = &mut self.open else { return };
-        open.ledger.clock_was_set(open.jumps.seen(now));
-        open.observe(context, pods, self.limits.mount_patience, now);
-        open.ledger.limit(&context.index.time_limits(), now.wall);
-        open.ledger.tick(now.wall);
-        open.mirror.look(&context.index, |id| open.ledger.get(id).is_some());
-        for job in &mut snapshot.jobs {
-            job.barred = open.mirror.stranger(&job.uid).or_else(|| job.barred.take());
+        let logs = self.logs.promise(&pods, self.limits.finished_pod_ttl(), steady, is_kept);
+        let on_node = |until| OnNode { logs_until: Some(until), ..OnNode::default() };
+        let mut on_nodes: BTreeMap<String, OnNode> =
+            logs.into_iter().map(|(name, until)| (name, on_node(until))).collect();
+        if let Some(open) = &mut self.open {
+            open.ledger.clock_was_set(open.jumps.seen(now));
+            open.observe(context, pods, self.limits.mount_patience, now);
+            open.ledger.limit(&context.index.time_limits(), now.wall);
+            open.ledger.tick(now.wall);
+            open.mirror.look(&context.index, |id| open.ledger.get(id).is_some());
+            let barred = open.mirror.strangers().into_iter().map(|(uid, reason)| (uid, Barred(reason))).collect();
+            self.on_jobs.lay(barred, &mut news.jobs, |uid| known.job(uid).cloned());
+            let is_known = |name: &str| known.node(name).is_some();
+            let jobs = (&open.ledger, open.pods.as_slice(), &open.deeds);
+            open.hidden = units::add(jobs, news, &mut on_nodes, is_known, self.limits.window, now);
+            open.forget_others(news);
         }
-        open.hidden = units::add(&open.ledger, &open.pods, &open.deeds, snapshot, self.limits.window, now);
+        self.on_nodes.lay(on_nodes, &mut news.nodes, |name| known.node(name).cloned());
     }
 
     /// Has the store read, once there is one. False: it could not be.
@@ -331,6 +344,16 @@ pub(crate) struct Decided<'a> {
 }
 
 impl Open {
+    /// Tells that those of the API's jobs are gone that are not shown any more.
+    fn forget_others(&mut self, news: &mut News) {
+        let ours = news.units.there().filter(|unit| unit.record.is_some());
+        let shown: BTreeSet<String> = ours.map(|unit| unit.uid.clone()).collect();
+        for uid in self.shown.difference(&shown) {
+            news.units.things.entry(uid.clone()).or_insert(None);
+        }
+        self.shown = shown;
+    }
+
     /// Whether nothing is left to be stored.
     fn is_stored(&self) -> bool {
         self.ledger.changes().is_empty() && self.taken.is_empty()

@@ -1,4 +1,4 @@
-//! What a snapshot shows of the API's jobs: those that wait as units without a pod, those that were placed as units on their node.
+//! What a plan is shown of the API's jobs: those that wait as units without a pod, those that were placed as units on their node.
 //!
 //! Invariant: a pod that the watch shows already counts once. Does not decide, nor who of a long queue is shown.
 
@@ -8,41 +8,42 @@ use std::sync::Arc;
 use cluster::index::Index;
 use model::clock::{Moment, Now};
 use model::job::{JobRecord, Placed, PodFacts};
-use model::snapshot::{Node, ObjectKey, Place, Refused, Snapshot, Unit, Write};
+use model::snapshot::{ObjectKey, Place, Refused, Unit, Write};
 use model::status::{JobState, Reason};
 use model::{keys, names};
 use planning::admission::pod::QueueFacts;
 use planning::ledger::{Ledger, Live, Shown};
+use planning::world::News;
 
+use super::overlay::OnNode;
 use super::pods::Deeds;
 use crate::context::Context;
 
-/// Puts the API's jobs into a snapshot: all that were placed, and those that wait as far as `most` of a queue go. Returns how many it
-/// left out, by AWS name of the queue.
+/// Adds the API's jobs to what is shown: all that were placed, with what that adds to their nodes, and those that wait as far as `most` of a
+/// queue go. `is_known` says which nodes were there so far. Returns how many it left out, by AWS name of the queue.
 pub(super) fn add(
-    ledger: &Ledger,
-    pods: &[Arc<PodFacts>],
-    deeds: &Deeds,
-    snapshot: &mut Snapshot,
+    (ledger, pods, deeds): (&Ledger, &[Arc<PodFacts>], &Deeds),
+    news: &mut News,
+    on_nodes: &mut BTreeMap<String, OnNode>,
+    is_known: impl Fn(&str) -> bool,
     most: usize,
     now: Now,
 ) -> BTreeMap<String, usize> {
+    let News { queues, nodes, units, refused: writes, .. } = news;
     let queue_of = |aws_name: &str| {
-        let known = snapshot.queues.iter().find(|queue| queue.aws_name == aws_name);
+        let known = queues.iter().find(|queue| queue.aws_name == aws_name);
         known.map_or_else(|| names::object_name(aws_name), |queue| queue.name.clone())
     };
+    let mut show = |unit: Unit| drop(units.things.insert(unit.uid.clone(), Some(unit)));
     let mut said = Said::default();
-    let mut units: Vec<Unit> = Vec::new();
-    let is_strict =
-        |aws_name: &str| snapshot.queues.iter().any(|queue| queue.aws_name == aws_name && queue.strict_fifo);
+    let is_strict = |aws_name: &str| queues.iter().any(|queue| queue.aws_name == aws_name && queue.strict_fifo);
     let Shown { jobs, hidden } = ledger.waiting(most, is_strict, now.wall);
     for live in jobs {
         let said = said.of(&live.record);
-        units.push(Unit { said, ..unit(live, queue_of(&live.spec.queue), Place::Waiting) });
+        show(Unit { said, ..unit(live, queue_of(&live.spec.queue), Place::Waiting) });
     }
     let seen = super::placed::current(ledger, pods);
-    let place_of: HashMap<String, usize> =
-        snapshot.nodes.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
+    let is_there = |name: &str| nodes.things.get(name).map_or_else(|| !nodes.whole && is_known(name), Option::is_some);
     for live in ledger.placed() {
         let Some(placed) = &live.record.placed else { continue };
         if placed.node.is_empty() {
@@ -50,26 +51,25 @@ pub(super) fn add(
             let refused = pod.is_some();
             if let Some(message) = pod.filter(|pod| pod.misbound).and_then(|pod| pod.unschedulable.clone()) {
                 let uid = live.record.id.to_string();
-                snapshot.refused.push(Refused { uid, write: Write::Bind, message, rests: true });
+                writes.push(Refused { uid, write: Write::Bind, message, rests: true });
             }
-            keep(&mut snapshot.nodes, &placed.hold, refused);
+            // Nodes on which room is held are not idle; of those that kube-scheduler refused only the first is kept.
+            let kept = placed.hold.iter().filter(|name| is_there(name));
+            for name in kept.take(if refused { 1 } else { placed.hold.len() }) {
+                on_nodes.entry(name.clone()).or_default().kept = true;
+            }
             let place = Place::Held { nodes: placed.hold.clone(), refused };
-            units.push(unit(live, queue_of(&live.spec.queue), place));
+            show(unit(live, queue_of(&live.spec.queue), place));
             continue;
         }
         let running = live.record.state == JobState::Running;
-        let place = Place::Bound { node: placed.node.clone(), running };
-        units.push(unit(live, queue_of(&live.spec.queue), place));
-        if !seen.contains_key(&live.record.id)
-            && let Some(index) = place_of.get(&placed.node)
-        {
-            let node = &mut snapshot.nodes[*index];
+        show(unit(live, queue_of(&live.spec.queue), Place::Bound { node: placed.node.clone(), running }));
+        if !seen.contains_key(&live.record.id) {
+            let node = on_nodes.entry(placed.node.clone()).or_default();
             node.used.add(&live.shape.requests);
             node.units += 1;
-            node.idle_since = None;
         }
     }
-    snapshot.units.append(&mut units);
     hidden
 }
 
@@ -90,15 +90,6 @@ impl<'r> Said<'r> {
 /// that was widened a moment ago counts as not tried.
 fn is_refused(placed: &Placed, pod: &PodFacts, deeds: &Deeds, now: Moment) -> bool {
     pod.unschedulable.is_some() && pod.hold == placed.hold && !deeds.held_lately(&pod.name, now)
-}
-
-/// Nodes on which room is held are not idle; of those that kube-scheduler refused only the first is kept.
-fn keep(nodes: &mut [Node], held: &[String], refused: bool) {
-    let kept = held.iter().filter(|name| nodes.iter().any(|node| node.name == **name));
-    let kept: Vec<&String> = kept.take(if refused { 1 } else { held.len() }).collect();
-    for node in nodes.iter_mut().filter(|node| kept.contains(&&node.name)) {
-        node.idle_since = None;
-    }
 }
 
 fn unit(live: &Live, queue: String, place: Place) -> Unit {

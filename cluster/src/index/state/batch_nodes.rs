@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 
+use super::super::table::Taken;
 use super::{Raw, State, by_name, keep, same_meta, same_raw};
 
 impl State {
@@ -38,7 +39,8 @@ impl State {
             }
             _ => {}
         }
-        self.batch_nodes.take(event, matters_not).changed
+        let taken = self.batch_nodes.take(event, matters_not);
+        self.machines_changed(taken)
     }
 
     pub(in super::super) fn apply_batch_node(&mut self, mut object: BatchNode) -> bool {
@@ -53,7 +55,8 @@ impl State {
         if self.batch_nodes.get(&name).is_some_and(|known| is_newer(known, &object)) || self.is_removed(&object) {
             return false;
         }
-        self.batch_nodes.put(name, Ok(object), matters_not).changed
+        let taken = self.batch_nodes.put(name, Ok(object), matters_not);
+        self.machines_changed(taken)
     }
 
     pub(in super::super) fn remove_batch_node(&mut self, name: &str) -> bool {
@@ -64,7 +67,15 @@ impl State {
         if let Some(next) = self.batch_nodes.next_mut() {
             next.remove(name);
         }
-        self.batch_nodes.remove(name.to_owned()).changed
+        let taken = self.batch_nodes.remove(name.to_owned());
+        self.machines_changed(taken)
+    }
+
+    fn machines_changed(&mut self, Taken { changed, touched, .. }: Taken) -> bool {
+        for name in touched {
+            self.mark_machine(&name);
+        }
+        changed
     }
 
     fn is_removed(&self, object: &BatchNode) -> bool {

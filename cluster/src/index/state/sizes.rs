@@ -95,6 +95,7 @@ impl State {
             sizes.apply(record, &mut problems);
         }
         self.told.once("job queue", problems);
+        self.marks.with(|marked| marked.jobs.extend(self.jobs.keys().cloned()));
     }
 
     /// Learns from a pod what the next ones of its Job will request.
@@ -102,7 +103,7 @@ impl State {
         if pod.fills_node || pod.queued.as_ref().is_some_and(|queued| queued.barred) {
             return;
         }
-        let Self { queues, limit_ranges, classes, surprises, .. } = self;
+        let Self { queues, limit_ranges, classes, surprises, marks, .. } = self;
         let uid = pod.queued.as_ref().and_then(|queued| queued.job.as_ref());
         let Some((uid, job)) = uid.and_then(|uid| Some((uid, self.jobs.get_mut(uid)?))) else { return };
         let known = surprises.get(uid);
@@ -123,7 +124,11 @@ impl State {
             tracing::info!(job = %job.job.key, pod = %pod.key.name, %predicted, %requests, "a pod requests something else than was expected");
             surprises.insert(uid.clone(), Surprise { created: pod.created, predicted, requests });
         }
+        let before = job.job.shape.requests.clone();
         Sizes { queues, limit_ranges, classes, surprises }.apply(job, &mut problems);
+        if job.job.shape.requests != before {
+            marks.job(uid);
+        }
     }
 
     /// Requests that containers without some get in a namespace.

@@ -11,8 +11,10 @@ mod objects;
 mod pods_and_nodes;
 mod refusals;
 mod sizes;
+mod told;
 mod unread;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::{BatchNode, ComputeEnvironment, JobQueue};

@@ -3,7 +3,7 @@
 //! Invariant: an id belongs to the job that is stored with it; of Jobs of which none is, to the one that was made first. The webhook gives
 //! each Job an id of its own, so only Jobs that were made while it was not called for them are here. Knows no store.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use api::convert::job::WatchedJob;
 use cluster::index::Index;
@@ -63,6 +63,11 @@ impl Strangers {
 
     pub(super) fn has(&self, uid: &str) -> bool {
         self.all.contains_key(uid)
+    }
+
+    /// Why such Jobs are not released, by their UIDs.
+    pub(super) fn reasons(&self) -> BTreeMap<String, Reason> {
+        self.all.keys().filter_map(|uid| Some((uid.clone(), self.reason(uid)?))).collect()
     }
 
     /// Why such a Job is not released.
