@@ -61,6 +61,7 @@ definition = batch.register_job_definition(
         "resourceRequirements": [{"type": "VCPU", "value": "0.25"}, {"type": "MEMORY", "value": "32"}],
         "environment": [{"name": "LITERAL", "value": "$(HOME) $$"}],
         "networkConfiguration": {"assignPublicIp": "ENABLED"},
+        "ephemeralStorage": {"sizeInGiB": 50},
         "fargatePlatformConfiguration": {"platformVersion": "LATEST"},
         "logConfiguration": {"logDriver": "awslogs"},
     },

@@ -58,6 +58,7 @@ async fn client(fixture: &Fixture) -> Result<()> {
     ensure!(job["status"] == "SUCCEEDED", "it is {job:#}");
     let container = &job["container"];
     ensure!(container["command"][3] == "$(word)", "its command: {container:#}");
+    ensure!(container["ephemeralStorage"]["sizeInGiB"] == 50, "its disk: {container:#}");
     let environment = json!([{"name": "LITERAL", "value": "$(HOME) $$"}, {"name": "MORE", "value": "more"}]);
     ensure!(container["environment"] == environment, "its environment: {container:#}");
     ensure!(container["exitCode"] == 0 && container["logStreamName"].is_string(), "its container: {container:#}");

@@ -1,9 +1,11 @@
 //! The rules of `containerProperties`, for definitions and for what overrides make of them.
 //!
 //! Invariant: pure; AWS's words where they are recorded. What would change what a container does or sees, and cannot be had on Kubernetes or
-//! not yet, is refused by name; what has no meaning here, roles and networks among it, is kept and shown.
+//! not yet, is refused by name; what has no meaning here, roles and networks among it, is kept and shown, and so is the size of a disk, which no
+//! node is chosen by.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use super::needs::{Capability, number, resources};
 use super::properties::{ContainerProperties, LinuxParameters, LogConfiguration, RuntimePlatform, Tmpfs, Volume};
@@ -18,6 +20,8 @@ pub(super) const READ_ONLY: &str = "ro";
 const LOG_DRIVERS: [&str; 2] = ["awslogs", "json-file"];
 /// The largest id of a user or group (<https://docs.aws.amazon.com/batch/latest/APIReference/API_EksContainerSecurityContext.html>).
 const LARGEST_ID: u32 = i32::MAX.unsigned_abs();
+/// Sizes of `ephemeralStorage`, in GiB (<https://docs.aws.amazon.com/batch/latest/APIReference/API_EphemeralStorage.html>).
+const STORAGE: RangeInclusive<i64> = 21..=200;
 
 /// `platformCapabilities`.
 pub(crate) fn capability(given: &[String]) -> Result<Capability, Invalid> {
@@ -47,13 +51,30 @@ pub(crate) fn validate(properties: &ContainerProperties, capability: Capability)
     properties.linux_parameters.as_ref().map_or(Ok(()), linux_parameters)?;
     properties.log_configuration.as_ref().map_or(Ok(()), log_configuration)?;
     properties.runtime_platform.as_ref().map_or(Ok(()), runtime_platform)?;
-    if properties.network_configuration.is_some() && capability == Capability::Ec2 {
-        return Invalid::err("networkConfiguration not applicable for EC2.");
-    }
-    if properties.fargate_platform_configuration.is_some() && capability == Capability::Ec2 {
-        return Invalid::err("fargatePlatformConfiguration not applicable for EC2.");
-    }
+    fargate(properties, capability)?;
     unsupported(properties)
+}
+
+/// What there is with Fargate alone.
+fn fargate(properties: &ContainerProperties, capability: Capability) -> Result<(), Invalid> {
+    if capability == Capability::Ec2 {
+        for (member, is_given) in [
+            ("networkConfiguration", properties.network_configuration.is_some()),
+            ("fargatePlatformConfiguration", properties.fargate_platform_configuration.is_some()),
+            ("ephemeralStorage", properties.ephemeral_storage.is_some()),
+        ] {
+            if is_given {
+                return Invalid::err(format!("{member} not applicable for EC2."));
+            }
+        }
+    }
+    let Some(storage) = &properties.ephemeral_storage else { return Ok(()) };
+    let Some(given) = storage.gibibytes else { return Invalid::err("ephemeralStorage.sizeInGiB is required.") };
+    if STORAGE.contains(&given) {
+        return Ok(());
+    }
+    let (least, most) = STORAGE.into_inner();
+    Invalid::err(format!("ephemeralStorage.sizeInGiB must be between {least} and {most}, got {given}."))
 }
 
 fn unsupported(properties: &ContainerProperties) -> Result<(), Invalid> {
@@ -62,9 +83,6 @@ fn unsupported(properties: &ContainerProperties) -> Result<(), Invalid> {
     }
     if !properties.secrets.is_empty() {
         return not_supported("secrets", "not yet; eksProperties can mount a Kubernetes Secret as a volume");
-    }
-    if properties.ephemeral_storage.is_some() {
-        return not_supported("ephemeralStorage", "not yet; a container has what its node has");
     }
     let credentials = properties.repository_credentials.as_ref().map(|it| it.credentials_parameter.as_str());
     if let Some(name) = credentials.filter(|name| !is_secret_name(name)) {

@@ -24,6 +24,7 @@ fn every_rule_has_awss_words() {
         ("user", json!("1:2:3"), "User '1:2:3' does not match regex"),
         ("networkConfiguration", json!({}), "networkConfiguration not applicable for EC2."),
         ("fargatePlatformConfiguration", json!({}), "fargatePlatformConfiguration not applicable for EC2."),
+        ("ephemeralStorage", json!({"sizeInGiB": 30}), "ephemeralStorage not applicable for EC2."),
         ("volumes", json!([{"name": ""}]), "Volume name is required."),
         ("volumes", json!([{"name": "a"}, {"name": "a"}]), "Volume names must be unique."),
         (
@@ -60,7 +61,6 @@ fn what_cannot_be_had_is_refused_by_name() {
     for (member, value, name) in [
         ("ulimits", json!([{"name": "nofile", "hardLimit": 1, "softLimit": 1}]), "ulimits"),
         ("secrets", json!([{"name": "A", "valueFrom": "b"}]), "secrets"),
-        ("ephemeralStorage", json!({"sizeInGiB": 30}), "ephemeralStorage"),
         (
             "volumes",
             json!([{"name": "e", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]),
@@ -127,7 +127,29 @@ fn what_clients_send_is_taken() {
     ] {
         assert_eq!(changed(member, value.clone(), Capability::Ec2), Ok(()), "{member} {value}");
     }
-    for member in ["networkConfiguration", "fargatePlatformConfiguration"] {
-        assert_eq!(changed(member, json!({}), Capability::Fargate), Ok(()), "{member}");
+    for (member, value) in [
+        ("networkConfiguration", json!({})),
+        ("fargatePlatformConfiguration", json!({})),
+        ("ephemeralStorage", json!({"sizeInGiB": 21})),
+        ("ephemeralStorage", json!({"sizeInGiB": 200})),
+    ] {
+        assert_eq!(changed(member, value.clone(), Capability::Fargate), Ok(()), "{member} {value}");
+    }
+}
+
+#[test]
+fn a_disk_on_fargate_has_one_of_awss_sizes() {
+    for (storage, message) in [
+        (json!({}), "ephemeralStorage.sizeInGiB is required."),
+        (json!({"sizeInGiB": 20}), "ephemeralStorage.sizeInGiB must be between 21 and 200, got 20."),
+        (json!({"sizeInGiB": 201}), "ephemeralStorage.sizeInGiB must be between 21 and 200, got 201."),
+    ] {
+        let said = changed("ephemeralStorage", storage.clone(), Capability::Fargate);
+        assert_eq!(said, Err(message.to_owned()), "{storage}");
+    }
+    for size in [json!(30.5), json!("30")] {
+        assert!(
+            serde_json::from_value::<ContainerProperties>(json!({"ephemeralStorage": {"sizeInGiB": size}})).is_err()
+        );
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct ContainerProperties {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fargate_platform_configuration: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ephemeral_storage: Option<Value>,
+    pub(crate) ephemeral_storage: Option<EphemeralStorage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) runtime_platform: Option<RuntimePlatform>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,6 +137,14 @@ pub(crate) struct LogConfiguration {
     pub(crate) options: Option<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) secret_options: Vec<Value>,
+}
+
+/// `ephemeralStorage`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct EphemeralStorage {
+    #[serde(rename = "sizeInGiB", skip_serializing_if = "Option::is_none")]
+    pub(crate) gibibytes: Option<i64>,
 }
 
 /// `runtimePlatform`.

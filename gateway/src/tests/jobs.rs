@@ -85,6 +85,23 @@ async fn a_job_of_one_container_is_shown_as_amazon_ecs_has_it() {
 }
 
 #[tokio::test]
+async fn a_disk_on_fargate_is_kept_and_shown_and_nothing_is_asked_of_nodes_for_it() {
+    let world = World::ready().await;
+    let container = json!({"image": "i", "vcpus": 1, "memory": 64, "ephemeralStorage": {"sizeInGiB": 50}, "networkConfiguration": {}});
+    let definition = json!({"jobDefinitionName": "C", "type": "container", "containerProperties": container,
+        "platformCapabilities": ["FARGATE"]});
+    world.ok("RegisterJobDefinition", definition).await;
+    let shown = world.ok("DescribeJobDefinitions", json!({"jobDefinitionName": "C"})).await;
+    let answer = world.ok("SubmitJob", submission(json!({"jobDefinition": "C"}))).await;
+    let job = world.ok("DescribeJobs", json!({"jobs": [answer["jobId"]]})).await;
+    for shown in [&shown["jobDefinitions"][0]["containerProperties"], &job["jobs"][0]["container"]] {
+        assert_eq!(shown["ephemeralStorage"], json!({"sizeInGiB": 50}));
+    }
+    let pod = &world.first().await.spec.pod;
+    assert_eq!(pod["containers"][0]["resources"]["requests"], json!({"cpu": "1", "memory": "64Mi"}));
+}
+
+#[tokio::test]
 async fn the_jobs_of_a_queue_end_when_it_is_deleted() {
     let world = World::ready().await;
     world.ok("SubmitJob", submission(json!({}))).await;
