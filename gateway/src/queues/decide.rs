@@ -12,6 +12,7 @@ use model::status::Code;
 use serde_json::{Map, Value};
 
 use super::request::{Create, Ordered, TimeLimit, Update};
+use super::show::kind;
 use crate::environments::is_valid;
 use crate::failure::Invalid;
 use crate::limits::{STATES, one_of};
@@ -21,6 +22,8 @@ use crate::tags::tags;
 
 /// What is kept only to be echoed.
 const ECHOED: [&str; 2] = ["tags", "computeEnvironmentOrder"];
+/// Types of queues that there are.
+const TYPES: [(&str, ()); 3] = [("EKS", ()), ("ECS", ()), ("ECS_FARGATE", ())];
 
 /// The object that a request asks for.
 pub(crate) fn queue(
@@ -34,8 +37,8 @@ pub(crate) fn queue(
     }
     tags(&request.tags)?;
     no_services(&request.service_environment_order)?;
-    if request.job_queue_type.as_deref().is_some_and(|kind| kind != "EKS") {
-        return Invalid::err("jobQueueType must be EKS: Bulkhead's compute environments run on Kubernetes.");
+    if let Some(given) = request.job_queue_type.as_deref() {
+        one_of("jobQueueType", given, &TYPES)?;
     }
     scheduling_policy(request.scheduling_policy_arn.as_deref())?;
     let actions = actions(&request.job_state_time_limit_actions)?;
@@ -52,7 +55,14 @@ pub(crate) fn queue(
         job_state_time_limit_actions: actions,
         aws: Some(echoed(body)),
     };
-    Ok(JobQueue::new(&object_name(name), spec))
+    let queue = JobQueue::new(&object_name(name), spec);
+    let is = kind(&queue, environments);
+    match request.job_queue_type.as_deref().filter(|given| *given != is) {
+        None => Ok(queue),
+        Some(given) => Invalid::err(format!(
+            "jobQueueType {given} does not match the compute environments, with which it is {is}."
+        )),
+    }
 }
 
 /// Where pods of a queue's jobs go that say nothing themselves, if its first environment has room for them.

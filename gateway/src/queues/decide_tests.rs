@@ -64,7 +64,16 @@ fn every_rule_has_awss_words() {
         ),
         ("priority", json!(null), "priority is required."),
         ("priority", json!(-1), "priority must be between 0 and 10000, got -1."),
-        ("jobQueueType", json!("ECS"), "jobQueueType must be EKS: Bulkhead's compute environments run on Kubernetes."),
+        (
+            "jobQueueType",
+            json!("SAGEMAKER_TRAINING"),
+            "jobQueueType must be one of [EKS, ECS, ECS_FARGATE], got SAGEMAKER_TRAINING.",
+        ),
+        (
+            "jobQueueType",
+            json!("ECS"),
+            "jobQueueType ECS does not match the compute environments, with which it is EKS.",
+        ),
         ("serviceEnvironmentOrder", json!([{}]), "serviceEnvironmentOrder is not supported by Bulkhead."),
         ("state", json!("OFF"), "state must be one of [ENABLED, DISABLED], got OFF."),
     ] {
@@ -77,6 +86,7 @@ fn environments_come_in_the_order_of_their_numbers() {
     let given = json!([{"order": 9, "computeEnvironment": "A"},
         {"order": 1, "computeEnvironment": "arn:aws:batch:eu-west-1:1:compute-environment/B"}]);
     assert_eq!(created("computeEnvironmentOrder", given).unwrap().spec.compute_environments, ["b", "a"]);
+    assert!(created("jobQueueType", json!("EKS")).is_ok());
     assert_eq!(created("state", json!("DISABLED")).unwrap().spec.state, State::Disabled);
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn detail(queue: &JobQueue, environments: &[ComputeEnvironment], arn:
 }
 
 /// AWS's word for what its environments were asked for as.
-fn kind(queue: &JobQueue, environments: &[ComputeEnvironment]) -> &'static str {
+pub(super) fn kind(queue: &JobQueue, environments: &[ComputeEnvironment]) -> &'static str {
     let called = |name: &String| environments.iter().find(|it| it.name_any() == *name || it.aws_name() == name);
     let specs = || queue.spec.compute_environments.iter().filter_map(called).map(|it| &it.spec);
     let is_ecs = |spec| Orchestration::of_stored(spec) == Orchestration::Ecs;

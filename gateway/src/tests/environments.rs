@@ -57,10 +57,15 @@ async fn an_environment_for_amazon_ecs_is_shown_as_one_and_so_is_its_queue() {
             (1..).zip(environments).map(|(at, it)| json!({"order": at, "computeEnvironment": it})).collect();
         let name = format!("Q-{kind}");
         world
-            .ok("CreateJobQueue", json!({"jobQueueName": name, "priority": 1, "computeEnvironmentOrder": order}))
+            .ok("CreateJobQueue", json!({"jobQueueName": name, "priority": 1, "computeEnvironmentOrder": &order}))
             .await;
         let shown = world.ok("DescribeJobQueues", json!({"jobQueues": [name]})).await;
         assert_eq!(shown["jobQueues"][0]["jobQueueType"], kind);
+        // It can be made again as it was described.
+        let again = |kind: &str| json!({"jobQueueName": format!("{name}-again"), "priority": 1, "computeEnvironmentOrder": order, "jobQueueType": kind});
+        world.ok("CreateJobQueue", again(kind)).await;
+        let other = world.call("CreateJobQueue", again("EKS")).await.unwrap_err();
+        assert!(other.contains(&format!("with which it is {kind}")), "{other}");
     }
     let shown = world.ok("DescribeComputeEnvironments", json!({})).await["computeEnvironments"].take();
     for (one, resources, more) in
