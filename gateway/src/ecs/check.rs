@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use super::efs;
 use super::needs::{Capability, number, resources};
 use super::properties::{ContainerProperties, LinuxParameters, LogConfiguration, RuntimePlatform, Tmpfs, Volume};
 use crate::failure::Invalid;
@@ -85,7 +86,7 @@ fn unsupported(properties: &ContainerProperties) -> Result<(), Invalid> {
         return not_supported("secrets", "not yet; eksProperties can mount a Kubernetes Secret as a volume");
     }
     let credentials = properties.repository_credentials.as_ref().map(|it| it.credentials_parameter.as_str());
-    if let Some(name) = credentials.filter(|name| !is_secret_name(name)) {
+    if let Some(name) = credentials.filter(|name| !is_object_name(name)) {
         return not_supported(
             &format!("repositoryCredentials {name}"),
             "name a Kubernetes Secret of the job's namespace, as imagePullSecrets does",
@@ -94,9 +95,9 @@ fn unsupported(properties: &ContainerProperties) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Whether a Kubernetes Secret can be called so
+/// Whether a Secret or a `PersistentVolumeClaim` can be called so
 /// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names>).
-fn is_secret_name(name: &str) -> bool {
+pub(super) fn is_object_name(name: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_label = |label: &str| {
         label.starts_with(alphanumeric)
@@ -106,7 +107,7 @@ fn is_secret_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-fn not_supported(what: &str, why: &str) -> Result<(), Invalid> {
+pub(super) fn not_supported(what: &str, why: &str) -> Result<(), Invalid> {
     Invalid::err(format!("containerProperties: {what}: not supported by Bulkhead ({why})."))
 }
 
@@ -131,15 +132,21 @@ pub(super) fn ids(user: &str) -> Result<(i64, Option<i64>), Invalid> {
 }
 
 fn volume(volume: &Volume) -> Result<(), Invalid> {
-    let Volume { name, host: _, others } = volume;
+    let Volume { name, host, efs_volume_configuration, others } = volume;
     if name.is_empty() {
         return Invalid::err("Volume name is required.");
     }
-    match others.keys().next() {
-        Some(other) => not_supported(
+    if let Some(other) = others.keys().next() {
+        return not_supported(
             &format!("{other} of volume {name}"),
-            "a volume is the host's or empty; eksProperties can mount a claim",
-        ),
+            "a volume is the host's, empty, or a claim that efsVolumeConfiguration names",
+        );
+    }
+    match efs_volume_configuration {
+        Some(_) if host.is_some() => {
+            Invalid::err(format!("Volume {name} cannot have both host and efsVolumeConfiguration."))
+        }
+        Some(given) => efs::check(given, name),
         None => Ok(()),
     }
 }

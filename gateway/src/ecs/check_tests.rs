@@ -28,6 +28,11 @@ fn every_rule_has_awss_words() {
         ("volumes", json!([{"name": ""}]), "Volume name is required."),
         ("volumes", json!([{"name": "a"}, {"name": "a"}]), "Volume names must be unique."),
         (
+            "volumes",
+            json!([{"name": "a", "host": {}, "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]),
+            "Volume a cannot have both host and efsVolumeConfiguration.",
+        ),
+        (
             "mountPoints",
             json!([{"sourceVolume": "w", "containerPath": "/a"}]),
             "mountPoints: there is no volume named \"w\".",
@@ -63,8 +68,13 @@ fn what_cannot_be_had_is_refused_by_name() {
         ("secrets", json!([{"name": "A", "valueFrom": "b"}]), "secrets"),
         (
             "volumes",
-            json!([{"name": "e", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]),
-            "efsVolumeConfiguration of volume e",
+            json!([{"name": "f", "fsxWindowsFileServerVolumeConfiguration": {"fileSystemId": "fs-1"}}]),
+            "fsxWindowsFileServerVolumeConfiguration of volume f",
+        ),
+        (
+            "volumes",
+            json!([{"name": "e", "efsVolumeConfiguration": {"fileSystemId": "fs_1"}}]),
+            "efsVolumeConfiguration fs_1 of volume e",
         ),
         (
             "repositoryCredentials",
@@ -117,6 +127,10 @@ fn what_clients_send_is_taken() {
         ("logConfiguration", json!({"logDriver": "awslogs", "options": {"awslogs-group": "g"}, "secretOptions": []})),
         ("runtimePlatform", json!({"operatingSystemFamily": "LINUX", "cpuArchitecture": "X86_64"})),
         ("linuxParameters", json!({"maxSwap": 0, "swappiness": 60, "initProcessEnabled": true})),
+        (
+            "volumes",
+            json!([{"name": "v", "efsVolumeConfiguration": {"fileSystemId": "fs-1", "transitEncryption": "ENABLED"}}]),
+        ),
         ("user", json!("1000")),
         ("user", json!("1000:2147483647")),
         ("user", json!("root:root")),

@@ -4,6 +4,7 @@
 //! store and no cluster.
 
 mod check;
+mod efs;
 mod needs;
 mod overrides;
 mod pod;

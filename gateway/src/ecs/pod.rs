@@ -3,9 +3,12 @@
 //! Invariant: pure; only of what `check` has taken. The container sees what was written: Kubernetes would expand `$(NAME)` in arguments and
 //! variables, and Amazon ECS does not.
 
+use serde_json::json;
+
 use super::check::{READ_ONLY, SHARED_MEMORY, ids};
+use super::efs::{claim, directory};
 use super::needs::{Capability, resources};
-use super::properties::{ContainerProperties, LinuxParameters};
+use super::properties::{ContainerProperties, LinuxParameters, MountPoint, Volume as Given};
 use crate::definitions::{
     Container, ContainerSecurity, EmptyDir, EnvVar, PodProperties, PullSecret, Volume, VolumeMount,
 };
@@ -61,23 +64,38 @@ fn environment(properties: &ContainerProperties, capability: Capability) -> Vec<
     own.into_iter().chain(written).collect()
 }
 
-/// Volumes by the names that are given; a pod's are names of another kind.
+/// Volumes by the names that are given; a pod's are names of another kind. Those of one claim are one: not every kubelet mounts a claim twice.
 fn named(properties: &ContainerProperties) -> impl Iterator<Item = Mounted> {
-    properties.volumes.iter().enumerate().map(|(number, volume)| {
+    let all = &properties.volumes;
+    let is_first = |(number, volume): &(usize, &Given)| !all[..*number].iter().any(|before| is_one(before, volume));
+    all.iter().enumerate().filter(is_first).map(|(number, volume)| {
         let name = format!("volume-{number}");
-        let path = volume.host.as_ref().and_then(|host| host.source_path.as_ref());
-        let mounts = properties.mount_points.iter().filter(|mount| mount.source_volume == volume.name);
-        let mounts = mounts.map(|mount| VolumeMount {
-            name: name.clone(),
-            mount_path: mount.container_path.clone(),
-            sub_path: None,
-            read_only: mount.read_only,
+        let of_mount = |mount: &MountPoint| all.iter().find(|it| it.name == mount.source_volume);
+        let mounts = properties.mount_points.iter().filter_map(|mount| {
+            let given = of_mount(mount).filter(|given| is_one(given, volume))?;
+            Some(VolumeMount {
+                name: name.clone(),
+                mount_path: mount.container_path.clone(),
+                sub_path: given.efs_volume_configuration.as_ref().and_then(directory),
+                read_only: mount.read_only,
+            })
         });
         let mounts = mounts.collect();
-        let host_path = path.map(|path| serde_json::json!({"path": path}));
-        let empty_dir = host_path.is_none().then(EmptyDir::default);
-        (Volume { name, host_path, empty_dir, ..Volume::default() }, mounts)
+        let path = volume.host.as_ref().and_then(|host| host.source_path.as_ref());
+        let host_path = path.map(|path| json!({"path": path}));
+        let persistent_volume_claim = claim_of(volume).map(|name| json!({"claimName": name}));
+        let empty_dir = (host_path.is_none() && persistent_volume_claim.is_none()).then(EmptyDir::default);
+        (Volume { name, host_path, empty_dir, persistent_volume_claim, ..Volume::default() }, mounts)
     })
+}
+
+fn claim_of(volume: &Given) -> Option<&str> {
+    volume.efs_volume_configuration.as_ref().map(claim)
+}
+
+/// Whether they are one volume of the pod.
+fn is_one(one: &Given, other: &Given) -> bool {
+    one.name == other.name || claim_of(one).is_some_and(|name| claim_of(other) == Some(name))
 }
 
 /// Shared memory and `tmpfs`.
@@ -137,7 +155,7 @@ pub(crate) fn written(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
 
@@ -212,6 +230,26 @@ mod tests {
             {"name": "volume-1", "mountPath": "/scratch", "readOnly": false},
             {"name": "shared-memory", "mountPath": "/dev/shm"},
             {"name": "tmpfs-0", "mountPath": "/t", "readOnly": true},
+        ]);
+        assert_eq!(pod["containers"][0]["volumeMounts"], mounts);
+    }
+
+    #[test]
+    fn a_file_system_is_a_claim_and_its_directory_a_part_of_it() {
+        let efs = |name: &str, of: Value| json!({"name": name, "efsVolumeConfiguration": of});
+        let point = json!({"fileSystemId": "fs-2", "transitEncryption": "ENABLED", "authorizationConfig": {"accessPointId": "fsap-2"}});
+        let root = json!({"fileSystemId": "fs-1"});
+        let part = json!({"fileSystemId": "fs-1", "rootDirectory": "/x/y"});
+        let mount = |volume: &str| json!({"sourceVolume": volume, "containerPath": format!("/{volume}"), "readOnly": volume == "a"});
+        let mounts = ["a", "b", "c"].map(mount);
+        let pod = made(json!({"image": "i", "vcpus": 1, "memory": 64,
+            "volumes": [efs("a", part), efs("b", point), efs("c", root)], "mountPoints": mounts}));
+        let claim = |number: u8, name: &str| json!({"name": format!("volume-{number}"), "persistentVolumeClaim": {"claimName": name}});
+        assert_eq!(pod["volumes"], json!([claim(0, "fs-1"), claim(1, "fsap-2")]));
+        let mounts = json!([
+            {"name": "volume-0", "mountPath": "/a", "subPath": "x/y", "readOnly": true},
+            {"name": "volume-0", "mountPath": "/c", "readOnly": false},
+            {"name": "volume-1", "mountPath": "/b", "readOnly": false},
         ]);
         assert_eq!(pod["containers"][0]["volumeMounts"], mounts);
     }

@@ -79,6 +79,8 @@ pub(crate) struct Volume {
     pub(crate) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) host: Option<Host>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) efs_volume_configuration: Option<Efs>,
     /// Where else it may come from.
     #[serde(flatten)]
     pub(crate) others: Map<String, Value>,
@@ -90,6 +92,31 @@ pub(crate) struct Volume {
 pub(crate) struct Host {
     #[serde(deserialize_with = "not_empty", skip_serializing_if = "Option::is_none")]
     pub(crate) source_path: Option<String>,
+}
+
+/// `volumes[].efsVolumeConfiguration`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Efs {
+    pub(crate) file_system_id: String,
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Option::is_none")]
+    pub(crate) root_directory: Option<String>,
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Option::is_none")]
+    pub(crate) transit_encryption: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) transit_encryption_port: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) authorization_config: Option<EfsAuthorization>,
+}
+
+/// `volumes[].efsVolumeConfiguration.authorizationConfig`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct EfsAuthorization {
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Option::is_none")]
+    pub(crate) access_point_id: Option<String>,
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Option::is_none")]
+    pub(crate) iam: Option<String>,
 }
 
 /// `mountPoints[]`.

@@ -132,7 +132,7 @@ impl Guarded {
     }
 
     /// Calls with no right, and gives the one that is said to be missing, until there is an answer. Returns what was missing.
-    async fn missing(&self, key: &Key, operation: &str, body: &Value) -> Vec<String> {
+    pub(super) async fn missing(&self, key: &Key, operation: &str, body: &Value) -> Vec<String> {
         let user = account("red").user;
         let mut missing = Vec::new();
         loop {

@@ -42,3 +42,22 @@ async fn what_a_job_prints_is_read_by_whoever_may_see_it_and_read_it() {
     assert_eq!(asked("logs", "FilterLogEvents", &filter).await.0, 200);
     assert!(asked("logs", "DescribeLogStreams", &all).await.2.contains(&stream));
 }
+
+#[tokio::test]
+async fn whoever_mounts_a_claim_needs_the_right_to_it_whichever_way_he_names_it() {
+    let mut pod = definition("by-name");
+    pod["eksProperties"]["podProperties"]["volumes"] =
+        json!([{"name": "v", "persistentVolumeClaim": {"claimName": "fs-1"}}]);
+    let volumes = json!([{"name": "v", "efsVolumeConfiguration": {"fileSystemId": "fs-1", "rootDirectory": "/a"}}]);
+    let container = json!({"image": "i", "vcpus": 1, "memory": 8, "volumes": volumes});
+    let container = json!({"jobDefinitionName": "by-id", "type": "container", "containerProperties": container});
+    for (name, definition) in [("by-name", pod), ("by-id", container)] {
+        let guarded = Guarded::new().await;
+        let key = guarded.key("red").await;
+        guarded.world.ok("RegisterJobDefinition", definition).await;
+        let job = json!({"jobName": "a", "jobQueue": "Q", "jobDefinition": name});
+        let missing = guarded.missing(&key, "SubmitJob", &job).await;
+        let right = "get persistentvolumeclaims fs-1 in namespace my-aws-batch-namespace";
+        assert!(missing.contains(&right.to_owned()), "{name}: {missing:?}");
+    }
+}
