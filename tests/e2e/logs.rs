@@ -34,8 +34,8 @@ async fn logs(fixture: &Fixture) -> Result<()> {
 
 /// Submits a job of one container.
 async fn submitted(site: &Site, definition: &str, script: &str) -> Result<String> {
-    let container =
-        json!({"image": "docker.io/library/busybox", "vcpus": 1, "memory": 32, "command": ["sh", "-c", script]});
+    let container = json!({"image": "docker.io/library/busybox", "vcpus": 1, "memory": 32, "command": ["sh", "-c", script],
+        "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "/talks"}}});
     let body = json!({"jobDefinitionName": definition, "type": "container", "containerProperties": container});
     site.aws.run_json("register-job-definition", &body).await?;
     let body = json!({"jobName": "talks", "jobQueue": site.queue, "jobDefinition": definition});
@@ -118,6 +118,9 @@ async fn whole(site: &Site, definition: &str, stream: &str) -> Result<()> {
     let all = ["first line", "", "ERROR: last line"];
     ensure!(events(site, stream, &[]).await? == all, "all of it");
     ensure!(events(site, stream, &["--limit", "1"]).await? == all[2..], "the end of it");
+    let named = ["logs", "get-log-events", "--log-group-name", "/talks", "--log-stream-name", stream];
+    let events = site.aws.of_service(&named).await?["events"].as_array().map(Vec::len);
+    ensure!(events == Some(3), "in the group of its definition: {events:?}");
     let found = site
         .aws
         .of_service(&[

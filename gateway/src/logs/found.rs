@@ -3,7 +3,7 @@
 //! Invariant: what a caller may not see is not there; what he may see and not read is refused, with the right that lacks.
 
 use jiff::Timestamp;
-use model::job::{Door, JobId};
+use model::job::{Door, JobId, Spec};
 use outputs::{Key, Whose};
 use planning::access::Ask;
 use planning::api_pod;
@@ -11,7 +11,7 @@ use records::Kept;
 
 use super::DEFAULT;
 use super::latest::{self, AT_ONCE};
-use super::request::GROUP;
+use super::request::{GROUP, no_group};
 use super::stream::{Named, Stream, named};
 use crate::failure::Failure;
 use crate::objects::Objects;
@@ -81,14 +81,20 @@ fn no_stream() -> Failure {
     Failure::NotFound("The specified log stream does not exist.".to_owned())
 }
 
-/// A stream by its name.
-pub(super) async fn find<O: Objects>(session: &Session<O>, name: &str) -> Result<Found, Failure> {
+/// The group that a definition names for its jobs' output.
+fn group_of(spec: &Spec) -> Option<&str> {
+    let properties = &spec.container.as_ref()?.properties;
+    properties.get("logConfiguration")?.get("options")?.get("awslogs-group")?.as_str()
+}
+
+/// A stream by its name, in the group of all or in that which its definition names. Which that is learns only who may read the stream.
+pub(super) async fn find<O: Objects>(session: &Session<O>, group: &str, name: &str) -> Result<Found, Failure> {
     let stream: Stream = name.parse().map_err(|_| no_stream())?;
     let kept = seen(session, &[stream.job]).await?.pop().ok_or_else(no_stream)?;
     let found = streams_of(&kept).into_iter().find(|found| found.stream == stream).ok_or_else(no_stream)?;
     // Where it ran, which for a job that names no namespace may have been another one than that which it was submitted for.
     session.demand(&found.right(), &session.config.arn.log_stream(GROUP, name)).await?;
-    Ok(found)
+    if group == GROUP || group_of(&kept.spec) == Some(group) { Ok(found) } else { Err(no_group()) }
 }
 
 /// Streams whose names begin like this, of the latest jobs, as far as the caller may read them.

@@ -14,7 +14,7 @@ use super::events::{Event, MOST_BYTES, Page, Part, Place, Wanted};
 use super::found::{Found, find, listed};
 use super::lines::each;
 use super::pattern::Pattern;
-use super::request::{self, Resume};
+use super::request::{self, GROUP, Resume, no_group};
 use crate::failure::{Failure, Invalid};
 use crate::objects::Objects;
 use crate::page;
@@ -100,10 +100,10 @@ fn no_output(why: NoOutput, whose: &Whose) -> Failure {
 }
 
 pub(super) async fn get<O: Objects>(session: &Session<O>, asked: request::Get) -> Result<Value, Failure> {
-    request::group(asked.log_group_name.as_deref(), asked.log_group_identifier.as_deref())?;
+    let group = request::group_name(asked.log_group_name.as_deref(), asked.log_group_identifier.as_deref())?;
     let name = asked.log_stream_name.as_deref().ok_or_else(|| Invalid::new("logStreamName is required"))?;
     let wanted = asked.wanted()?;
-    let found = find(session, name).await?;
+    let found = find(session, group, name).await?;
     let page = read(session, &found, wanted, |_| true).await.map_err(|why| no_output(why, &found.whose))?;
     let (back, forward) = ends(&page, wanted.part);
     let shown: Vec<Value> = page
@@ -128,15 +128,16 @@ fn ends(page: &Page, part: Part) -> (Place, Place) {
 }
 
 pub(super) async fn filter<O: Objects>(session: &Session<O>, asked: request::Filter) -> Result<Value, Failure> {
-    request::group(asked.log_group_name.as_deref(), asked.log_group_identifier.as_deref())?;
+    let group = request::group_name(asked.log_group_name.as_deref(), asked.log_group_identifier.as_deref())?;
     let (wanted, pattern, resume) = asked.wanted((Timestamp::now() - ARRIVES).as_millisecond())?;
     let mut all = Vec::new();
     match &asked.log_stream_names {
         Some(names) => {
             for name in names {
-                all.push(find(session, name).await?);
+                all.push(find(session, group, name).await?);
             }
         }
+        None if group != GROUP => return Err(no_group()),
         None => all = listed(session, asked.log_stream_name_prefix.as_deref().unwrap_or_default()).await?,
     }
     all.retain(|found| may_have(found, &wanted));

@@ -8,7 +8,7 @@ use super::events::{MOST_EVENTS, OVERHEAD, Part, Place, Wanted};
 use super::pattern::Pattern;
 use crate::failure::{Failure, Invalid};
 
-/// The one group, as AWS Batch calls it where nobody says otherwise.
+/// The group that all streams are in, as AWS Batch calls it where nobody says otherwise.
 pub(crate) const GROUP: &str = "/aws/batch/job";
 /// Bytes of an event in the answer of a filter besides those of its message, the name of its stream among them.
 const AROUND: usize = 256;
@@ -75,23 +75,24 @@ pub(crate) enum Order {
     LastEvent,
 }
 
-/// Refuses any group but the one that there is; an ARN may name it.
-pub(crate) fn group(name: Option<&str>, identifier: Option<&str>) -> Result<(), Failure> {
+/// Name of the group that is asked for; an ARN may name it.
+pub(crate) fn group_name<'a>(name: Option<&'a str>, identifier: Option<&'a str>) -> Result<&'a str, Invalid> {
     let given = match (name, identifier) {
         (Some(given), None) | (None, Some(given)) => given,
-        (None, None) => {
-            return Err(Invalid::new("Exactly one of logGroupName and logGroupIdentifier is required").into());
-        }
-        (Some(_), Some(_)) => {
-            return Err(Invalid::new("Only one of logGroupName and logGroupIdentifier may be given").into());
-        }
+        (None, None) => return Invalid::err("Exactly one of logGroupName and logGroupIdentifier is required"),
+        (Some(_), Some(_)) => return Invalid::err("Only one of logGroupName and logGroupIdentifier may be given"),
     };
     let in_arn = given.split_once(":log-group:").filter(|_| given.starts_with("arn:")).map(|(_, name)| name);
-    let name = in_arn.map_or(given, |name| name.strip_suffix(":*").unwrap_or(name));
-    if name == GROUP {
-        return Ok(());
-    }
-    Err(Failure::NotFound(format!("The specified log group does not exist. Output of jobs is in {GROUP}")))
+    Ok(in_arn.map_or(given, |name| name.strip_suffix(":*").unwrap_or(name)))
+}
+
+/// Refuses any group but the one that all streams are in.
+pub(crate) fn group(name: Option<&str>, identifier: Option<&str>) -> Result<(), Failure> {
+    if group_name(name, identifier)? == GROUP { Ok(()) } else { Err(no_group()) }
+}
+
+pub(crate) fn no_group() -> Failure {
+    Failure::NotFound(format!("The specified log group does not exist. Output of jobs is in {GROUP}"))
 }
 
 fn limit(given: Option<i64>, most: usize) -> Result<usize, Invalid> {

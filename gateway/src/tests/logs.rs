@@ -400,6 +400,47 @@ async fn there_is_one_group() {
 }
 
 #[tokio::test]
+async fn a_log_is_in_the_group_that_its_definition_names_too() {
+    let logged = Logged::new().await;
+    let with = json!({"logDriver": "awslogs", "options": {"awslogs-group": "/my/group"}});
+    let container = json!({"image": "i", "vcpus": 1, "memory": 64, "logConfiguration": with});
+    let definition = json!({"jobDefinitionName": "G", "type": "container", "containerProperties": container});
+    logged.world.ok("RegisterJobDefinition", definition).await;
+    logged.printed.put("p1", "default", Ok(lines(0..1)));
+    let named = &format!("G/default/{}-1", logged.job("G", 0, true).await);
+    let other = &format!("D/default/{}-1", logged.job("D", 0, true).await);
+    let arn = "arn:aws:logs:us-east-1:123456789012:log-group:/my/group";
+    for (group, stream, is_there) in [
+        (json!({"logGroupName": "/my/group"}), named, true),
+        (json!({"logGroupIdentifier": arn}), named, true),
+        (json!({"logGroupIdentifier": format!("{arn}:*")}), named, true),
+        (json!({"logGroupName": "/aws/batch/job"}), named, true),
+        (json!({"logGroupName": "/my"}), named, false),
+        (json!({"logGroupName": "/my/group"}), other, false),
+    ] {
+        for (operation, member, value) in
+            [("GetLogEvents", "logStreamName", json!(stream)), ("FilterLogEvents", "logStreamNames", json!([stream]))]
+        {
+            let mut body = group.clone();
+            body[member] = value;
+            let said = logged.logs(operation, body.clone()).await;
+            let is_read = said.as_ref().is_ok_and(|answer| messages(answer) == ["line 0"]);
+            let no_group = "400 ResourceNotFoundException The specified log group";
+            let is_refused = said.as_ref().is_err_and(|said| said.starts_with(no_group));
+            assert_eq!((is_read, is_refused), (is_there, !is_there), "{operation} {body}: {said:?}");
+        }
+    }
+    // Which streams there are is asked of the group of all.
+    for (operation, body) in [
+        ("FilterLogEvents", json!({"logGroupName": "/my/group"})),
+        ("FilterLogEvents", json!({"logGroupName": "/my/group", "logStreamNamePrefix": "G"})),
+        ("DescribeLogStreams", json!({"logGroupName": "/my/group"})),
+    ] {
+        assert!(logged.logs(operation, body.clone()).await.is_err(), "{operation} {body}");
+    }
+}
+
+#[tokio::test]
 async fn a_filter_looks_through_streams_page_by_page() {
     let logged = Logged::new().await;
     let (one, two) = (logged.job("D", 1, true).await, logged.job("D", 0, true).await);

@@ -31,6 +31,8 @@ async fn what_a_job_prints_is_read_by_whoever_may_see_it_and_read_it() {
     let (status, kind, said) = asked("logs", "GetLogEvents", &body).await;
     let right = "get batchjobs.bulkhead.dev/log in namespace ns";
     assert!((status, kind.as_str()) == (400, "AccessDeniedException") && said.contains(right), "{said}");
+    let elsewhere = json!({"logGroupName": "/other", "logStreamName": stream}).to_string();
+    assert_eq!(asked("logs", "GetLogEvents", &elsewhere).await.1, kind, "the right comes before the group");
     assert!(said.contains("perform: logs:GetLogEvents on resource: arn:aws:logs:"), "{said}");
     let filter = json!({"logGroupName": "/aws/batch/job", "logStreamNames": [stream]}).to_string();
     assert_eq!(asked("logs", "FilterLogEvents", &filter).await.1, "AccessDeniedException");
