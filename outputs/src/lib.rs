@@ -1,16 +1,14 @@
 //! What containers printed: read from their kubelets, kept after their pods are gone.
 //!
-//! Invariant: output is read as user `aws-batch`, so that a namespace's Role decides whether it can be shown and kept; what is kept is whole, or is
-//! not there. Knows neither who may see it nor when it has to be kept.
+//! Invariant: output is read as user `aws-batch`, so that a namespace's Role decides whether it can be shown and kept; what is kept is what was
+//! read, or is not there. Knows neither who may see it nor when it has to be kept.
 
 mod kept;
-mod key;
 mod output;
 mod pods;
 mod sweep;
 
-pub use self::kept::{Keep, Kept, MOST};
-pub use self::key::Key;
+pub use self::kept::{Keep, Kept, MOST, Size};
 pub use self::output::{Both, Extent, Lines, NoOutput, Outputs, Whose};
 pub use self::pods::KubeOutputs;
 pub use self::sweep::{Limits, Swept};
@@ -32,7 +30,7 @@ pub enum Error {
     /// The output could not be read.
     #[error("the output cannot be read: {0}")]
     Output(#[source] std::io::Error),
-    /// It holds all that it may.
+    /// As much is there as may be.
     #[error("as much is kept as may be")]
     Full,
 }

@@ -9,20 +9,29 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::io::AsyncBufRead;
 use jiff::Timestamp;
+use object_store::path::Path;
 
-use crate::{Kept, Key};
+use crate::Kept;
 
 /// Whose output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Whose {
     /// Namespace of the pod.
     pub namespace: String,
     /// Name of the pod.
     pub pod: String,
-    /// The container, and of what attempt it is.
-    pub key: Key,
+    /// Name of the container.
+    pub container: String,
     /// The attempt is over.
     pub is_over: bool,
+}
+
+impl Whose {
+    /// Where it is kept: a file for each container in a directory for each namespace. Names of containers have no dots, and pods of the API are
+    /// called by job, attempt and placement, so no two have the same; who makes a pod elsewhere by such a name has no part in it.
+    pub(crate) fn path(&self) -> Path {
+        [self.namespace.clone(), format!("{}.{}", self.pod, self.container)].into_iter().collect()
+    }
 }
 
 /// How much of it, at least.
@@ -78,11 +87,11 @@ impl<P: Outputs> Outputs for Both<P> {
             if !whose.is_over {
                 return match self.pods.open(whose.clone(), extent).await {
                     // It has ended meanwhile.
-                    Err(NoOutput::Gone) => self.kept.read(&whose.key).await.map_err(unavailable)?.ok_or(NoOutput::Gone),
+                    Err(NoOutput::Gone) => self.kept.read(&whose).await.map_err(unavailable)?.ok_or(NoOutput::Gone),
                     answer => answer,
                 };
             }
-            match self.kept.read(&whose.key).await {
+            match self.kept.read(&whose).await {
                 Ok(Some(lines)) => Ok(lines),
                 Ok(None) => self.pods.open(whose, extent).await,
                 Err(error) => match self.pods.open(whose, extent).await {
@@ -100,13 +109,10 @@ impl<P: Outputs> Outputs for Both<P> {
 mod tests {
     use std::sync::Mutex;
 
-    use futures::AsyncReadExt as _;
-    use futures::io::{BufReader, Cursor};
-    use model::job::JobId;
-    use uuid::Uuid;
-
     use super::*;
     use crate::{Keep, Limits};
+    use futures::AsyncReadExt as _;
+    use futures::io::{BufReader, Cursor};
 
     /// Pods that say this.
     struct Pods(fn() -> Result<&'static str, NoOutput>, Mutex<u32>);
@@ -116,6 +122,19 @@ mod tests {
             *self.1.lock().unwrap() += 1;
             let said = self.0();
             async { Ok(Box::pin(BufReader::new(Cursor::new(said?.as_bytes()))) as Lines) }.boxed()
+        }
+    }
+
+    #[test]
+    fn each_container_of_each_pod_has_a_place_of_its_own() {
+        for (namespace, pod, container, expect) in [
+            ("ns", "aws-batch.1", "main", "ns/aws-batch.1.main"),
+            // Nobody leaves the directory, nor reaches another's.
+            ("..", "p", "c", "%2E%2E/p.c"),
+            ("ns", "a/b", "c", "ns/a%2Fb.c"),
+        ] {
+            let (namespace, pod, container) = (namespace.to_owned(), pod.to_owned(), container.to_owned());
+            assert_eq!(Whose { namespace, pod, container, is_over: true }.path().to_string(), expect);
         }
     }
 
@@ -137,14 +156,14 @@ mod tests {
             (false, true, refused, None, 1),
         ] {
             let directory = tempfile::tempdir().unwrap();
-            let kept = Kept::in_directory(directory.path(), Limits { bytes: 1000 }).unwrap();
-            let key = Key { job: JobId::new(Uuid::from_u128(1)), attempt: 1, container: "main".to_owned() };
+            let kept = Kept::in_directory(directory.path(), Limits { bytes: 1 << 20 }).unwrap();
+            let whose =
+                Whose { namespace: "ns".to_owned(), pod: "p".to_owned(), container: "main".to_owned(), is_over };
             if is_kept {
                 let lines = Box::pin(BufReader::new(Cursor::new(&b"kept\n"[..])));
-                kept.keep(&key, lines, Keep::All).await.unwrap();
+                kept.keep(&whose, lines, Keep::All).await.unwrap();
             }
             let both = Both { kept, pods: Arc::new(Pods(said, Mutex::default())) };
-            let whose = Whose { namespace: "ns".to_owned(), pod: "p".to_owned(), key, is_over };
             let found = match both.open(whose, Extent::default()).await {
                 Ok(mut lines) => {
                     let mut text = String::new();

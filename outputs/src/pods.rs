@@ -38,7 +38,7 @@ impl Outputs for KubeOutputs {
         let pods: Api<Pod> = Api::namespaced(self.0.clone(), &whose.namespace);
         async move {
             let params = LogParams {
-                container: Some(whose.key.container),
+                container: Some(whose.container),
                 since_time: extent.since,
                 tail_lines: extent.tail.map(i64::from),
                 follow: extent.follow,

@@ -9,12 +9,13 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use object_store::{ObjectMeta, ObjectStoreExt as _};
 
+use crate::kept::AROUND;
 use crate::{Error, Kept};
 
 /// How much may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of all outputs together.
+    /// Bytes of all outputs together; each counts 16 KiB besides its own.
     pub bytes: u64,
 }
 
@@ -23,7 +24,7 @@ pub struct Limits {
 pub struct Swept {
     /// Outputs that stay.
     pub stay: u64,
-    /// Bytes of them.
+    /// Bytes of them, as they count.
     pub bytes: u64,
     /// Outputs that were too old.
     pub old: u64,
@@ -42,8 +43,8 @@ impl Kept {
                 swept.old += self.remove(&one).await?;
             } else {
                 swept.stay += 1;
-                swept.bytes += one.size;
-                *minutes.entry(minute(&one)).or_default() += one.size;
+                swept.bytes += one.size + AROUND;
+                *minutes.entry(minute(&one)).or_default() += one.size + AROUND;
             }
         }
         if let Some(until) = surplus(&minutes, self.limits.bytes) {
@@ -53,7 +54,7 @@ impl Kept {
                     let removed = self.remove(&one).await?;
                     swept.surplus += removed;
                     swept.stay = swept.stay.saturating_sub(removed);
-                    swept.bytes = swept.bytes.saturating_sub(one.size);
+                    swept.bytes = swept.bytes.saturating_sub(one.size + AROUND);
                 }
             }
         }

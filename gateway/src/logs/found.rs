@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use model::job::{Door, JobId, Spec};
-use outputs::{Key, Whose};
+use outputs::Whose;
 use planning::access::Ask;
 use planning::api_pod;
 use records::Kept;
@@ -62,8 +62,8 @@ fn streams_of(kept: &Kept) -> Vec<Found> {
                 continue;
             }
             let called = if spec.container.is_some() && at == 0 { DEFAULT } else { container };
-            let key = Key { job: record.id, attempt, container: container.clone() };
-            let whose = Whose { namespace: namespace.clone(), pod: pod.clone(), key, is_over: until.is_some() };
+            let (namespace, pod, container) = (namespace.clone(), pod.clone(), container.clone());
+            let whose = Whose { namespace, pod, container, is_over: until.is_some() };
             let since = since.filter(|_| !is_init);
             all.push(Found { stream: Stream::of(spec, called, record.id, attempt), whose, since, until });
         }

@@ -39,7 +39,7 @@ impl Printed {
 impl Outputs for Printed {
     fn open(&self, whose: Whose, extent: Extent) -> BoxFuture<'_, Result<Lines, NoOutput>> {
         assert_eq!(whose.namespace, "ns");
-        let said = self.0.lock().unwrap().get(&format!("{}/{}", whose.pod, whose.key.container)).cloned();
+        let said = self.0.lock().unwrap().get(&format!("{}/{}", whose.pod, whose.container)).cloned();
         let lines = match said {
             None | Some(Err(404)) => Err(NoOutput::Gone),
             Some(Err(400)) => Err(NoOutput::NotYet),

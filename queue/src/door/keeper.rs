@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use model::clock::Moment;
 use model::job::{ContainerFacts, ContainerState, PodFacts};
-use outputs::{Extent, Keep, Kept, Key, Lines, NoOutput, Outputs, Whose};
+use outputs::{Extent, Keep, Kept, Lines, NoOutput, Outputs, Whose};
 use planning::lifecycle::Duty;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -26,18 +26,26 @@ const OPENS: Duration = Duration::from_secs(2);
 const ARRIVES: Duration = Duration::from_secs(10);
 /// Output of a pod that has ended is read and written within this time.
 const WITHIN: Duration = Duration::from_mins(1);
+/// One that is told to go, where as many are followed as may be, waits this long for others to end.
+const TURN: Duration = Duration::from_secs(10);
 /// What failed is tried again after this time.
-const AGAIN: Duration = Duration::from_secs(30);
-/// Pods whose output is kept at a time: of those that have ended, and of those that are told to go.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Pods whose output is kept at a time: of those that have ended.
 const AT_ONCE: usize = 8;
+/// Of those that are told to go.
+const FOLLOWED: usize = 64;
 
 /// How far it is with the output of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Others come first.
+    Queued,
     /// Being read, and followed if the pod still runs; `open`: all of it is connected.
     Doing { open: bool },
     /// Kept, or there is nothing to keep.
     Kept,
+    /// What came of it while it was followed; to be read once more when the pod has ended.
+    Partial,
     /// It could not be; to be tried again then.
     Failed(Moment),
     /// Nobody may read it, or it is gone.
@@ -59,6 +67,7 @@ struct One {
 /// What came of it.
 #[derive(Debug)]
 enum News {
+    Begun,
     Open,
     Is(Outcome),
 }
@@ -67,6 +76,7 @@ enum News {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Kept,
+    Partial,
     Failed,
     Never,
 }
@@ -88,12 +98,12 @@ impl Keeper {
     /// Keeps there what is found here, for so long.
     pub(super) fn new(kept: Kept, outputs: Arc<dyn Outputs>, retention: SignedDuration) -> Self {
         let (tell, news) = mpsc::unbounded_channel();
-        let slots = || Arc::new(Semaphore::new(AT_ONCE));
+        let slots = |count| Arc::new(Semaphore::new(count));
         Self {
             outputs,
             pods: HashMap::new(),
-            ended: slots(),
-            followed: slots(),
+            ended: slots(AT_ONCE),
+            followed: slots(FOLLOWED),
             tell,
             news,
             work: JoinSet::new(),
@@ -106,14 +116,14 @@ impl Keeper {
     pub(super) async fn changed(&mut self) {
         // The sender is this one's own.
         if let Some((uid, news)) = self.news.recv().await {
-            self.learn(&uid, &news);
+            self.learn(&uid, &news, cluster::clock::moment());
         }
     }
 
     /// Takes in which pods there are, and begins to keep what those have printed that have ended.
     pub(super) fn look(&mut self, pods: &[Arc<PodFacts>], now: Moment) {
         while let Ok((uid, news)) = self.news.try_recv() {
-            self.learn(&uid, &news);
+            self.learn(&uid, &news, now);
         }
         while self.work.try_join_next().is_some() {}
         let here: HashSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
@@ -128,6 +138,9 @@ impl Keeper {
             if !std::mem::replace(&mut one.ended, true) {
                 one.since = now;
                 one.end.send_replace(true);
+            }
+            if one.state == State::Partial {
+                one.state = State::Failed(now);
             }
             if matches!(one.state, State::Failed(again) if again <= now) {
                 self.begin(pod, now);
@@ -151,36 +164,42 @@ impl Keeper {
         self.pods.get(uid).is_some_and(|one| one.state == State::Kept)
     }
 
-    fn learn(&mut self, uid: &str, news: &News) {
+    fn learn(&mut self, uid: &str, news: &News, now: Moment) {
         let Some(one) = self.pods.get_mut(uid) else { return };
         one.state = match news {
+            News::Begun => {
+                one.since = if one.ended { one.since } else { now };
+                State::Doing { open: false }
+            }
             News::Open => State::Doing { open: true },
             News::Is(Outcome::Kept) => State::Kept,
+            News::Is(Outcome::Partial) => State::Partial,
             News::Is(Outcome::Never) => State::Never,
-            News::Is(Outcome::Failed) => State::Failed(cluster::clock::moment().plus(AGAIN)),
+            News::Is(Outcome::Failed) => State::Failed(now.plus(AGAIN)),
         };
     }
 
-    /// Begins to keep what a pod prints, if not as many are kept already.
+    /// Keeps what a pod prints, when those that came before have had their turn.
     fn begin(&mut self, pod: &Arc<PodFacts>, now: Moment) {
-        let slots = if pod.ended() { &self.ended } else { &self.followed };
-        let (Some(one), Ok(slot)) = (self.pods.get_mut(&pod.uid), slots.clone().try_acquire_owned()) else { return };
-        one.state = State::Doing { open: false };
+        let Some(one) = self.pods.get_mut(&pod.uid) else { return };
+        one.state = State::Queued;
         one.since = if one.ended { one.since } else { now };
         let follow = (!pod.ended()).then(|| one.end.subscribe());
-        let (kept, outputs, tell) = (self.kept.clone(), self.outputs.clone(), self.tell.clone());
-        let pod = pod.clone();
+        let slots = if follow.is_some() { self.followed.clone() } else { self.ended.clone() };
+        let (kept, outputs, pod) = (self.kept.clone(), self.outputs.clone(), pod.clone());
+        let (tell, uid) = (self.tell.clone(), pod.uid.clone());
+        // Whoever is not there any more needs no news.
+        let tell = move |news| drop(tell.send((uid.clone(), news)));
         self.work.spawn(async move {
-            let told = tell.clone();
-            let uid = pod.uid.clone();
-            let opened = move || drop(told.send((uid, News::Open)));
+            // Nobody closes it.
+            let Ok(_slot) = slots.acquire_owned().await else { return };
+            tell(News::Begun);
+            let opened = || tell(News::Open);
             let outcome = match follow {
                 Some(end) => all(&kept, &*outputs, &pod, Some(end), opened).await,
                 None => timeout(WITHIN, all(&kept, &*outputs, &pod, None, opened)).await.unwrap_or(Outcome::Failed),
             };
-            drop(slot);
-            // Whoever is not there any more needs no news.
-            let _gone = tell.send((pod.uid.clone(), News::Is(outcome)));
+            tell(News::Is(outcome));
         });
     }
 }
@@ -194,7 +213,10 @@ impl One {
     fn keeps_from(&self, duty: Duty, now: Moment) -> bool {
         let waited = now.since(self.since);
         match (duty, self.state) {
-            (Duty::Release, State::Doing { .. } | State::Failed(_)) => waited < PATIENCE,
+            (Duty::Release, State::Queued | State::Doing { .. } | State::Partial | State::Failed(_)) => {
+                waited < PATIENCE
+            }
+            (Duty::Delete, State::Queued) if !self.ended => waited < TURN,
             (Duty::Delete, State::Doing { open: false }) if !self.ended => waited < OPENS,
             _ => false,
         }
@@ -219,23 +241,28 @@ async fn all(
     let mut outcome = Outcome::Kept;
     let mut streams = Vec::new();
     for container in begun(pod) {
-        let key = Key { job: pod.job, attempt: pod.attempt, container: container.name.clone() };
-        // What was kept while it ran, or by another leader, is not replaced by less.
-        if end.is_none() && matches!(kept.has(&key).await, Ok(true)) {
-            continue;
-        }
-        let whose = Whose { namespace: pod.namespace.clone(), pod: pod.name.clone(), key: key.clone(), is_over: false };
-        match outputs.open(whose, extent).await {
-            Ok(lines) => streams.push((key, lines)),
+        let whose = Whose {
+            namespace: pod.namespace.clone(),
+            pod: pod.name.clone(),
+            container: container.name.clone(),
+            is_over: false,
+        };
+        match outputs.open(whose.clone(), extent).await {
+            Ok(lines) => streams.push((whose, lines)),
             Err(why) => outcome = outcome.max(said(pod, &container.name, &why)),
         }
     }
+    // One that begins until then is read at the end.
+    let waits = pod.containers.iter().any(|container| matches!(container.state, ContainerState::Waiting { .. }));
+    if end.is_some() && waits {
+        outcome = outcome.max(Outcome::Partial);
+    }
     opened();
-    let keeping = streams.into_iter().map(|(key, lines)| one(kept, key, lines, end.clone()));
+    let keeping = streams.into_iter().map(|(whose, lines)| one(kept, pod, whose, lines, end.clone()));
     futures::future::join_all(keeping).await.into_iter().fold(outcome, Outcome::max)
 }
 
-async fn one(kept: &Kept, key: Key, lines: Lines, end: Option<watch::Receiver<bool>>) -> Outcome {
+async fn one(kept: &Kept, pod: &PodFacts, whose: Whose, lines: Lines, end: Option<watch::Receiver<bool>>) -> Outcome {
     let keep = match end {
         None => Keep::All,
         Some(mut end) => Keep::Until(Box::pin(async move {
@@ -244,10 +271,12 @@ async fn one(kept: &Kept, key: Key, lines: Lines, end: Option<watch::Receiver<bo
             tokio::time::sleep(ARRIVES).await;
         })),
     };
-    match kept.keep(&key, lines, keep).await {
+    match kept.keep(&whose, lines, keep).await {
+        Ok(size) if size.is_partial => Outcome::Partial,
         Ok(_) => Outcome::Kept,
         Err(error) => {
-            tracing::warn!(job = %key.job, container = key.container, error = cluster::telemetry::chain(&error), "output is not kept");
+            let error = cluster::telemetry::chain(&error);
+            tracing::warn!(job = %pod.job, container = whose.container, error, "output is not kept");
             Outcome::Failed
         }
     }
@@ -257,8 +286,8 @@ async fn one(kept: &Kept, key: Key, lines: Lines, end: Option<watch::Receiver<bo
 fn said(pod: &PodFacts, container: &str, why: &NoOutput) -> Outcome {
     let error = cluster::telemetry::chain(why);
     match why {
-        NoOutput::NotYet => Outcome::Kept,
-        NoOutput::Gone | NoOutput::Forbidden(_) => {
+        // It has begun: a kubelet says so, too, of one that it does not know any more.
+        NoOutput::NotYet | NoOutput::Gone | NoOutput::Forbidden(_) => {
             tracing::info!(pod = pod.name, namespace = pod.namespace, container, error, "output cannot be kept");
             Outcome::Never
         }
@@ -274,6 +303,7 @@ impl Outcome {
     fn max(self, other: Self) -> Self {
         match (self, other) {
             (Self::Failed, _) | (_, Self::Failed) => Self::Failed,
+            (Self::Partial, _) | (_, Self::Partial) => Self::Partial,
             (Self::Never, _) | (_, Self::Never) => Self::Never,
             (Self::Kept, Self::Kept) => Self::Kept,
         }
